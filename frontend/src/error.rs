@@ -1,0 +1,43 @@
+//! The console's one error type.
+
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
+use serde::{Deserialize, Serialize};
+
+/// Why a request of the console was not carried out. The messages are for the person at the screen and hold
+/// no secret and no detail of the server's inside: that is in the server's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", content = "message", rename_all = "snake_case")]
+pub enum ConsoleError {
+    /// Nobody is signed in.
+    #[error("Please sign in.")]
+    SignInNeeded,
+    /// E-mail address or password is wrong.
+    #[error("E-mail address or password is wrong.")]
+    WrongCredentials,
+    /// Too many attempts.
+    #[error("Too many attempts. Wait a minute, then try again.")]
+    TooManyAttempts,
+    /// It does not exist, or is not this person's to see.
+    #[error("There is no such {0} here.")]
+    NotFound(String),
+    /// The request can not be carried out as it is; says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The server failed; the log knows why.
+    #[error("Something went wrong on the server. Its log says what; try again in a moment.")]
+    Internal,
+    /// The browser could not reach the server or read its answer.
+    #[error("The server did not answer: {0}")]
+    Transport(String),
+}
+
+impl FromServerFnError for ConsoleError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        Self::Transport(error.to_string())
+    }
+}

@@ -1,0 +1,1 @@
+//! Stub, replaced in the next commits.

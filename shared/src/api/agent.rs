@@ -1,0 +1,376 @@
+//! The agent API, below `/api/agent/v1/`. Every call but the two of enrollment carries
+//! `Authorization: Bearer <credential>`.
+//!
+//! | call | body → answer |
+//! |---|---|
+//! | `POST enrollment` | [`EnrollmentQuery`] → [`EnrollmentOffer`] (looks, changes nothing) |
+//! | `POST enroll` | [`EnrollRequest`] → [`EnrollResponse`] |
+//! | `GET work?wait_seconds=N` | → [`Work`], held open up to N ≤ 30 seconds while there is none |
+//! | `GET sources` | → `Vec<`[`SourceSpec`]`>` |
+//! | `POST sources/{source}/runs` | → [`BackupWork`]: start a run now |
+//! | `POST sources/{source}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: its own manifests and index segments |
+//! | `POST runs/{run}/uploads` | [`UploadsRequest`] → `Vec<`[`UploadTicket`]`>`, in the order asked |
+//! | `POST runs/{run}/progress` | [`RunProgress`] → 204 |
+//! | `POST runs/{run}/commit` | [`CommitRequest`] → [`RunStatus`] |
+//! | `POST runs/{run}/abort` | [`AbortRequest`] → 204 |
+//! | `GET runs/{run}` | → [`RunStatus`] |
+//! | `GET snapshots` | → `Vec<`[`SnapshotSummary`]`>` of this agent, newest first |
+//! | `POST restores` | [`RestoreRequest`] → [`RestoreWork`] |
+//! | `POST restores/{restore}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: objects of that snapshot |
+//! | `POST restores/{restore}/progress` | [`RestoreProgress`] → 204 |
+//! | `POST restores/{restore}/finish` | [`RestoreFinish`] → 204 |
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
+
+/// Objects that one call may ask to sign, at most.
+pub const OBJECTS_PER_CALL: usize = 256;
+
+/// The path below which the agent API lives.
+pub const BASE_PATH: &str = "/api/agent/v1";
+
+/// Asks what an enrollment token would enroll to.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct EnrollmentQuery {
+    /// The one-time token from the console.
+    pub token: String,
+}
+
+/// The public half of a backup set's recovery key, as lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryPublicKey {
+    /// X25519, 32 bytes: what agents seal to.
+    pub sealing: String,
+    /// Ed25519, 32 bytes: what certifies agents and signs restore orders.
+    pub certifying: String,
+}
+
+/// The backup set as an agent sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSetKeys {
+    /// Its id.
+    pub id: BackupSetId,
+    /// Its name, for messages.
+    pub name: String,
+    /// What packs are sealed to. The agent compares its fingerprint with the one it was enrolled with.
+    pub recovery_key: RecoveryPublicKey,
+}
+
+/// What an enrollment token stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentOffer {
+    /// The customer's name.
+    pub tenant_name: String,
+    /// Where this endpoint's backups would go.
+    pub backup_set: BackupSetKeys,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+}
+
+/// Enrolls this endpoint; the token is used up.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct EnrollRequest {
+    /// The one-time token from the console.
+    pub token: String,
+    /// The endpoint's host name.
+    pub hostname: String,
+    /// The operating system, such as `linux x86_64`.
+    pub os: String,
+    /// The agent's version.
+    pub agent_version: String,
+    /// The agent's Ed25519 public key, 32 bytes as hexadecimal: it signs this agent's manifests.
+    pub signing_key: String,
+}
+
+/// What the agent keeps after enrollment.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct EnrollResponse {
+    /// The agent's id.
+    pub agent_id: AgentId,
+    /// The bearer credential: shown once, stored by the server only as a hash.
+    pub credential: String,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// Nothing now: ask again.
+    None,
+    /// Run this backup. The run is already started and its deadline is counting.
+    Backup(Box<BackupWork>),
+}
+
+/// Paths to back up and what to leave out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// Its id.
+    pub id: SourceId,
+    /// Its name, for messages.
+    pub name: String,
+    /// Absolute paths.
+    pub paths: Vec<String>,
+    /// Patterns of what to leave out, in gitignore syntax, relative to each path.
+    pub excludes: Vec<String>,
+}
+
+/// The newest complete snapshot, which a run builds on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParentSnapshot {
+    /// Its id.
+    pub snapshot_id: SnapshotId,
+    /// Its number in the source.
+    pub seq: u64,
+    /// Its manifest.
+    pub manifest: ObjectRef,
+}
+
+/// A started run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupWork {
+    /// The run; also the fencing token: a later attempt has another id and this one's calls are then refused.
+    pub run_id: RunId,
+    /// What to back up.
+    pub source: SourceSpec,
+    /// What to seal to.
+    pub backup_set: BackupSetKeys,
+    /// What to build on; `None` for the first snapshot.
+    pub parent: Option<ParentSnapshot>,
+    /// After this instant the server neither signs nor commits for the run.
+    pub deadline: Timestamp,
+    /// Packs whose chunks are to be treated as absent, so that the data enters this backup again.
+    pub do_not_reuse: Vec<ObjectHash>,
+}
+
+/// Asks for signed upload addresses, at most [`OBJECTS_PER_CALL`] of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadsRequest {
+    /// One entry an object; kind `commit` is refused.
+    pub objects: Vec<UploadRequest>,
+}
+
+/// One object that the agent is about to send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRequest {
+    /// What it is; its key follows from the source, the kind and the hash.
+    pub object: ObjectRef,
+    /// MD5 of the content as base64, as the Content-MD5 header wants it. Not for security: it is the one body
+    /// check that every S3 provider verifies, and a locked PUT must carry one.
+    pub content_md5: String,
+}
+
+/// Leave to put one object, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum UploadTicket {
+    /// Send it: `PUT url` with exactly these headers and the body.
+    Put {
+        /// The presigned address.
+        url: String,
+        /// Headers that are part of the signature and must be sent as they are.
+        headers: Vec<(String, String)>,
+        /// When the address stops working.
+        expires_at: Timestamp,
+    },
+    /// The bucket holds it already under a lock that suffices: do not send it.
+    Stored,
+}
+
+/// What part of a run is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunPhase {
+    /// Reading the folders, and sending what is new.
+    Transfer,
+    /// Writing index and manifest.
+    Finish,
+    /// The server confirms every lock.
+    Confirm,
+}
+
+/// How far a run is. Names of files stay on the endpoint: the server sees sizes and counts only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// What is under way.
+    pub phase: RunPhase,
+    /// Files and folders looked at so far.
+    pub files_done: u64,
+    /// Files and folders found; `None` while still counting.
+    pub files_total: Option<u64>,
+    /// Bytes of file contents looked at so far (read, or known to be unchanged).
+    pub bytes_done: u64,
+    /// Bytes of file contents found; `None` while still counting.
+    pub bytes_total: Option<u64>,
+    /// Bytes sent to the bucket so far.
+    pub bytes_sent: u64,
+    /// Files that could not be read, or changed while being read.
+    pub warnings: u64,
+}
+
+/// Totals of one snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotTotals {
+    /// Regular files.
+    pub files: u64,
+    /// Folders.
+    pub folders: u64,
+    /// Bytes of file contents.
+    pub bytes: u64,
+    /// Bytes that this run sent to the bucket.
+    pub bytes_sent: u64,
+    /// Files left out or not whole, each listed in the sealed part of the manifest.
+    pub warnings: u64,
+}
+
+/// Asks the server to make the run a snapshot. Repeating the same request is harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRequest {
+    /// `seq` of the parent that this run built on; 0 for the first snapshot. Must still be the newest.
+    pub parent_seq: u64,
+    /// The manifest, already uploaded.
+    pub manifest: ObjectRef,
+    /// Objects that this snapshot needs and its parent did not (without the manifest).
+    pub added: Vec<ObjectRef>,
+    /// Objects that the parent needs and this snapshot does not (without the parent's manifest).
+    pub dropped: Vec<ObjectHash>,
+    /// Totals; they must equal the manifest's.
+    pub totals: SnapshotTotals,
+}
+
+/// Gives a run up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbortRequest {
+    /// Why, for the technician. Must not name files.
+    pub reason: String,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Waiting for the agent to fetch it.
+    Queued,
+    /// The agent works on it.
+    Running,
+    /// The commit is durable; the server confirms what was uploaded.
+    Committing,
+    /// The snapshot has its number; locks that fall short are being extended.
+    Locking,
+    /// The snapshot is complete.
+    Succeeded,
+    /// It ended without a snapshot.
+    Failed,
+}
+
+impl RunState {
+    /// Whether nothing more will happen to the run.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// A run, as its agent sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// The run.
+    pub run_id: RunId,
+    /// Where it stands.
+    pub state: RunState,
+    /// The snapshot, from `locking` on.
+    pub snapshot: Option<SnapshotSummary>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// A snapshot, as its agent sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSummary {
+    /// Its id.
+    pub id: SnapshotId,
+    /// The source.
+    pub source_id: SourceId,
+    /// The source's name.
+    pub source_name: String,
+    /// Its number in the source: 1, 2, 3 …
+    pub seq: u64,
+    /// When the server had the commit: the snapshot's time.
+    pub received_at: Timestamp,
+    /// Until when everything it needs is locked, confirmed by S3.
+    pub protected_until: Timestamp,
+    /// Whether it is complete.
+    pub complete: bool,
+    /// Totals.
+    pub totals: SnapshotTotals,
+}
+
+/// Asks to begin a restore that was authorised in the console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRequest {
+    /// The snapshot.
+    pub snapshot_id: SnapshotId,
+}
+
+/// A begun restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreWork {
+    /// The restore.
+    pub restore_id: RestoreId,
+    /// The snapshot.
+    pub snapshot: SnapshotSummary,
+    /// Its manifest.
+    pub manifest: ObjectRef,
+    /// Whose kit opens it.
+    pub backup_set: BackupSetKeys,
+    /// Until when addresses are signed for it.
+    pub expires_at: Timestamp,
+}
+
+/// Asks for signed read addresses, at most [`OBJECTS_PER_CALL`] of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadsRequest {
+    /// Which objects.
+    pub objects: Vec<ObjectHash>,
+}
+
+/// Leave to read one object: `GET url`, with a `Range` header if wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedRead {
+    /// Which object.
+    pub hash: ObjectHash,
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// The presigned address of exactly this version.
+    pub url: String,
+    /// When the address stops working.
+    pub expires_at: Timestamp,
+}
+
+/// How far a restore is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreProgress {
+    /// Files and folders put back so far.
+    pub files_done: u64,
+    /// Files and folders to put back.
+    pub files_total: u64,
+    /// Bytes written so far.
+    pub bytes_done: u64,
+    /// Bytes to write.
+    pub bytes_total: u64,
+}
+
+/// The end of a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreFinish {
+    /// The last figures.
+    pub progress: RestoreProgress,
+    /// Why it did not end well; must not name files.
+    pub error: Option<String>,
+}

@@ -1,0 +1,16 @@
+//! The wire shapes: what agents say to the server, and what the automation API and the console show.
+
+pub mod agent;
+pub mod request;
+pub mod view;
+
+use serde::{Deserialize, Serialize};
+
+/// The body of every error answer below `/api/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// A stable word for programs, such as `not_found` or `bucket_not_lockable`.
+    pub code: String,
+    /// A sentence for people that says what is wrong and what to do.
+    pub message: String,
+}

@@ -1,0 +1,89 @@
+//! What a technician asks for: bodies of the automation API and of the console's forms.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{AgentId, BackupSetId, StorageAccountId},
+    retention::LockMode,
+    schedule::Schedule,
+};
+
+/// `POST /api/v1/session`: signs in; the answer sets the session cookie.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SignIn {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// `POST /api/v1/tenants`: a new customer. Instance operators only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTenant {
+    /// Its name, 1–100 characters.
+    pub name: String,
+}
+
+/// `POST /api/v1/tenants/{tenant}/storage-accounts`: where buckets are. Tried before it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewStorageAccount {
+    /// Its name, 1–100 characters.
+    pub name: String,
+    /// The S3 endpoint, such as `https://s3.eu-central-1.amazonaws.com`.
+    pub endpoint: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The access key's id.
+    pub access_key: String,
+    /// The secret key. Sealed before it is stored and never shown again.
+    pub secret_key: String,
+    /// Whether the bucket's name goes into the path instead of the host name.
+    pub path_style: bool,
+}
+
+/// `POST /api/v1/tenants/{tenant}/backup-sets`: a bucket and its policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewBackupSet {
+    /// Its name, 1–100 characters.
+    pub name: String,
+    /// Where the bucket is.
+    pub storage_account_id: StorageAccountId,
+    /// The bucket's name.
+    pub bucket: String,
+    /// What every key begins with; empty, or ending in `/`.
+    pub prefix: String,
+    /// Whether to create the bucket, with versioning and Object Lock; an existing one is checked for both.
+    pub create_bucket: bool,
+    /// The box *Immutable retention policy*: the technician knows that what is locked cannot be deleted, and
+    /// is paid for, until its date.
+    pub immutable_retention: bool,
+    /// N, in days.
+    pub retention_days: u32,
+    /// The lock mode.
+    pub mode: LockMode,
+    /// The recovery public key, as `holdfast-agent keygen` prints it.
+    pub recovery_key: String,
+}
+
+/// `POST /api/v1/tenants/{tenant}/enrollment-tokens`: leave for one endpoint to enroll, for one hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEnrollmentToken {
+    /// Where the endpoint's backups go.
+    pub backup_set_id: BackupSetId,
+}
+
+/// `POST /api/v1/tenants/{tenant}/sources`: paths of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSource {
+    /// The endpoint.
+    pub agent_id: AgentId,
+    /// Its name, 1–100 characters.
+    pub name: String,
+    /// Absolute paths, at least one.
+    pub paths: Vec<String>,
+    /// Patterns of what to leave out, in gitignore syntax.
+    #[serde(default)]
+    pub excludes: Vec<String>,
+    /// When to run.
+    pub schedule: Schedule,
+}

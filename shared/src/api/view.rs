@@ -1,0 +1,345 @@
+//! What the console shows, and what the automation API answers: the same shapes.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::agent::{RestoreProgress, RunProgress, RunState, SnapshotTotals};
+use crate::{
+    ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId, StorageAccountId, TenantId, UserId},
+    retention::LockMode,
+    schedule::Schedule,
+};
+
+/// Who is signed in. `GET /api/v1/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// The user.
+    pub id: UserId,
+    /// Their e-mail address.
+    pub email: String,
+    /// Whether they run this instance and see every tenant.
+    pub operator: bool,
+}
+
+/// How well a tenant is protected, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// A run failed or a source has no complete snapshot though one was due.
+    Failing,
+    /// Something is to be looked at: warnings, a late run, a silent agent, delete markers in a bucket.
+    Attention,
+    /// Nothing is set up yet.
+    Empty,
+    /// Every source has a complete, locked snapshot and no run is late.
+    Protected,
+}
+
+/// A tenant in the overview. `GET /api/v1/tenants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantSummary {
+    /// The tenant.
+    pub id: TenantId,
+    /// Its name.
+    pub name: String,
+    /// How well it is protected.
+    pub health: Health,
+    /// One sentence for each thing that keeps `health` from being `protected`.
+    pub reasons: Vec<String>,
+    /// Enrolled agents.
+    pub agents: u32,
+    /// Sources.
+    pub sources: u32,
+    /// Complete snapshots.
+    pub snapshots: u32,
+    /// When the newest complete snapshot was taken.
+    pub newest_snapshot_at: Option<Timestamp>,
+    /// Runs under way.
+    pub active_runs: u32,
+}
+
+/// Everything of one tenant's page. `GET /api/v1/tenants/{tenant}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantPage {
+    /// The tenant.
+    pub summary: TenantSummary,
+    /// Its storage accounts.
+    pub storage_accounts: Vec<StorageAccountView>,
+    /// Its backup sets.
+    pub backup_sets: Vec<BackupSetView>,
+    /// Its agents.
+    pub agents: Vec<AgentView>,
+    /// Its sources.
+    pub sources: Vec<SourceView>,
+    /// Its newest runs, newest first, at most 20; those under way always among them.
+    pub runs: Vec<RunView>,
+    /// Its newest snapshots, newest first, at most 50.
+    pub snapshots: Vec<SnapshotView>,
+    /// Its newest restores, newest first, at most 10.
+    pub restores: Vec<RestoreView>,
+}
+
+/// A storage account; its secret is never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageAccountView {
+    /// The storage account.
+    pub id: StorageAccountId,
+    /// Its name.
+    pub name: String,
+    /// The S3 endpoint.
+    pub endpoint: String,
+    /// The region.
+    pub region: String,
+    /// The access key's id.
+    pub access_key: String,
+}
+
+/// A backup set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSetView {
+    /// The backup set.
+    pub id: BackupSetId,
+    /// Its name.
+    pub name: String,
+    /// The storage account.
+    pub storage_account_id: StorageAccountId,
+    /// The storage account's name.
+    pub storage_account_name: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What every key begins with.
+    pub prefix: String,
+    /// N, in days.
+    pub retention_days: u32,
+    /// The lock mode.
+    pub mode: LockMode,
+    /// Fingerprint of the recovery public key, as printed in the recovery kit.
+    pub recovery_fingerprint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What the last look into the bucket found.
+    pub inspection: Option<BucketInspection>,
+}
+
+/// What a look into the bucket found, below the set's prefix.
+/// `POST /api/v1/tenants/{tenant}/backup-sets/{set}/inspect`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketInspection {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Object versions.
+    pub versions: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Delete markers. Holdfast never makes one: somebody deleted keys. The versions beneath are unharmed.
+    pub delete_markers: u64,
+    /// Versions that the ledger knows.
+    pub known_versions: u64,
+    /// Versions that nobody signed.
+    pub unknown_versions: u64,
+    /// Versions in the ledger that the bucket no longer lists.
+    pub missing_versions: u64,
+    /// A few of the keys behind the markers, for a look with an S3 client.
+    pub marker_examples: Vec<String>,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// The agent.
+    pub id: AgentId,
+    /// The endpoint's host name.
+    pub hostname: String,
+    /// Its operating system.
+    pub os: String,
+    /// The agent's version.
+    pub version: String,
+    /// The backup set that it was enrolled for.
+    pub backup_set_id: BackupSetId,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// When it last asked for work or reported.
+    pub last_seen_at: Option<Timestamp>,
+    /// Whether it was seen in the last two minutes.
+    pub online: bool,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// The source.
+    pub id: SourceId,
+    /// Its name.
+    pub name: String,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The agent's host name.
+    pub hostname: String,
+    /// Where its backups go.
+    pub backup_set_id: BackupSetId,
+    /// The backup set's name.
+    pub backup_set_name: String,
+    /// What is backed up.
+    pub paths: Vec<String>,
+    /// What is left out.
+    pub excludes: Vec<String>,
+    /// When.
+    pub schedule: Schedule,
+    /// The next scheduled run.
+    pub next_due: Option<Timestamp>,
+    /// The newest complete snapshot.
+    pub newest_snapshot: Option<SnapshotView>,
+    /// The run that is queued or under way.
+    pub active_run: Option<RunId>,
+}
+
+/// A run. `GET /api/v1/tenants/{tenant}/runs/{run}`; also the `run` event of the live stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The run.
+    pub id: RunId,
+    /// The source.
+    pub source_id: SourceId,
+    /// The source's name.
+    pub source_name: String,
+    /// The endpoint's host name.
+    pub hostname: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was asked for or due.
+    pub created_at: Timestamp,
+    /// When the agent fetched it.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The last report.
+    pub progress: Option<RunProgress>,
+    /// Objects confirmed so far and to confirm, while committing and locking.
+    pub confirmed: Option<(u64, u64)>,
+    /// The snapshot it made.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Where a snapshot stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotState {
+    /// Committed; what fell short is being extended.
+    Locking,
+    /// Everything it needs is locked until `protected_until`, confirmed by S3.
+    Complete,
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotView {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// The source.
+    pub source_id: SourceId,
+    /// The source's name.
+    pub source_name: String,
+    /// The endpoint's host name.
+    pub hostname: String,
+    /// Its number in the source.
+    pub seq: u64,
+    /// Where it stands.
+    pub state: SnapshotState,
+    /// When the server had the commit.
+    pub received_at: Timestamp,
+    /// *Locked until*: the promise, confirmed by S3 when the snapshot is complete.
+    pub protected_until: Timestamp,
+    /// The lock mode.
+    pub mode: LockMode,
+    /// Totals.
+    pub totals: SnapshotTotals,
+}
+
+/// A snapshot's page. `GET /api/v1/tenants/{tenant}/snapshots/{snapshot}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotPage {
+    /// The snapshot.
+    pub snapshot: SnapshotView,
+    /// The backup set that it is in.
+    pub backup_set: BackupSetView,
+    /// Objects that it needs.
+    pub objects: u64,
+    /// Their bytes in the bucket.
+    pub stored_bytes: u64,
+    /// The earliest lock among them, as S3 last confirmed it: never before `protected_until` once complete.
+    pub earliest_lock: Option<Timestamp>,
+    /// The latest lock among them: nothing of it can be deleted later than that.
+    pub latest_lock: Option<Timestamp>,
+    /// The command to paste on the endpoint.
+    pub restore_command: String,
+    /// Its restores, newest first.
+    pub restores: Vec<RestoreView>,
+}
+
+/// Where a restore stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreState {
+    /// Allowed; the agent has not begun.
+    Authorised,
+    /// The agent works on it.
+    Running,
+    /// Everything asked for is back.
+    Succeeded,
+    /// It ended otherwise.
+    Failed,
+    /// The permission ran out unused.
+    Expired,
+}
+
+/// A restore. `POST /api/v1/tenants/{tenant}/snapshots/{snapshot}/restores` makes one; also the `restore` event
+/// of the live stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreView {
+    /// The restore.
+    pub id: RestoreId,
+    /// The snapshot.
+    pub snapshot_id: SnapshotId,
+    /// The source's name.
+    pub source_name: String,
+    /// The snapshot's number.
+    pub seq: u64,
+    /// Where it stands.
+    pub state: RestoreState,
+    /// Who allowed it.
+    pub authorised_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Until when the agent may read.
+    pub expires_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The last report.
+    pub progress: Option<RestoreProgress>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// An enrollment token, shown once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentTokenView {
+    /// The token.
+    pub token: String,
+    /// The command to paste on the endpoint; it carries the recovery key's fingerprint.
+    pub command: String,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+}
+
+/// One event of the live stream `GET /console/events?tenant={tenant}` (server-sent events; the data is this, as
+/// JSON).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LiveEvent {
+    /// A run moved on.
+    Run(Box<RunView>),
+    /// A restore moved on.
+    Restore(Box<RestoreView>),
+}

@@ -1,0 +1,11 @@
+//! Holdfast's common words: ids, policies, schedules, lock dates and the types of the API.
+//!
+//! Pure by rule: no I/O, no clock, no randomness, no async. `now` is a parameter wherever time matters, and
+//! the crate compiles to native code and to wasm32 alike, so that the console, the server and the agent
+//! compute the same dates from the same code.
+
+pub mod api;
+pub mod ids;
+pub mod object;
+pub mod retention;
+pub mod schedule;

@@ -77,7 +77,10 @@ impl ManualClock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this module is where lockbox reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is where lockbox reads the clock"
+)]
 fn system_now() -> SystemTime {
     SystemTime::now()
 }
@@ -94,7 +97,11 @@ impl Millis {
 
     fn system_time(self) -> SystemTime {
         let span = Duration::from_millis(self.0.unsigned_abs());
-        if self.0 < 0 { SystemTime::UNIX_EPOCH - span } else { SystemTime::UNIX_EPOCH + span }
+        if self.0 < 0 {
+            SystemTime::UNIX_EPOCH - span
+        } else {
+            SystemTime::UNIX_EPOCH + span
+        }
     }
 }
 

@@ -42,7 +42,10 @@ mod tests {
 
     #[test]
     fn debug_never_shows_the_secret() {
-        let pair = Credentials { access_key: "AK".into(), secret_key: "hush-hush".into() };
+        let pair = Credentials {
+            access_key: "AK".into(),
+            secret_key: "hush-hush".into(),
+        };
         assert!(!format!("{pair:?}").contains("hush"));
     }
 }

@@ -77,7 +77,12 @@ macro_rules! fault_from {
         }
     )*};
 }
-fault_from!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError);
+fault_from!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError
+);
 
 impl From<Fault> for S3Error {
     fn from(fault: Fault) -> Self {

@@ -56,7 +56,10 @@ pub(crate) enum Period {
 }
 
 pub(crate) fn protected() -> S3Error {
-    s3_error!(AccessDenied, "Access Denied because object protected by object lock.")
+    s3_error!(
+        AccessDenied,
+        "Access Denied because object protected by object lock."
+    )
 }
 
 pub(crate) fn bucket_without_lock() -> S3Error {
@@ -93,10 +96,16 @@ impl Until {
     fn asked(at: &Timestamp, now: Millis) -> S3Result<Self> {
         let at = OffsetDateTime::from(at.clone()).unix_timestamp();
         if at.saturating_mul(1000) <= now.get() {
-            return Err(s3_error!(InvalidArgument, "The retain until date must be in the future!"));
+            return Err(s3_error!(
+                InvalidArgument,
+                "The retain until date must be in the future!"
+            ));
         }
         if at > (now.offset() + Duration::days(i64::from(LONGEST_DAYS) + 1)).unix_timestamp() {
-            return Err(s3_error!(InvalidArgument, "The retain until date must be within 36500 days"));
+            return Err(s3_error!(
+                InvalidArgument,
+                "The retain until date must be within 36500 days"
+            ));
         }
         Ok(Self(at))
     }
@@ -106,7 +115,9 @@ impl Until {
     }
 
     pub(crate) fn timestamp(self) -> Timestamp {
-        OffsetDateTime::from_unix_timestamp(self.0).unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
+        OffsetDateTime::from_unix_timestamp(self.0)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+            .into()
     }
 }
 
@@ -119,9 +130,10 @@ impl Retention {
     ) -> S3Result<Option<Self>> {
         match (mode, until) {
             (None, None) => Ok(None),
-            (Some(mode), Some(until)) => {
-                Ok(Some(Self { mode: Mode::parse(mode.as_str())?, until: Until::asked(until, now)? }))
-            }
+            (Some(mode), Some(until)) => Ok(Some(Self {
+                mode: Mode::parse(mode.as_str())?,
+                until: Until::asked(until, now)?,
+            })),
             _ => Err(s3_error!(
                 InvalidArgument,
                 "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied"
@@ -135,7 +147,10 @@ impl Retention {
             (None, None) => Ok(None),
             (Some(mode), Some(until)) => {
                 let mode = Mode::parse(mode.as_str()).map_err(|_| s3_error!(MalformedXML))?;
-                Ok(Some(Self { mode, until: Until::asked(until, now)? }))
+                Ok(Some(Self {
+                    mode,
+                    until: Until::asked(until, now)?,
+                }))
             }
             _ => Err(s3_error!(MalformedXML)),
         }
@@ -154,7 +169,10 @@ impl LockState {
         }
         match self.retention.filter(|r| r.is_active(now)) {
             None => Ok(()),
-            Some(Retention { mode: Mode::Governance, .. }) if bypass => Ok(()),
+            Some(Retention {
+                mode: Mode::Governance,
+                ..
+            }) if bypass => Ok(()),
             Some(_) => Err(protected()),
         }
     }
@@ -163,7 +181,9 @@ impl LockState {
     /// An active GOVERNANCE lock gets longer freely; anything else, a change of mode too, needs the
     /// bypass.
     pub(crate) fn check_retention(&self, new: Option<Retention>, now: Millis, bypass: bool) -> S3Result<()> {
-        let Some(old) = self.retention.filter(|r| r.is_active(now)) else { return Ok(()) };
+        let Some(old) = self.retention.filter(|r| r.is_active(now)) else {
+            return Ok(());
+        };
         let longer = new.is_some_and(|new| new.mode == old.mode && new.until >= old.until);
         match old.mode {
             _ if longer => Ok(()),
@@ -208,10 +228,16 @@ impl DefaultRetention {
             _ => return Err(s3_error!(MalformedXML)),
         };
         if days <= 0 {
-            return Err(s3_error!(InvalidArgument, "Default retention period must be a positive integer value"));
+            return Err(s3_error!(
+                InvalidArgument,
+                "Default retention period must be a positive integer value"
+            ));
         }
         if days > LONGEST_DAYS {
-            return Err(s3_error!(InvalidArgument, "Default retention period is too large"));
+            return Err(s3_error!(
+                InvalidArgument,
+                "Default retention period is too large"
+            ));
         }
         Ok(Self { mode, period })
     }
@@ -221,7 +247,11 @@ impl DefaultRetention {
             Period::Days(days) => (Some(days), None),
             Period::Years(years) => (None, Some(years)),
         };
-        s3s::dto::DefaultRetention { mode: Some(self.mode.element()), days, years }
+        s3s::dto::DefaultRetention {
+            mode: Some(self.mode.element()),
+            days,
+            years,
+        }
     }
 
     /// The retention of a version written now; seconds are rounded up, never down.
@@ -235,7 +265,10 @@ impl DefaultRetention {
                 .unwrap_or(start + Duration::days(i64::from(years) * 366)),
         };
         let round_up = i64::from(end.nanosecond() > 0);
-        Retention { mode: self.mode, until: Until(end.unix_timestamp() + round_up) }
+        Retention {
+            mode: self.mode,
+            until: Until(end.unix_timestamp() + round_up),
+        }
     }
 }
 
@@ -246,15 +279,23 @@ mod tests {
     const NOW: i64 = 1_900_000_000;
 
     fn now() -> Millis {
-        OffsetDateTime::from_unix_timestamp(NOW).map(|t| std::time::SystemTime::from(t).into()).unwrap()
+        OffsetDateTime::from_unix_timestamp(NOW)
+            .map(|t| std::time::SystemTime::from(t).into())
+            .unwrap()
     }
 
     fn retention(mode: Mode, ahead_seconds: i64) -> Option<Retention> {
-        Some(Retention { mode, until: Until(NOW + ahead_seconds) })
+        Some(Retention {
+            mode,
+            until: Until(NOW + ahead_seconds),
+        })
     }
 
     fn locked(mode: Mode, ahead_seconds: i64) -> LockState {
-        LockState { retention: retention(mode, ahead_seconds), legal_hold: None }
+        LockState {
+            retention: retention(mode, ahead_seconds),
+            legal_hold: None,
+        }
     }
 
     #[test]
@@ -262,7 +303,10 @@ mod tests {
         for bypass in [false, true] {
             assert!(locked(Mode::Compliance, 1).check_delete(now(), bypass).is_err());
             assert!(locked(Mode::Compliance, 0).check_delete(now(), bypass).is_ok());
-            let held = LockState { retention: None, legal_hold: Some(true) };
+            let held = LockState {
+                retention: None,
+                legal_hold: Some(true),
+            };
             assert!(held.check_delete(now(), bypass).is_err());
         }
         assert!(locked(Mode::Governance, 1).check_delete(now(), false).is_err());
@@ -273,10 +317,22 @@ mod tests {
     fn compliance_only_grows() {
         let lock = locked(Mode::Compliance, 100);
         for bypass in [false, true] {
-            assert!(lock.check_retention(retention(Mode::Compliance, 101), now(), bypass).is_ok());
-            assert!(lock.check_retention(retention(Mode::Compliance, 100), now(), bypass).is_ok());
-            assert!(lock.check_retention(retention(Mode::Compliance, 99), now(), bypass).is_err());
-            assert!(lock.check_retention(retention(Mode::Governance, 999), now(), bypass).is_err());
+            assert!(
+                lock.check_retention(retention(Mode::Compliance, 101), now(), bypass)
+                    .is_ok()
+            );
+            assert!(
+                lock.check_retention(retention(Mode::Compliance, 100), now(), bypass)
+                    .is_ok()
+            );
+            assert!(
+                lock.check_retention(retention(Mode::Compliance, 99), now(), bypass)
+                    .is_err()
+            );
+            assert!(
+                lock.check_retention(retention(Mode::Governance, 999), now(), bypass)
+                    .is_err()
+            );
             assert!(lock.check_retention(None, now(), bypass).is_err());
         }
     }
@@ -284,8 +340,15 @@ mod tests {
     #[test]
     fn governance_needs_the_bypass_to_shrink() {
         let lock = locked(Mode::Governance, 100);
-        assert!(lock.check_retention(retention(Mode::Governance, 101), now(), false).is_ok());
-        for new in [None, retention(Mode::Governance, 99), retention(Mode::Compliance, 200)] {
+        assert!(
+            lock.check_retention(retention(Mode::Governance, 101), now(), false)
+                .is_ok()
+        );
+        for new in [
+            None,
+            retention(Mode::Governance, 99),
+            retention(Mode::Compliance, 200),
+        ] {
             assert!(lock.check_retention(new, now(), false).is_err());
             assert!(lock.check_retention(new, now(), true).is_ok());
         }
@@ -294,18 +357,29 @@ mod tests {
     #[test]
     fn dates_are_whole_seconds_ahead() {
         let ask = |nanos: i128| {
-            let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(NOW) * 1_000_000_000 + nanos).unwrap();
+            let at =
+                OffsetDateTime::from_unix_timestamp_nanos(i128::from(NOW) * 1_000_000_000 + nanos).unwrap();
             Until::asked(&at.into(), now())
         };
         assert!(ask(999_999_999).is_err(), "cut to whole seconds it is not ahead");
         assert_eq!(ask(1_999_999_999).unwrap(), Until(NOW + 1));
         assert!(ask(-1).is_err());
-        assert!(ask(200 * 365 * 86_400 * 1_000_000_000).is_err(), "two hundred years");
+        assert!(
+            ask(200 * 365 * 86_400 * 1_000_000_000).is_err(),
+            "two hundred years"
+        );
     }
 
     #[test]
     fn default_periods() {
-        let starting = |period| DefaultRetention { mode: Mode::Compliance, period }.starting(now()).until;
+        let starting = |period| {
+            DefaultRetention {
+                mode: Mode::Compliance,
+                period,
+            }
+            .starting(now())
+            .until
+        };
         assert_eq!(starting(Period::Days(1)), Until(NOW + 86_400));
         // 2030-03-17 to 2031-03-17 has no 29 February.
         assert_eq!(starting(Period::Years(1)), Until(NOW + 365 * 86_400));

@@ -40,7 +40,10 @@ impl VersionRef {
             return Err(invalid());
         }
         let half = |s: &str| u64::from_str_radix(s, 16).map_err(|_| invalid());
-        Ok(Self::Id { seq: Seq(half(&text[..16])?), salt: half(&text[16..])? })
+        Ok(Self::Id {
+            seq: Seq(half(&text[..16])?),
+            salt: half(&text[16..])?,
+        })
     }
 
     pub(crate) fn parse_opt(text: Option<&str>) -> Result<Option<Self>, S3Error> {
@@ -63,14 +66,26 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for id in [VersionRef::Null, VersionRef::Id { seq: Seq(7), salt: u64::MAX }] {
+        for id in [
+            VersionRef::Null,
+            VersionRef::Id {
+                seq: Seq(7),
+                salt: u64::MAX,
+            },
+        ] {
             assert_eq!(VersionRef::parse(&id.to_string()).unwrap(), id);
         }
     }
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["", "nulL", "1234", "é234567890123456789012345678901", "0000000000000000000000000000000G"] {
+        for text in [
+            "",
+            "nulL",
+            "1234",
+            "é234567890123456789012345678901",
+            "0000000000000000000000000000000G",
+        ] {
             assert!(VersionRef::parse(text).is_err(), "{text}");
         }
     }

@@ -87,7 +87,10 @@ impl fmt::Display for BlobId {
 impl Folder {
     /// Makes what is missing, durably, and empties the staging folder.
     pub(crate) fn open(data: &Path) -> Result<Self, (PathBuf, io::Error)> {
-        let this = Self { blobs: data.join("blobs"), staging: data.join("staging") };
+        let this = Self {
+            blobs: data.join("blobs"),
+            staging: data.join("staging"),
+        };
         this.prepare(data).map_err(|e| (data.to_owned(), e))?;
         Ok(this)
     }
@@ -142,10 +145,25 @@ impl Folder {
 
 impl BlobWriter {
     pub(crate) fn new(folder: Arc<Folder>, hashes: Hashes) -> io::Result<Self> {
-        let staged =
-            Staged { folder: Arc::clone(&folder), id: BlobId::random()?, size: 0, inline: None, on_disk: None };
-        let sink = Some(Sink { hashes, file: None, staged });
-        Ok(Self { folder, pending: Vec::new(), pending_bytes: 0, size: 0, sink })
+        let staged = Staged {
+            folder: Arc::clone(&folder),
+            id: BlobId::random()?,
+            size: 0,
+            inline: None,
+            on_disk: None,
+        };
+        let sink = Some(Sink {
+            hashes,
+            file: None,
+            staged,
+        });
+        Ok(Self {
+            folder,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            size: 0,
+            sink,
+        })
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -156,7 +174,11 @@ impl BlobWriter {
         self.size += bytes.len() as u64;
         self.pending_bytes += bytes.len();
         self.pending.push(bytes);
-        if self.pending_bytes >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+        if self.pending_bytes >= FLUSH_BYTES {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -247,7 +269,7 @@ impl Drop for Staged {
     }
 }
 
-fn sync_dir(path: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
@@ -255,5 +277,7 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 pub(crate) async fn unblock<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }

@@ -15,7 +15,8 @@ pub(crate) fn existing_bucket(
     buckets: &impl ReadableTable<&'static str, Record>,
     name: &str,
 ) -> Result<Bucket, Fault> {
-    bucket(buckets, name)?.ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist").into())
+    bucket(buckets, name)?
+        .ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist").into())
 }
 
 /// The newest version of a key, which may be a delete marker.
@@ -39,7 +40,9 @@ pub(crate) fn by_id(
 ) -> Result<Option<Version>, Fault> {
     match id {
         VersionRef::Id { seq, salt } => {
-            let Some(row) = versions.get((bucket, key, seq.descending()))? else { return Ok(None) };
+            let Some(row) = versions.get((bucket, key, seq.descending()))? else {
+                return Ok(None);
+            };
             let version: Version = decode(row.value())?;
             Ok((version.salt == salt && !version.null).then_some(version))
         }

@@ -162,13 +162,15 @@ impl<'t> Tx<'t> {
     }
 
     pub(crate) fn put_bucket(&mut self, name: &str, bucket: &Bucket) -> Result<(), Fault> {
-        self.buckets.insert(name, serde_json::to_vec(bucket)?.as_slice())?;
+        self.buckets
+            .insert(name, serde_json::to_vec(bucket)?.as_slice())?;
         Ok(())
     }
 
     pub(crate) fn put_version(&mut self, bucket: &str, key: &str, version: &Version) -> Result<(), Fault> {
         let record = serde_json::to_vec(version)?;
-        self.versions.insert((bucket, key, version.seq.descending()), record.as_slice())?;
+        self.versions
+            .insert((bucket, key, version.seq.descending()), record.as_slice())?;
         Ok(())
     }
 
@@ -188,11 +190,12 @@ impl<'t> Tx<'t> {
     }
 
     pub(crate) fn put_part(&mut self, upload_id: &str, number: u32, part: &Part) -> Result<(), Fault> {
-        self.parts.insert((upload_id, number), serde_json::to_vec(part)?.as_slice())?;
+        self.parts
+            .insert((upload_id, number), serde_json::to_vec(part)?.as_slice())?;
         Ok(())
     }
 
-    pub(crate) fn add_blob(&mut self, staged: &Staged) -> Result<(), Fault> {
+    fn add_blob(&mut self, staged: &Staged) -> Result<(), Fault> {
         let mut row = Vec::new();
         if let Some(bytes) = &staged.inline {
             row.push(INLINE);
@@ -214,9 +217,13 @@ impl<'t> Tx<'t> {
 impl Writer {
     pub(crate) fn start(db: Arc<Database>, folder: Arc<Folder>) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
-        let thread =
-            thread::Builder::new().name("lockbox-index".into()).spawn(move || run(&db, &folder, &waiting))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("lockbox-index".into())
+            .spawn(move || run(&db, &folder, &waiting))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Makes a change and waits until it is on the disk. The blob that it may bring belongs to the
@@ -228,8 +235,12 @@ impl Writer {
     ) -> S3Result<T> {
         let (answer, outcome) = oneshot::channel::<S3Result<T>>();
         let job: Job = Box::new(move |tx| {
-            let added = blob.as_ref().map_or(Ok(()), |_| Ok::<(), Fault>(()));
-            let result = added.and_then(|()| change(tx));
+            let result = change(tx).and_then(|value| {
+                if let Some(blob) = &blob {
+                    tx.add_blob(blob)?;
+                }
+                Ok(value)
+            });
             let failed = matches!(result, Err(Fault::Index(_) | Fault::Record(_)));
             let refused = result.is_err();
             let notify: Notify = Box::new(move |commit| {
@@ -254,7 +265,11 @@ impl Writer {
             if failed { Err(notify) } else { Ok(notify) }
         });
         let gone = || s3_error!(InternalError, "the index has stopped");
-        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        self.jobs
+            .as_ref()
+            .ok_or_else(gone)?
+            .send(job)
+            .map_err(|_| gone())?;
         outcome.await.map_err(internal)?
     }
 }
@@ -309,7 +324,11 @@ fn transaction(
                     return Err(given_up(&"a change failed"));
                 }
             }
-            job = if notify.len() < BATCH { waiting.try_recv().ok() } else { None };
+            job = if notify.len() < BATCH {
+                waiting.try_recv().ok()
+            } else {
+                None
+            };
         }
         tx.unlinked
     };

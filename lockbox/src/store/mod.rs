@@ -30,23 +30,41 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the folder, alone, and removes what a crash left over.
     pub(crate) fn open(data: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(data).map_err(|source| Error::Folder { path: data.to_owned(), source })?;
+        fs::create_dir_all(data).map_err(|source| Error::Folder {
+            path: data.to_owned(),
+            source,
+        })?;
+        if let Some(parent) = data.canonicalize().ok().as_deref().and_then(Path::parent) {
+            // The folder itself must survive, or all that is in it is lost.
+            blob::sync_dir(parent).map_err(|source| Error::Folder {
+                path: parent.to_owned(),
+                source,
+            })?;
+        }
         let path = data.join("index.redb");
         // redb locks its file, so everything after this line has the folder for itself.
         let db = Database::create(&path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => Error::FolderInUse { path: data.to_owned() },
+            DatabaseError::DatabaseAlreadyOpen => Error::FolderInUse {
+                path: data.to_owned(),
+            },
             other => Error::Index(other.into()),
         })?;
         let found = index::format(&db, FORMAT).map_err(Error::Index)?;
         if found > FORMAT {
-            return Err(Error::FolderFormat { path: data.to_owned(), found, known: FORMAT });
+            return Err(Error::FolderFormat {
+                path: data.to_owned(),
+                found,
+                known: FORMAT,
+            });
         }
         index::create_tables(&db).map_err(Error::Index)?;
         let folder = Folder::open(data).map_err(|(path, source)| Error::Folder { path, source })?;
         sweep(&db, &folder, data)?;
         let (db, folder) = (Arc::new(db), Arc::new(folder));
-        let writer = Writer::start(Arc::clone(&db), Arc::clone(&folder))
-            .map_err(|source| Error::Folder { path: data.to_owned(), source })?;
+        let writer = Writer::start(Arc::clone(&db), Arc::clone(&folder)).map_err(|source| Error::Folder {
+            path: data.to_owned(),
+            source,
+        })?;
         Ok(Self { folder, db, writer })
     }
 
@@ -83,10 +101,16 @@ impl Store {
 fn sweep(db: &Database, folder: &Folder, data: &Path) -> Result<(), Error> {
     let fault = |fault: Fault| match fault {
         Fault::Index(error) => Error::Index(error),
-        other => Error::Folder { path: data.to_owned(), source: std::io::Error::other(other) },
+        other => Error::Folder {
+            path: data.to_owned(),
+            source: std::io::Error::other(other),
+        },
     };
     let mut known = View::open(db).and_then(|view| view.blob_files()).map_err(fault)?;
-    let found = folder.list().map_err(|source| Error::Folder { path: data.to_owned(), source })?;
+    let found = folder.list().map_err(|source| Error::Folder {
+        path: data.to_owned(),
+        source,
+    })?;
     for id in found {
         if !known.remove(&id) {
             tracing::info!(blob = %id, "removing a blob that was never acknowledged or already deleted");

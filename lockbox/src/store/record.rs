@@ -106,6 +106,13 @@ pub(crate) struct Part {
 
 impl Version {
     pub(crate) fn id(&self) -> VersionRef {
-        if self.null { VersionRef::Null } else { VersionRef::Id { seq: self.seq, salt: self.salt } }
+        if self.null {
+            VersionRef::Null
+        } else {
+            VersionRef::Id {
+                seq: self.seq,
+                salt: self.salt,
+            }
+        }
     }
 }

@@ -1,0 +1,203 @@
+//! What stands in front of s3s: form uploads are turned away, XML bodies are checked against their
+//! digests, aws-chunked bodies are cut into small chunks, and responses get lockbox's date.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, DATE, EXPECT, HeaderValue, SERVER};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use s3s::dto::{Timestamp, TimestampFormat};
+use s3s::service::S3Service;
+use s3s::{HttpError, StdError};
+
+use crate::clock::Clock;
+use crate::declared::Declared;
+use crate::digest::Hashes;
+use crate::gate::no_forms;
+use crate::rechunk::Rechunk;
+
+/// DeleteObjects with 1,000 keys of 1,024 escaped characters, and 10,000 completed parts, fit.
+const XML_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// So much of a refused body is still read, so that the client gets to see the answer.
+const DRAIN_LIMIT_BYTES: usize = 2 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What came of an XML body; the gate decides, after the signature was found good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyCheck {
+    /// No digest was sent.
+    Undeclared,
+    Match,
+    Mismatch,
+    /// The digest itself is malformed.
+    Invalid,
+    TooLarge,
+    Incomplete,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Front {
+    service: S3Service,
+    clock: Clock,
+}
+
+impl Front {
+    pub(crate) fn new(service: S3Service, clock: Clock) -> Self {
+        Self { service, clock }
+    }
+
+    pub(crate) async fn handle(&self, req: Request<Incoming>) -> Result<Response<s3s::Body>, HttpError> {
+        let mut response = self.answer(req).await?;
+        let headers = response.headers_mut();
+        headers.insert(SERVER, HeaderValue::from_static("lockbox"));
+        let mut date = Vec::new();
+        let now = Timestamp::from(self.clock.millis());
+        if now.format(TimestampFormat::HttpDate, &mut date).is_ok()
+            && let Ok(date) = HeaderValue::from_bytes(&date)
+        {
+            // Without this hyper would tell the machine's time, also under a manual clock.
+            headers.insert(DATE, date);
+        }
+        Ok(response)
+    }
+
+    async fn answer(&self, req: Request<Incoming>) -> Result<Response<s3s::Body>, HttpError> {
+        let (mut parts, body) = req.into_parts();
+        // s3s would read the whole form into memory before any access check.
+        if parts.method == Method::POST && is_form(&parts.headers) {
+            return no_forms()
+                .to_http_response()
+                .map_err(|e| HttpError::new(Box::new(e)));
+        }
+        let streaming = content_sha256(&parts.headers).starts_with("STREAMING-");
+        if !streaming && has_xml_body(&parts.method, parts.uri.query().unwrap_or_default()) {
+            let completes = parts.method == Method::POST && has_parameter(&parts, "uploadId");
+            let (check, body) = read_xml(&parts.headers, body, completes).await;
+            parts.extensions.insert(check);
+            return self.service.call(Request::from_parts(parts, body.into())).await;
+        }
+        let waits = parts.headers.contains_key(EXPECT);
+        let shared = Shared(Arc::new(Mutex::new(body)));
+        let rest = shared.clone();
+        let body = if streaming {
+            let unsigned = content_sha256(&parts.headers).starts_with("STREAMING-UNSIGNED");
+            s3s::Body::http_body_unsync(Rechunk::new(shared, unsigned))
+        } else {
+            s3s::Body::http_body_unsync(shared)
+        };
+        let response = self.service.call(Request::from_parts(parts, body)).await?;
+        // A client that waits for "100 Continue" has not sent a body that was refused.
+        if (response.status().is_client_error() || response.status().is_server_error()) && !waits {
+            // What the client sends beyond this, or too slowly, is cut off with the connection.
+            let _ = tokio::time::timeout(DRAIN_TIME, rest.drain()).await;
+        }
+        Ok(response)
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    kind.trim_start()
+        .to_ascii_lowercase()
+        .starts_with("multipart/form-data")
+}
+
+fn content_sha256(headers: &HeaderMap) -> &str {
+    headers
+        .get("x-amz-content-sha256")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = &str> {
+    query
+        .split('&')
+        .map(|part| part.split_once('=').map_or(part, |(name, _)| name))
+}
+
+fn has_parameter(parts: &http::request::Parts, name: &str) -> bool {
+    parameters(parts.uri.query().unwrap_or_default()).any(|p| p == name)
+}
+
+/// All operations whose body is XML, except CreateBucket, which has no digest to check.
+fn has_xml_body(method: &Method, query: &str) -> bool {
+    let configures = ["object-lock", "versioning", "retention", "legal-hold"];
+    *method == Method::POST || (*method == Method::PUT && parameters(query).any(|p| configures.contains(&p)))
+}
+
+/// `completes`: in CompleteMultipartUpload the checksum headers speak of the object, not the body.
+async fn read_xml(headers: &HeaderMap, body: Incoming, completes: bool) -> (BodyCheck, Bytes) {
+    let body = match Limited::new(body, XML_LIMIT_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return (BodyCheck::TooLarge, Bytes::new()),
+        Err(_) => return (BodyCheck::Incomplete, Bytes::new()),
+    };
+    let check = match if completes {
+        Declared::md5_only(headers)
+    } else {
+        Declared::parse(headers)
+    } {
+        Err(_) => BodyCheck::Invalid,
+        Ok(declared) if !declared.any() => BodyCheck::Undeclared,
+        Ok(declared) => {
+            let mut hashes = Hashes::new(declared.algorithm());
+            hashes.update(&body);
+            match declared.verify(&hashes.finish(), None) {
+                Ok(()) => BodyCheck::Match,
+                Err(_) => BodyCheck::Mismatch,
+            }
+        }
+    };
+    (check, body)
+}
+
+/// The body of a request, which is still there when s3s has dropped its side of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(Arc<Mutex<Incoming>>);
+
+impl Shared {
+    fn with<T>(&self, f: impl FnOnce(Pin<&mut Incoming>) -> T) -> T {
+        f(Pin::new(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+
+    async fn drain(&self) {
+        let mut read = 0;
+        while read < DRAIN_LIMIT_BYTES && !self.is_end_stream() {
+            match poll_fn(|cx| self.with(|body| body.poll_frame(cx))).await {
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+impl Body for Shared {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        self.with(|body| body.poll_frame(cx)).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.with(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.with(|body| body.size_hint())
+    }
+}

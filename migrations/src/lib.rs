@@ -1,1 +1,39 @@
-//! Stub, replaced in the next commits.
+//! Holdfast's database schema, step by step. Postgres only.
+//!
+//! Each step is one SQL file that never changes once it has been released: a change is a new step, made so
+//! that the old server still runs on it (expand), with a later one that takes away what nobody uses (contract).
+
+use sea_orm_migration::prelude::*;
+
+/// Every step, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(SqlStep { name: "m0001_initial", up: include_str!("sql/m0001_initial.sql") })]
+    }
+}
+
+struct SqlStep {
+    name: &'static str,
+    up: &'static str,
+}
+
+impl MigrationName for SqlStep {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait is written so")]
+#[async_trait::async_trait]
+impl MigrationTrait for SqlStep {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared(self.up).await.map(drop)
+    }
+
+    async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {
+        Err(DbErr::Migration("Holdfast's schema goes forward only: restore the database's backup instead".into()))
+    }
+}

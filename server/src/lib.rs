@@ -1,1 +1,15 @@
-//! Stub, replaced in the next commits.
+//! Holdfast's server: the API for agents and automation, the console, the jobs, and the only holder of bucket
+//! credentials. See `docs/ARCHITECTURE.md` for the picture.
+
+pub mod app;
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod http;
+pub mod jobs;
+pub mod random;
+pub mod s3;
+pub mod scope;
+pub mod secrets;
+pub mod serve;
+pub mod use_cases;

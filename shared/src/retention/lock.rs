@@ -74,15 +74,7 @@ pub fn upload_lock(
     };
     let need = ceil_to_second(covered + policy.retention());
     let retain_until = ceil_to_second(need + spread(policy.lock_ahead(), object));
-    let cap = signing_time + SignedDuration::from_hours(24 * i64::from(policy.lock_cap_days));
-    if retain_until > cap {
-        let needed = retain_until.duration_since(signing_time).as_secs();
-        return Err(PolicyError::BeyondCap {
-            needed_days: needed.div_euclid(86_400) + i64::from(needed.rem_euclid(86_400) > 0),
-            cap_days: policy.lock_cap_days,
-        }
-        .into());
-    }
+    policy.within_cap(signing_time, retain_until)?;
     Ok(UploadLock { retain_until, need })
 }
 

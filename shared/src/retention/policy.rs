@@ -1,6 +1,6 @@
 //! The immutable retention policy of a backup set.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The S3 Object Lock mode.
@@ -109,6 +109,19 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a lock that would reach beyond the cap.
+    ///
+    /// # Errors
+    /// [`PolicyError::BeyondCap`].
+    pub fn within_cap(&self, now: Timestamp, retain_until: Timestamp) -> Result<(), PolicyError> {
+        let ahead_secs = retain_until.duration_since(now).as_secs();
+        if ahead_secs <= 86_400 * i64::from(self.lock_cap_days) {
+            return Ok(());
+        }
+        let needed_days = ahead_secs.div_euclid(86_400) + i64::from(ahead_secs.rem_euclid(86_400) > 0);
+        Err(PolicyError::BeyondCap { needed_days, cap_days: self.lock_cap_days })
     }
 
     /// N as a duration.

@@ -1,0 +1,56 @@
+//! Where each object lies in the bucket. Keys hold letters, digits, `-`, `/` and what the prefix holds: some
+//! stores mangle `+` and `%` in listings.
+
+use shared::{
+    ids::SourceId,
+    object::{ObjectHash, ObjectKind},
+};
+
+/// What the keys of all objects of one source begin with; ends with a slash.
+///
+/// `prefix` is the backup set's, empty or ending with a slash.
+#[must_use]
+pub fn source_prefix(prefix: &str, source: SourceId) -> String {
+    format!("{prefix}sources/{}/", source.as_uuid().simple())
+}
+
+/// The key of a content-named object. A commit record is named by its number: see [`commit_key`]; for
+/// [`ObjectKind::Commit`] this gives a name in a folder that nothing else uses.
+#[must_use]
+pub fn object_key(prefix: &str, source: SourceId, kind: ObjectKind, hash: &ObjectHash) -> String {
+    let folder = match kind {
+        ObjectKind::Pack => "packs",
+        ObjectKind::TreePack => "trees",
+        ObjectKind::Index => "index",
+        ObjectKind::Manifest => "manifests",
+        ObjectKind::Commit => "commits-by-hash",
+    };
+    format!("{}{folder}/{hash}", source_prefix(prefix, source))
+}
+
+/// The key of the commit record number `seq`.
+#[must_use]
+pub fn commit_key(prefix: &str, source: SourceId, seq: u64) -> String {
+    format!("{}commits/{seq:010}", source_prefix(prefix, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_plain() {
+        let source: SourceId = "src_01930000000070008000000000000001".parse().unwrap();
+        let hash = ObjectHash::from_bytes([0xab; 32]);
+        assert_eq!(
+            object_key("acme/", source, ObjectKind::TreePack, &hash),
+            format!("acme/sources/01930000000070008000000000000001/trees/{hash}")
+        );
+        assert_eq!(
+            commit_key("", source, 42),
+            "sources/01930000000070008000000000000001/commits/0000000042"
+        );
+        // Ten digits sort like numbers; the eleventh is still a valid key.
+        assert!(commit_key("", source, 99_999_999_999).ends_with("/99999999999"));
+    }
+}

@@ -1,0 +1,97 @@
+//! Enrolled endpoints.
+
+use jiff::Timestamp;
+use repository::identity::AgentPublicKey;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryOrder};
+use shared::ids::{AgentId, BackupSetId};
+
+use super::{
+    DbError, TenantTx,
+    entity::agent,
+    insert,
+    types::optional_time,
+};
+
+/// An enrolled endpoint.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// The agent.
+    pub id: AgentId,
+    /// The backup set that it was enrolled for.
+    pub backup_set_id: BackupSetId,
+    /// The host name that it told.
+    pub hostname: String,
+    /// The operating system that it told.
+    pub os: String,
+    /// The agent's version.
+    pub version: String,
+    /// Ed25519 public key that its manifests are signed with.
+    pub signing_key: AgentPublicKey,
+    /// Hash of the secret part of its credential.
+    pub credential_hash: Vec<u8>,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// When it last called.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+impl TryFrom<agent::Model> for Agent {
+    type Error = DbError;
+
+    fn try_from(row: agent::Model) -> Result<Self, DbError> {
+        Ok(Self {
+            id: AgentId::from_uuid(row.id),
+            backup_set_id: BackupSetId::from_uuid(row.backup_set_id),
+            hostname: row.hostname,
+            os: row.os,
+            version: row.version,
+            signing_key: AgentPublicKey::from_hex(&row.signing_key)
+                .map_err(|error| DbError::corrupt("agents.signing_key", error))?,
+            credential_hash: row.credential_hash,
+            enrolled_at: row.enrolled_at.try_into()?,
+            last_seen_at: optional_time(row.last_seen_at)?,
+        })
+    }
+}
+
+/// Adds an agent.
+///
+/// # Errors
+/// When the database does not answer; likewise below.
+pub async fn add(tx: &TenantTx, agent: &Agent) -> Result<(), DbError> {
+    let row = agent::Model {
+        id: agent.id.as_uuid(),
+        tenant_id: tx.tenant.as_uuid(),
+        backup_set_id: agent.backup_set_id.as_uuid(),
+        hostname: agent.hostname.clone(),
+        os: agent.os.clone(),
+        version: agent.version.clone(),
+        signing_key: agent.signing_key.to_hex(),
+        credential_hash: agent.credential_hash.clone(),
+        enrolled_at: agent.enrolled_at.try_into()?,
+        last_seen_at: None,
+    };
+    insert(&tx.tx, row).await
+}
+
+/// One agent.
+pub async fn find(tx: &TenantTx, id: AgentId) -> Result<Option<Agent>, DbError> {
+    agent::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
+/// Every agent of the tenant, by host name.
+pub async fn all(tx: &TenantTx) -> Result<Vec<Agent>, DbError> {
+    let rows = agent::Entity::find().order_by_asc(agent::Column::Hostname).all(&tx.tx).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Notes that the agent called.
+pub async fn seen(tx: &TenantTx, id: AgentId, now: Timestamp) -> Result<(), DbError> {
+    let change = agent::ActiveModel {
+        id: Set(id.as_uuid()),
+        last_seen_at: Set(Some(now.try_into()?)),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Start-up of the database: migrations as the owner, then everything as a role that row-level security binds.
+
+use migrations::Migrator;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement};
+use sea_orm_migration::MigratorTrait;
+
+use super::{Db, DbError};
+
+/// Held while migrating, so that two servers that start together do not both try. An arbitrary constant.
+const MIGRATION_LOCK: i64 = 0x486f_6c64_6661_7374;
+
+impl Db {
+    /// Brings the schema up to date as the role of `owner_url`, makes (or re-keys) the restricted role
+    /// `<database>_app` with `app_password`, and connects as that role.
+    ///
+    /// # Errors
+    /// When the address is malformed, the database does not answer, or the owner may not make roles.
+    pub async fn start(owner_url: &str, app_password: &str) -> Result<Self, DbError> {
+        let owner = Database::connect(options(owner_url, 2)).await?;
+        let role = prepare(&owner, app_password).await;
+        owner.close().await?;
+        let pool = Database::connect(options(&app_url(owner_url, &role?, app_password)?, 16)).await?;
+        Ok(Self { pool })
+    }
+}
+
+fn options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .sqlx_logging(false)
+        .acquire_timeout(std::time::Duration::from_secs(10));
+    options
+}
+
+async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<String, DbError> {
+    let sql = |sql: &str| Statement::from_string(owner.get_database_backend(), sql);
+    // Advisory locks belong to a connection: this one statement takes and keeps it on one of the owner's few,
+    // and closing the pool gives it back. Roles are shared by the whole cluster, hence a lock and not a transaction.
+    owner.execute_raw(sql(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))).await?;
+    Migrator::up(owner, None).await?;
+    let row = owner
+        .query_one_raw(sql("SELECT current_database() || '_app' AS role"))
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("current_database()".into()))?;
+    let role: String = row.try_get("", "role")?;
+    let quoted = format!("\"{}\"", role.replace('"', "\"\""));
+    let exists = owner
+        .query_one_raw(Statement::from_sql_and_values(
+            owner.get_database_backend(),
+            "SELECT 1 FROM pg_roles WHERE rolname = $1",
+            [role.as_str().into()],
+        ))
+        .await?
+        .is_some();
+    let verb = if exists { "ALTER" } else { "CREATE" };
+    // The password is hexadecimal of our own making: nothing in it needs quoting.
+    owner
+        .execute_unprepared(&format!(
+            "{verb} ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD '{app_password}';
+             GRANT USAGE ON SCHEMA public TO {quoted};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};
+             REVOKE UPDATE, DELETE ON audit_events FROM {quoted};
+             REVOKE DELETE ON objects, snapshots FROM {quoted};
+             REVOKE ALL ON seaql_migrations FROM {quoted};"
+        ))
+        .await?;
+    Ok(role)
+}
+
+/// The owner's address with another user and password.
+fn app_url(owner_url: &str, role: &str, password: &str) -> Result<String, DbError> {
+    let malformed = || DbErr::Custom("DATABASE_URL: expected postgres://user:password@host:port/database".into());
+    let (scheme, rest) = owner_url.split_once("://").ok_or_else(malformed)?;
+    let (authority, path) = rest.split_once('/').ok_or_else(malformed)?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let role: String = role
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    Ok(format!("{scheme}://{role}:{password}@{host}/{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_app_role_goes_into_the_owners_address() {
+        assert_eq!(
+            app_url("postgres://o:p%40w@127.0.0.1:5433/hold fast?sslmode=disable", "hold fast_app", "ab").unwrap(),
+            "postgres://hold%20fast_app:ab@127.0.0.1:5433/hold fast?sslmode=disable"
+        );
+        assert!(app_url("not an address", "r", "p").is_err());
+    }
+}

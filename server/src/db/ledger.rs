@@ -1,0 +1,317 @@
+//! The ledger: every object version that Holdfast signed for, what it is needed by, and the lock that S3 confirmed.
+//!
+//! An object of a source is needed by the snapshots `born ≤ seq < dropped`. A commit writes only what was added
+//! and dropped, so that bookkeeping costs churn and not size.
+
+use jiff::Timestamp;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use shared::{
+    ids::{RunId, SourceId},
+    object::{ObjectHash, ObjectKind, ObjectRef},
+    retention::LockMode,
+};
+
+use super::{
+    DbError, TenantTx,
+    entity::object,
+    types::{At, bytes32, from_text, optional_time, signed, to_text, unsigned},
+};
+
+/// Rows that one statement names, at most: Postgres takes 65,535 parameters.
+const ROWS_PER_STATEMENT: usize = 1_000;
+
+/// Where an object stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectState {
+    /// Signed for, by a run that is open or was aborted.
+    Pending,
+    /// Needed, or once needed, by a snapshot.
+    Live,
+    /// About to be deleted: irrevocable, never offered for reuse.
+    Deleting,
+}
+
+/// A lock that a HEAD of the version showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmedLock {
+    /// The version.
+    pub version_id: String,
+    /// The mode.
+    pub mode: LockMode,
+    /// The date.
+    pub locked_until: Timestamp,
+}
+
+/// An object that is about to be signed for.
+#[derive(Debug, Clone)]
+pub struct NewObject {
+    /// Kind, hash and size.
+    pub object: ObjectRef,
+    /// MD5 of the content.
+    pub content_md5: [u8; 16],
+    /// The retain-until date that is signed.
+    pub signed_until: Timestamp,
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerObject {
+    /// Kind, hash and size.
+    pub object: ObjectRef,
+    /// MD5 of the content, as S3 verified it at the upload.
+    pub content_md5: [u8; 16],
+    /// Where it stands.
+    pub state: ObjectState,
+    /// The retain-until date of the newest signed address.
+    pub signed_until: Timestamp,
+    /// What S3 confirmed.
+    pub lock: Option<ConfirmedLock>,
+    /// The first snapshot that needs it.
+    pub born: Option<u64>,
+    /// The first snapshot that no longer does.
+    pub dropped: Option<u64>,
+}
+
+impl TryFrom<object::Model> for LedgerObject {
+    type Error = DbError;
+
+    fn try_from(row: object::Model) -> Result<Self, DbError> {
+        let kind = u8::try_from(row.kind).ok().and_then(ObjectKind::from_tag);
+        let seq = |seq: Option<i64>| seq.map(|seq| unsigned("objects.born", seq)).transpose();
+        let lock = match (row.version_id, row.lock_mode, optional_time(row.locked_until)?) {
+            (Some(version_id), Some(mode), Some(locked_until)) => {
+                Some(ConfirmedLock { version_id, mode: from_text("objects.lock_mode", mode)?, locked_until })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            object: ObjectRef {
+                kind: kind.ok_or_else(|| DbError::corrupt("objects.kind", row.kind))?,
+                hash: ObjectHash::from_bytes(bytes32("objects.hash", &row.hash)?),
+                size_bytes: unsigned("objects.size_bytes", row.size_bytes)?,
+            },
+            content_md5: row
+                .content_md5
+                .try_into()
+                .map_err(|_| DbError::corrupt("objects.content_md5", "not 16 bytes"))?,
+            state: from_text("objects.state", row.state)?,
+            signed_until: row.signed_until.try_into()?,
+            lock,
+            born: seq(row.born)?,
+            dropped: seq(row.dropped)?,
+        })
+    }
+}
+
+/// What a snapshot needs, summed up.
+#[derive(Debug, Clone)]
+pub struct Needs {
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The earliest confirmed lock.
+    pub earliest_lock: Option<Timestamp>,
+    /// The latest confirmed lock.
+    pub latest_lock: Option<Timestamp>,
+}
+
+/// Notes that upload addresses are about to be signed. An object that is pending already gets the new date; one
+/// that is live keeps its row.
+///
+/// # Errors
+/// When the database does not answer; likewise below.
+pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObject]) -> Result<(), DbError> {
+    let rows = objects
+        .iter()
+        .map(|new| {
+            Ok(object::Model {
+                source_id: source.as_uuid(),
+                hash: new.object.hash.as_bytes().to_vec(),
+                tenant_id: tx.tenant.as_uuid(),
+                kind: i16::from(new.object.kind.tag()),
+                size_bytes: signed("objects.size_bytes", new.object.size_bytes)?,
+                content_md5: new.content_md5.to_vec(),
+                state: to_text(&ObjectState::Pending)?,
+                run_id: run.as_uuid(),
+                signed_until: new.signed_until.try_into()?,
+                version_id: None,
+                lock_mode: None,
+                locked_until: None,
+                confirmed_at: None,
+                born: None,
+                dropped: None,
+            }
+            .into_active_model())
+        })
+        .collect::<Result<Vec<_>, DbError>>()?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let renew = OnConflict::columns([object::Column::SourceId, object::Column::Hash])
+        .update_columns([object::Column::RunId, object::Column::SignedUntil])
+        .action_and_where(Expr::col((object::Entity, object::Column::State)).eq("pending"))
+        .to_owned();
+    object::Entity::insert_many(rows).on_conflict(renew).exec_without_returning(&tx.tx).await?;
+    Ok(())
+}
+
+/// The rows of these objects; those that are unknown are missing from the answer.
+pub async fn find(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash]) -> Result<Vec<LedgerObject>, DbError> {
+    let mut found = Vec::with_capacity(hashes.len());
+    for part in hashes.chunks(ROWS_PER_STATEMENT) {
+        for row in object::Entity::find().filter(named(source, part)).all(&tx.tx).await? {
+            found.push(row.try_into()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Keeps a lock that S3 confirmed.
+pub async fn confirm(
+    tx: &TenantTx,
+    source: SourceId,
+    hash: ObjectHash,
+    lock: &ConfirmedLock,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    object::Entity::update_many()
+        .col_expr(object::Column::VersionId, Expr::value(lock.version_id.clone()))
+        .col_expr(object::Column::LockMode, Expr::value(to_text(&lock.mode)?))
+        .col_expr(object::Column::LockedUntil, Expr::value(At::try_from(lock.locked_until)?))
+        .col_expr(object::Column::ConfirmedAt, Expr::value(At::try_from(now)?))
+        .filter(named(source, &[hash]))
+        .exec(&tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// Makes confirmed objects needed from snapshot `seq` on. An object that was dropped and comes back keeps its
+/// `born` and loses its `dropped`: more is kept, never less. Gives the number of rows changed.
+pub async fn make_live(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash], seq: u64) -> Result<u64, DbError> {
+    let seq = signed("objects.born", seq)?;
+    let mut changed = 0;
+    for part in hashes.chunks(ROWS_PER_STATEMENT) {
+        let born = Expr::col(object::Column::Born).if_null(seq);
+        let update = object::Entity::update_many()
+            .col_expr(object::Column::State, Expr::value(to_text(&ObjectState::Live)?))
+            .col_expr(object::Column::Born, born)
+            .col_expr(object::Column::Dropped, Expr::value(None::<i64>))
+            .filter(named(source, part))
+            .filter(object::Column::State.is_in(["pending", "live"]))
+            .filter(object::Column::LockedUntil.is_not_null());
+        changed += update.exec(&tx.tx).await?.rows_affected;
+    }
+    Ok(changed)
+}
+
+/// Makes live objects no longer needed from snapshot `seq` on. Gives the number of rows changed.
+pub async fn drop_from(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash], seq: u64) -> Result<u64, DbError> {
+    let seq = signed("objects.dropped", seq)?;
+    let mut changed = 0;
+    for part in hashes.chunks(ROWS_PER_STATEMENT) {
+        let update = object::Entity::update_many()
+            .col_expr(object::Column::Dropped, Expr::value(seq))
+            .filter(named(source, part))
+            .filter(object::Column::State.eq("live"))
+            .filter(object::Column::Dropped.is_null())
+            .filter(object::Column::Born.lt(seq));
+        changed += update.exec(&tx.tx).await?.rows_affected;
+    }
+    Ok(changed)
+}
+
+/// What snapshot `seq` needs apart from its manifest and commit record: the set that its manifest lists.
+pub async fn listed(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Vec<ObjectRef>, DbError> {
+    let kinds = [ObjectKind::Pack, ObjectKind::TreePack, ObjectKind::Index].map(|kind| i16::from(kind.tag()));
+    let query = object::Entity::find()
+        .filter(needed_by(source, seq)?)
+        .filter(object::Column::Kind.is_in(kinds))
+        .order_by_asc(object::Column::Hash);
+    let rows = query.all(&tx.tx).await?;
+    rows.into_iter().map(|row| LedgerObject::try_from(row).map(|row| row.object)).collect()
+}
+
+/// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them.
+pub async fn short_of(
+    tx: &TenantTx,
+    source: SourceId,
+    seq: u64,
+    need: Timestamp,
+    limit: u64,
+) -> Result<Vec<LedgerObject>, DbError> {
+    let query = object::Entity::find()
+        .filter(needed_by(source, seq)?)
+        .filter(object::Column::LockedUntil.lt(At::try_from(need)?))
+        .limit(limit);
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Those of these objects that snapshot `seq` needs.
+pub async fn needed_among(
+    tx: &TenantTx,
+    source: SourceId,
+    seq: u64,
+    hashes: &[ObjectHash],
+) -> Result<Vec<LedgerObject>, DbError> {
+    let mut found = Vec::with_capacity(hashes.len());
+    for part in hashes.chunks(ROWS_PER_STATEMENT) {
+        let query = object::Entity::find().filter(needed_by(source, seq)?).filter(named(source, part));
+        for row in query.all(&tx.tx).await? {
+            found.push(row.try_into()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Every object of a source.
+pub async fn all(tx: &TenantTx, source: SourceId) -> Result<Vec<LedgerObject>, DbError> {
+    let query = object::Entity::find().filter(object::Column::SourceId.eq(source.as_uuid()));
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// What snapshot `seq` needs, summed up.
+pub async fn needs(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Needs, DbError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        objects: i64,
+        bytes: i64,
+        earliest: Option<At>,
+        latest: Option<At>,
+    }
+    let sql = "SELECT count(*) AS objects, COALESCE(sum(size_bytes), 0)::bigint AS bytes,
+                      min(locked_until) AS earliest, max(locked_until) AS latest
+               FROM objects
+               WHERE source_id = $1 AND state = 'live' AND born <= $2 AND (dropped IS NULL OR dropped > $2)";
+    let values = [source.as_uuid().into(), signed("objects.born", seq)?.into()];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let row = row.ok_or_else(|| DbError::corrupt("objects", "an aggregate without a row"))?;
+    Ok(Needs {
+        objects: unsigned("count", row.objects)?,
+        bytes: unsigned("sum", row.bytes)?,
+        earliest_lock: optional_time(row.earliest)?,
+        latest_lock: optional_time(row.latest)?,
+    })
+}
+
+fn named(source: SourceId, hashes: &[ObjectHash]) -> Condition {
+    Condition::all()
+        .add(object::Column::SourceId.eq(source.as_uuid()))
+        .add(object::Column::Hash.is_in(hashes.iter().map(|hash| hash.as_bytes().to_vec())))
+}
+
+fn needed_by(source: SourceId, seq: u64) -> Result<Condition, DbError> {
+    let seq = signed("objects.born", seq)?;
+    let until = Condition::any().add(object::Column::Dropped.is_null()).add(object::Column::Dropped.gt(seq));
+    Ok(Condition::all()
+        .add(object::Column::SourceId.eq(source.as_uuid()))
+        .add(object::Column::State.eq("live"))
+        .add(object::Column::Born.lte(seq))
+        .add(until))
+}

@@ -1,0 +1,170 @@
+//! The database: the only module that speaks SQL.
+//!
+//! One transaction per use case, and none is held across a call to S3 or to a browser. A [`TenantTx`] sees one
+//! tenant's rows; it can be opened only with a [`TenantScope`], which only authorisation can make. An
+//! [`InstanceTx`] sees users, sessions, the list of tenants and the job queue, and nothing that a tenant stores.
+
+pub mod agents;
+pub mod audit;
+pub mod backup_sets;
+mod connect;
+pub mod enrollment;
+mod entity;
+pub mod jobs;
+pub mod ledger;
+pub mod restores;
+pub mod runs;
+pub mod sessions;
+pub mod snapshots;
+pub mod sources;
+pub mod storage_accounts;
+pub mod tenants;
+mod types;
+pub mod users;
+
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    EntityTrait, IntoActiveModel, ModelTrait, SqlErr, Statement, TransactionTrait,
+};
+use shared::ids::{TenantId, UserId};
+
+use crate::scope::TenantScope;
+
+/// What can go wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The database refused or did not answer.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+    /// A row holds what this version does not understand.
+    #[error("the database holds something unexpected in {what}: {detail}")]
+    Corrupt {
+        /// Where.
+        what: &'static str,
+        /// What.
+        detail: String,
+    },
+}
+
+impl DbError {
+    fn corrupt(what: &'static str, detail: impl ToString) -> Self {
+        Self::Corrupt { what, detail: detail.to_string() }
+    }
+
+    /// Whether a unique index refused the row: somebody was faster, or a name is taken.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(error)
+            if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
+    }
+}
+
+/// The pool of connections, all under the restricted role that row-level security binds.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: DatabaseConnection,
+}
+
+impl Db {
+    /// Opens a transaction that sees one tenant.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
+        let tx = self.pool.begin().await?;
+        set(&tx, "app.tenant_id", &scope.tenant().as_uuid().to_string()).await?;
+        Ok(TenantTx { tx, tenant: scope.tenant() })
+    }
+
+    /// Opens a transaction that sees the instance's own tables.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn instance(&self) -> Result<InstanceTx, DbError> {
+        let tx = self.pool.begin().await?;
+        set(&tx, "app.instance", "on").await?;
+        Ok(InstanceTx { tx })
+    }
+
+    /// Opens a transaction that sees one user's memberships and the tenants behind them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn user(&self, user: UserId) -> Result<UserTx, DbError> {
+        let tx = self.pool.begin().await?;
+        set(&tx, "app.user_id", &user.as_uuid().to_string()).await?;
+        Ok(UserTx { tx, user })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        Ok(self.pool.ping().await?)
+    }
+}
+
+/// Sets a value for this transaction only.
+async fn set(tx: &DatabaseTransaction, name: &str, value: &str) -> Result<(), DbError> {
+    let sql = "SELECT set_config($1, $2, true)";
+    tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [name.into(), value.into()]))
+        .await?;
+    Ok(())
+}
+
+/// A transaction that sees one tenant's rows and no others. Rolled back unless committed.
+#[derive(Debug)]
+pub struct TenantTx {
+    tx: DatabaseTransaction,
+    tenant: TenantId,
+}
+
+impl TenantTx {
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// When the database does not answer: then whether they are is unknown.
+    pub async fn commit(self) -> Result<(), DbError> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+/// A transaction on the instance's own tables. Rolled back unless committed.
+#[derive(Debug)]
+pub struct InstanceTx {
+    tx: DatabaseTransaction,
+}
+
+impl InstanceTx {
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// When the database does not answer: then whether they are is unknown.
+    pub async fn commit(self) -> Result<(), DbError> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+/// A transaction that reads one user's memberships.
+#[derive(Debug)]
+pub struct UserTx {
+    tx: DatabaseTransaction,
+    user: UserId,
+}
+
+/// Inserts a whole row.
+async fn insert<M>(tx: &DatabaseTransaction, row: M) -> Result<(), DbError>
+where
+    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+    <M::Entity as EntityTrait>::ActiveModel: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
+{
+    <M::Entity as EntityTrait>::insert(row.into_active_model().reset_all()).exec_without_returning(tx).await?;
+    Ok(())
+}

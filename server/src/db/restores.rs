@@ -1,0 +1,131 @@
+//! Restores: leave for an agent to read one snapshot, and how it went.
+
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+use serde::{Deserialize, Serialize};
+use shared::{
+    api::agent::RestoreProgress,
+    ids::{AgentId, RestoreId, SnapshotId},
+};
+
+use super::{
+    DbError, TenantTx,
+    entity::restore,
+    insert,
+    types::{from_json, from_text, optional_time, to_json, to_text},
+};
+
+/// Where a restore stands, as stored: that an unused permission has run out follows from `expires_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoredState {
+    /// Allowed; the agent has not begun.
+    Authorised,
+    /// The agent works on it.
+    Running,
+    /// Everything asked for is back.
+    Succeeded,
+    /// It ended otherwise.
+    Failed,
+}
+
+/// An authorised restore.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The restore.
+    pub id: RestoreId,
+    /// The snapshot.
+    pub snapshot_id: SnapshotId,
+    /// The agent that may read.
+    pub agent_id: AgentId,
+    /// Where it stands.
+    pub state: StoredState,
+    /// Who allowed it.
+    pub authorised_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Until when the agent may read.
+    pub expires_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The last report.
+    pub progress: Option<RestoreProgress>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl TryFrom<restore::Model> for Restore {
+    type Error = DbError;
+
+    fn try_from(row: restore::Model) -> Result<Self, DbError> {
+        Ok(Self {
+            id: RestoreId::from_uuid(row.id),
+            snapshot_id: SnapshotId::from_uuid(row.snapshot_id),
+            agent_id: AgentId::from_uuid(row.agent_id),
+            state: from_text("restores.state", row.state)?,
+            authorised_by: row.authorised_by,
+            created_at: row.created_at.try_into()?,
+            expires_at: row.expires_at.try_into()?,
+            finished_at: optional_time(row.finished_at)?,
+            progress: row.progress.map(|json| from_json("restores.progress", json)).transpose()?,
+            error: row.error,
+        })
+    }
+}
+
+fn row(tx: &TenantTx, restore: &Restore) -> Result<restore::Model, DbError> {
+    Ok(restore::Model {
+        id: restore.id.as_uuid(),
+        tenant_id: tx.tenant.as_uuid(),
+        snapshot_id: restore.snapshot_id.as_uuid(),
+        agent_id: restore.agent_id.as_uuid(),
+        state: to_text(&restore.state)?,
+        authorised_by: restore.authorised_by.clone(),
+        created_at: restore.created_at.try_into()?,
+        expires_at: restore.expires_at.try_into()?,
+        finished_at: restore.finished_at.map(TryInto::try_into).transpose()?,
+        progress: restore.progress.as_ref().map(to_json).transpose()?,
+        error: restore.error.clone(),
+    })
+}
+
+/// Adds a restore.
+///
+/// # Errors
+/// When the database does not answer; likewise below.
+pub async fn add(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
+    insert(&tx.tx, row(tx, restore)?).await
+}
+
+/// One restore, its row locked until this transaction ends: change it, then [`save`] it.
+pub async fn lock(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
+    let row = restore::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(&tx.tx).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Writes a restore that [`lock`] gave.
+pub async fn save(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
+    restore::Entity::update(row(tx, restore)?.into_active_model().reset_all()).exec(&tx.tx).await?;
+    Ok(())
+}
+
+/// One restore.
+pub async fn find(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
+    restore::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
+/// The restores of one snapshot, newest first.
+pub async fn of_snapshot(tx: &TenantTx, snapshot: SnapshotId) -> Result<Vec<Restore>, DbError> {
+    let query = restore::Entity::find()
+        .filter(restore::Column::SnapshotId.eq(snapshot.as_uuid()))
+        .order_by_desc(restore::Column::CreatedAt);
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The newest restores of the tenant, newest first.
+pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Restore>, DbError> {
+    let query = restore::Entity::find().order_by_desc(restore::Column::CreatedAt).limit(limit);
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}

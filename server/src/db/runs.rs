@@ -1,0 +1,216 @@
+//! Runs.
+
+use jiff::Timestamp;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, Query},
+};
+use shared::{
+    api::agent::{CommitRequest, RunProgress, RunState},
+    ids::{AgentId, RunId, SnapshotId, SourceId},
+};
+
+use super::{
+    DbError, TenantTx,
+    entity::{run, source},
+    insert,
+    types::{from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
+};
+
+/// One attempt of a backup.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The run.
+    pub id: RunId,
+    /// The source.
+    pub source_id: SourceId,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was asked for or due.
+    pub created_at: Timestamp,
+    /// When the agent fetched it.
+    pub started_at: Option<Timestamp>,
+    /// After this the server neither signs nor commits for it.
+    pub deadline: Option<Timestamp>,
+    /// When the agent last reported.
+    pub reported_at: Option<Timestamp>,
+    /// When the commit was durable.
+    pub received_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The agent's last report.
+    pub progress: Option<RunProgress>,
+    /// What the agent asked to commit.
+    pub commit_request: Option<CommitRequest>,
+    /// Objects confirmed so far.
+    pub confirmed: u64,
+    /// Objects to confirm.
+    pub to_confirm: u64,
+    /// The snapshot it made.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl Run {
+    /// A run that waits for its agent.
+    #[must_use]
+    pub fn queued(id: RunId, source_id: SourceId, now: Timestamp) -> Self {
+        Self {
+            id,
+            source_id,
+            state: RunState::Queued,
+            created_at: now,
+            started_at: None,
+            deadline: None,
+            reported_at: None,
+            received_at: None,
+            finished_at: None,
+            progress: None,
+            commit_request: None,
+            confirmed: 0,
+            to_confirm: 0,
+            snapshot_id: None,
+            error: None,
+        }
+    }
+
+    /// Ends it without a snapshot.
+    pub fn fail(&mut self, reason: impl Into<String>, now: Timestamp) {
+        self.state = RunState::Failed;
+        self.error = Some(reason.into());
+        self.finished_at = Some(now);
+    }
+}
+
+impl TryFrom<run::Model> for Run {
+    type Error = DbError;
+
+    fn try_from(row: run::Model) -> Result<Self, DbError> {
+        Ok(Self {
+            id: RunId::from_uuid(row.id),
+            source_id: SourceId::from_uuid(row.source_id),
+            state: from_text("runs.state", row.state)?,
+            created_at: row.created_at.try_into()?,
+            started_at: optional_time(row.started_at)?,
+            deadline: optional_time(row.deadline)?,
+            reported_at: optional_time(row.reported_at)?,
+            received_at: optional_time(row.received_at)?,
+            finished_at: optional_time(row.finished_at)?,
+            progress: row.progress.map(|json| from_json("runs.progress", json)).transpose()?,
+            commit_request: row.commit_request.map(|json| from_json("runs.commit_request", json)).transpose()?,
+            confirmed: unsigned("runs.confirmed", row.confirmed)?,
+            to_confirm: unsigned("runs.to_confirm", row.to_confirm)?,
+            snapshot_id: row.snapshot_id.map(SnapshotId::from_uuid),
+            error: row.error,
+        })
+    }
+}
+
+fn row(tx: &TenantTx, run: &Run) -> Result<run::Model, DbError> {
+    let time = |at: Option<Timestamp>| at.map(TryInto::try_into).transpose();
+    Ok(run::Model {
+        id: run.id.as_uuid(),
+        tenant_id: tx.tenant.as_uuid(),
+        source_id: run.source_id.as_uuid(),
+        state: to_text(&run.state)?,
+        created_at: run.created_at.try_into()?,
+        started_at: time(run.started_at)?,
+        deadline: time(run.deadline)?,
+        reported_at: time(run.reported_at)?,
+        received_at: time(run.received_at)?,
+        finished_at: time(run.finished_at)?,
+        progress: run.progress.as_ref().map(to_json).transpose()?,
+        commit_request: run.commit_request.as_ref().map(to_json).transpose()?,
+        confirmed: signed("runs.confirmed", run.confirmed)?,
+        to_confirm: signed("runs.to_confirm", run.to_confirm)?,
+        snapshot_id: run.snapshot_id.map(SnapshotId::as_uuid),
+        error: run.error.clone(),
+    })
+}
+
+fn open_states() -> Condition {
+    Condition::any().add(run::Column::State.is_in(["queued", "running", "committing", "locking"]))
+}
+
+/// Adds a run.
+///
+/// # Errors
+/// When the source has an open run ([`DbError::is_duplicate`]) or the database does not answer.
+pub async fn add(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
+    insert(&tx.tx, row(tx, run)?).await
+}
+
+/// One run.
+///
+/// # Errors
+/// When the database does not answer; likewise below.
+pub async fn find(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
+    run::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
+/// One run, its row locked until this transaction ends: change it, then [`save`] it.
+pub async fn lock(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
+    let row = run::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(&tx.tx).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Writes a run that [`lock`] gave.
+pub async fn save(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
+    run::Entity::update(row(tx, run)?.into_active_model().reset_all()).exec(&tx.tx).await?;
+    Ok(())
+}
+
+/// Notes how many objects are confirmed, without touching the rest of the row.
+pub async fn set_confirmed(tx: &TenantTx, id: RunId, confirmed: u64) -> Result<(), DbError> {
+    run::Entity::update_many()
+        .col_expr(run::Column::Confirmed, Expr::value(signed("runs.confirmed", confirmed)?))
+        .filter(run::Column::Id.eq(id.as_uuid()))
+        .exec(&tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// The queued or active run of a source.
+pub async fn open_of_source(tx: &TenantTx, source: SourceId) -> Result<Option<Run>, DbError> {
+    let query = run::Entity::find().filter(run::Column::SourceId.eq(source.as_uuid())).filter(open_states());
+    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
+/// Every queued or active run of the tenant, newest first.
+pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
+    let query = run::Entity::find().filter(open_states()).order_by_desc(run::Column::CreatedAt);
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The queued and active runs of one agent's sources, oldest first.
+pub async fn open_of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Run>, DbError> {
+    let sources = Query::select()
+        .column(source::Column::Id)
+        .from(source::Entity)
+        .and_where(source::Column::AgentId.eq(agent.as_uuid()))
+        .to_owned();
+    let query = run::Entity::find()
+        .filter(run::Column::SourceId.in_subquery(sources))
+        .filter(open_states())
+        .order_by_asc(run::Column::CreatedAt);
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The newest ended runs of the tenant, newest first.
+pub async fn newest_ended(tx: &TenantTx, limit: u64) -> Result<Vec<Run>, DbError> {
+    let query = run::Entity::find()
+        .filter(run::Column::State.is_in(["succeeded", "failed"]))
+        .order_by_desc(run::Column::CreatedAt)
+        .limit(limit);
+    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The newest ended run of a source.
+pub async fn newest_ended_of_source(tx: &TenantTx, source: SourceId) -> Result<Option<Run>, DbError> {
+    let query = run::Entity::find()
+        .filter(run::Column::SourceId.eq(source.as_uuid()))
+        .filter(run::Column::State.is_in(["succeeded", "failed"]))
+        .order_by_desc(run::Column::CreatedAt);
+    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}

@@ -1,0 +1,118 @@
+//! Signed-in sessions: a tower-sessions store on our own table.
+
+use async_trait::async_trait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use time::OffsetDateTime;
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store,
+};
+use uuid::Uuid;
+
+use super::{Db, DbError, entity::session, types::{At, from_json, to_json}};
+use crate::clock::Clock;
+
+/// The key in a session's data that holds the user's UUID. The store copies it into a column of its own, so that a
+/// user's sessions can be ended together.
+pub const USER_KEY: &str = "user";
+
+/// Keeps sessions in Postgres.
+#[derive(Clone, Debug)]
+pub struct PostgresSessions {
+    db: Db,
+    clock: Clock,
+}
+
+impl PostgresSessions {
+    /// A store on this database, which tells by `clock` whether a session has ended.
+    #[must_use]
+    pub fn new(db: Db, clock: Clock) -> Self {
+        Self { db, clock }
+    }
+
+    /// Deletes the sessions that have ended.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn delete_ended(&self) -> Result<u64, DbError> {
+        let now = At::try_from(self.clock.now())?;
+        let ended = session::Entity::delete_many().filter(session::Column::ExpiresAt.lte(now));
+        Ok(ended.exec(&self.db.pool).await?.rows_affected)
+    }
+
+    fn row(record: &Record) -> Result<session::Model, DbError> {
+        let user = record.data.get(USER_KEY).and_then(|user| user.as_str());
+        Ok(session::Model {
+            id: record.id.to_string(),
+            user_id: user.and_then(|user| Uuid::try_parse(user).ok()),
+            data: to_json(&record.data)?,
+            expires_at: expires(record)?,
+        })
+    }
+
+    async fn insert(&self, record: &Record, on_conflict: OnConflict) -> Result<bool, DbError> {
+        use sea_orm::IntoActiveModel;
+        let row = Self::row(record)?.into_active_model();
+        let inserted = session::Entity::insert(row)
+            .on_conflict(on_conflict)
+            .exec_without_returning(&self.db.pool)
+            .await?;
+        Ok(inserted > 0)
+    }
+
+    async fn find(&self, id: &Id) -> Result<Option<Record>, DbError> {
+        let now = At::try_from(self.clock.now())?;
+        let row = session::Entity::find_by_id(id.to_string())
+            .filter(session::Column::ExpiresAt.gt(now))
+            .one(&self.db.pool)
+            .await?;
+        row.map(|row| {
+            let expires_at = jiff::Timestamp::try_from(row.expires_at)?;
+            Ok(Record {
+                id: *id,
+                data: from_json("sessions.data", row.data)?,
+                expiry_date: OffsetDateTime::from_unix_timestamp(expires_at.as_second())
+                    .map_err(|error| DbError::corrupt("sessions.expires_at", error))?,
+            })
+        })
+        .transpose()
+    }
+}
+
+fn expires(record: &Record) -> Result<At, DbError> {
+    jiff::Timestamp::from_second(record.expiry_date.unix_timestamp())
+        .map_err(|error| DbError::corrupt("sessions.expires_at", error))?
+        .try_into()
+}
+
+fn failed(error: DbError) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
+}
+
+#[async_trait]
+impl SessionStore for PostgresSessions {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        let keep = || OnConflict::column(session::Column::Id).do_nothing().to_owned();
+        while !self.insert(record, keep()).await.map_err(failed)? {
+            record.id = Id::default();
+        }
+        Ok(())
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let replace = OnConflict::column(session::Column::Id)
+            .update_columns([session::Column::UserId, session::Column::Data, session::Column::ExpiresAt])
+            .to_owned();
+        self.insert(record, replace).await.map(drop).map_err(failed)
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        self.find(id).await.map_err(failed)
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        let done = session::Entity::delete_by_id(id.to_string()).exec(&self.db.pool).await;
+        done.map(drop).map_err(|error| failed(error.into()))
+    }
+}

@@ -1,0 +1,138 @@
+//! Sources: an agent's paths, and the number of the newest snapshot.
+
+use jiff::Timestamp;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use shared::{
+    ids::{AgentId, BackupSetId, SourceId},
+    schedule::Schedule,
+};
+
+use super::{
+    DbError, TenantTx,
+    entity::source,
+    insert,
+    types::{At, from_json, optional_time, signed, to_json, unsigned},
+};
+
+/// Paths of an agent: the lineage that deduplicates.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The source.
+    pub id: SourceId,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Where its backups go.
+    pub backup_set_id: BackupSetId,
+    /// Its name.
+    pub name: String,
+    /// Absolute paths.
+    pub paths: Vec<String>,
+    /// Patterns of what is left out.
+    pub excludes: Vec<String>,
+    /// When it is backed up.
+    pub schedule: Schedule,
+    /// The next scheduled run.
+    pub next_due: Option<Timestamp>,
+    /// Number of the newest snapshot; 0 before the first.
+    pub newest_seq: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl TryFrom<source::Model> for Source {
+    type Error = DbError;
+
+    fn try_from(row: source::Model) -> Result<Self, DbError> {
+        Ok(Self {
+            id: SourceId::from_uuid(row.id),
+            agent_id: AgentId::from_uuid(row.agent_id),
+            backup_set_id: BackupSetId::from_uuid(row.backup_set_id),
+            name: row.name,
+            paths: from_json("sources.paths", row.paths)?,
+            excludes: from_json("sources.excludes", row.excludes)?,
+            schedule: from_json("sources.schedule", row.schedule)?,
+            next_due: optional_time(row.next_due)?,
+            newest_seq: unsigned("sources.newest_seq", row.newest_seq)?,
+            created_at: row.created_at.try_into()?,
+        })
+    }
+}
+
+/// Adds a source.
+///
+/// # Errors
+/// When the agent has one of that name ([`DbError::is_duplicate`]) or the database does not answer.
+pub async fn add(tx: &TenantTx, source: &Source) -> Result<(), DbError> {
+    let row = source::Model {
+        id: source.id.as_uuid(),
+        tenant_id: tx.tenant.as_uuid(),
+        agent_id: source.agent_id.as_uuid(),
+        backup_set_id: source.backup_set_id.as_uuid(),
+        name: source.name.clone(),
+        paths: to_json(&source.paths)?,
+        excludes: to_json(&source.excludes)?,
+        schedule: to_json(&source.schedule)?,
+        next_due: source.next_due.map(TryInto::try_into).transpose()?,
+        newest_seq: signed("sources.newest_seq", source.newest_seq)?,
+        created_at: source.created_at.try_into()?,
+    };
+    insert(&tx.tx, row).await
+}
+
+/// Every source of the tenant, by name.
+///
+/// # Errors
+/// When the database does not answer; likewise below.
+pub async fn all(tx: &TenantTx) -> Result<Vec<Source>, DbError> {
+    let rows = source::Entity::find().order_by_asc(source::Column::Name).all(&tx.tx).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The sources of one agent.
+pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Source>, DbError> {
+    let rows = source::Entity::find()
+        .filter(source::Column::AgentId.eq(agent.as_uuid()))
+        .order_by_asc(source::Column::Name)
+        .all(&tx.tx)
+        .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The sources whose next run is due.
+pub async fn due(tx: &TenantTx, now: Timestamp) -> Result<Vec<Source>, DbError> {
+    let rows = source::Entity::find().filter(source::Column::NextDue.lte(At::try_from(now)?)).all(&tx.tx).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// One source.
+pub async fn find(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
+    source::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
+/// One source, its row locked until this transaction ends: nobody else starts a run of it or commits to it.
+pub async fn lock(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
+    let row = source::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(&tx.tx).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Keeps the next scheduled run.
+pub async fn set_next_due(tx: &TenantTx, id: SourceId, next_due: Option<Timestamp>) -> Result<(), DbError> {
+    let change = source::ActiveModel {
+        id: Set(id.as_uuid()),
+        next_due: Set(next_due.map(TryInto::try_into).transpose()?),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Keeps the number of the newest snapshot. The row must be locked by [`lock`].
+pub async fn set_newest_seq(tx: &TenantTx, id: SourceId, seq: u64) -> Result<(), DbError> {
+    let change = source::ActiveModel {
+        id: Set(id.as_uuid()),
+        newest_seq: Set(signed("sources.newest_seq", seq)?),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}

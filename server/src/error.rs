@@ -1,0 +1,149 @@
+//! The one error of the edge: what a caller is told, and what only the log hears.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use frontend::error::ConsoleError;
+use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError};
+
+use crate::{db::DbError, s3::S3Error, secrets::SecretError};
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Nobody is signed in, or the credential is not valid.
+    #[error("not signed in")]
+    SignInNeeded,
+    /// E-mail address or password is wrong.
+    #[error("wrong credentials")]
+    WrongCredentials,
+    /// Too many attempts.
+    #[error("too many attempts")]
+    TooManyAttempts,
+    /// Signed in, but not for this.
+    #[error("forbidden")]
+    Forbidden,
+    /// It does not exist, or is another tenant's.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The request can not be carried out as it is. The message says what to do.
+    #[error("{message}")]
+    Invalid {
+        /// A stable word for programs.
+        code: &'static str,
+        /// A sentence for people.
+        message: String,
+    },
+    /// The request meets a state in which it can not be carried out.
+    #[error("{message}")]
+    Conflict {
+        /// A stable word for programs.
+        code: &'static str,
+        /// A sentence for people.
+        message: String,
+    },
+    /// Our fault, or that of something we rely on. The caller is told nothing of it.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl ApiError {
+    /// An [`ApiError::Invalid`].
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { code, message: message.into() }
+    }
+
+    /// An [`ApiError::Conflict`].
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { code, message: message.into() }
+    }
+
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        match self {
+            Self::SignInNeeded => {
+                (StatusCode::UNAUTHORIZED, "sign_in_needed", "Sign in, or send a valid credential.".into())
+            }
+            Self::WrongCredentials => (
+                StatusCode::UNAUTHORIZED,
+                "wrong_credentials",
+                "E-mail address or password is wrong.".into(),
+            ),
+            Self::TooManyAttempts => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "Too many attempts. Wait a minute, then try again.".into(),
+            ),
+            Self::Forbidden => {
+                (StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this. Ask an owner.".into())
+            }
+            Self::NotFound(what) => (StatusCode::NOT_FOUND, "not_found", format!("There is no such {what} here.")),
+            Self::Invalid { code, message } => (StatusCode::UNPROCESSABLE_ENTITY, code, message.clone()),
+            Self::Conflict { code, message } => (StatusCode::CONFLICT, code, message.clone()),
+            Self::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong on the server. Its log says what.".into(),
+            ),
+        }
+    }
+
+    fn log(&self) {
+        if let Self::Internal(detail) = self {
+            tracing::error!(error = %detail, "a request failed");
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.log();
+        let (status, code, message) = self.parts();
+        (status, Json(ErrorBody { code: code.to_owned(), message })).into_response()
+    }
+}
+
+impl From<ApiError> for ConsoleError {
+    fn from(error: ApiError) -> Self {
+        error.log();
+        match error {
+            ApiError::SignInNeeded => Self::SignInNeeded,
+            ApiError::WrongCredentials => Self::WrongCredentials,
+            ApiError::TooManyAttempts => Self::TooManyAttempts,
+            ApiError::NotFound(what) => Self::NotFound(what.to_owned()),
+            ApiError::Internal(_) => Self::Internal,
+            other => Self::Refused(other.parts().2),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        Self::Internal(format!("database: {error}"))
+    }
+}
+
+impl From<SecretError> for ApiError {
+    fn from(error: SecretError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<S3Error> for ApiError {
+    fn from(error: S3Error) -> Self {
+        Self::Internal(format!("object store: {error}"))
+    }
+}
+
+impl From<ScheduleError> for ApiError {
+    fn from(error: ScheduleError) -> Self {
+        Self::invalid("schedule", error.to_string())
+    }
+}
+
+impl From<LockError> for ApiError {
+    fn from(error: LockError) -> Self {
+        Self::conflict("lock_date", error.to_string())
+    }
+}

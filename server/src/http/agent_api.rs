@@ -1,0 +1,206 @@
+//! The agent API: see `shared::api::agent` for the table of calls.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::{FromRef, FromRequestParts, Path, Query, State},
+    http::{StatusCode, header::AUTHORIZATION, request::Parts},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use shared::{
+    api::agent::{
+        AbortRequest, BackupWork, CommitRequest, EnrollRequest, EnrollResponse, EnrollmentOffer, EnrollmentQuery,
+        ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork, RunProgress, RunStatus, SignedRead,
+        SnapshotSummary, SourceSpec, UploadTicket, UploadsRequest, Work,
+    },
+    ids::{RestoreId, RunId, SourceId},
+};
+
+use super::api::Body;
+use crate::{
+    app::App,
+    error::ApiError,
+    scope,
+    use_cases::{agent_runs, agent_runs::Caller, agent_uploads, enrollment, restores},
+};
+
+type Answer<T> = Result<Json<T>, ApiError>;
+type Done = Result<StatusCode, ApiError>;
+
+/// The routes below [`shared::api::agent::BASE_PATH`].
+pub fn routes(app: &App) -> Router {
+    Router::new()
+        .route("/enrollment", post(offer))
+        .route("/enroll", post(enroll))
+        .route("/work", get(work))
+        .route("/sources", get(sources))
+        .route("/sources/{source}/runs", post(start))
+        .route("/sources/{source}/reads", post(own_reads))
+        .route("/runs/{run}", get(status))
+        .route("/runs/{run}/uploads", post(uploads))
+        .route("/runs/{run}/progress", post(progress))
+        .route("/runs/{run}/commit", post(commit))
+        .route("/runs/{run}/abort", post(abort))
+        .route("/snapshots", get(snapshots))
+        .route("/restores", post(begin_restore))
+        .route("/restores/{restore}/reads", post(restore_reads))
+        .route("/restores/{restore}/progress", post(restore_progress))
+        .route("/restores/{restore}/finish", post(restore_finish))
+        .with_state(app.clone())
+}
+
+/// Extracts the agent, proven by its credential, or refuses the request.
+struct AgentCaller(Caller);
+
+impl<S> FromRequestParts<S> for AgentCaller
+where
+    App: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let app = App::from_ref(state);
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let credential =
+            header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(ApiError::SignInNeeded)?;
+        let (scope, agent) = scope::authorise_agent(&app.db, credential.trim()).await?;
+        let caller = Caller { scope, agent };
+        agent_runs::seen(&app, &caller).await?;
+        Ok(Self(caller))
+    }
+}
+
+async fn offer(State(app): State<App>, Body(query): Body<EnrollmentQuery>) -> Answer<EnrollmentOffer> {
+    app.attempts.count("enrollment".to_owned())?;
+    enrollment::offer(&app, &query.token).await.map(Json)
+}
+
+async fn enroll(State(app): State<App>, Body(request): Body<EnrollRequest>) -> Answer<EnrollResponse> {
+    app.attempts.count("enrollment".to_owned())?;
+    enrollment::enroll(&app, request).await.map(Json)
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    wait_seconds: Option<u64>,
+}
+
+async fn work(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Query(wait): Query<Wait>,
+) -> Answer<Work> {
+    let wait = Duration::from_secs(wait.wait_seconds.unwrap_or(0).min(30));
+    agent_runs::next_work(&app, &caller, wait).await.map(Json)
+}
+
+async fn sources(State(app): State<App>, AgentCaller(caller): AgentCaller) -> Answer<Vec<SourceSpec>> {
+    agent_runs::list_sources(&app, &caller).await.map(Json)
+}
+
+async fn start(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(source): Path<SourceId>,
+) -> Answer<BackupWork> {
+    agent_runs::start(&app, &caller, source).await.map(Json)
+}
+
+async fn own_reads(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(source): Path<SourceId>,
+    Body(request): Body<ReadsRequest>,
+) -> Answer<Vec<SignedRead>> {
+    agent_uploads::sign_own_reads(&app, &caller, source, request).await.map(Json)
+}
+
+async fn status(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(run): Path<RunId>,
+) -> Answer<RunStatus> {
+    agent_runs::status(&app, &caller, run).await.map(Json)
+}
+
+async fn uploads(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(run): Path<RunId>,
+    Body(request): Body<UploadsRequest>,
+) -> Answer<Vec<UploadTicket>> {
+    agent_uploads::sign_uploads(&app, &caller, run, request).await.map(Json)
+}
+
+async fn progress(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(run): Path<RunId>,
+    Body(report): Body<RunProgress>,
+) -> Done {
+    agent_runs::progress(&app, &caller, run, report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn commit(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(run): Path<RunId>,
+    Body(request): Body<CommitRequest>,
+) -> Answer<RunStatus> {
+    agent_runs::commit(&app, &caller, run, request).await.map(Json)
+}
+
+async fn abort(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(run): Path<RunId>,
+    Body(request): Body<AbortRequest>,
+) -> Done {
+    agent_runs::abort(&app, &caller, run, &request.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn snapshots(State(app): State<App>, AgentCaller(caller): AgentCaller) -> Answer<Vec<SnapshotSummary>> {
+    agent_runs::snapshots(&app, &caller).await.map(Json)
+}
+
+async fn begin_restore(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Body(request): Body<RestoreRequest>,
+) -> Answer<RestoreWork> {
+    restores::begin(&app, &caller, &request).await.map(Json)
+}
+
+async fn restore_reads(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(restore): Path<RestoreId>,
+    Body(request): Body<ReadsRequest>,
+) -> Answer<Vec<SignedRead>> {
+    restores::sign_reads(&app, &caller, restore, request).await.map(Json)
+}
+
+async fn restore_progress(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(restore): Path<RestoreId>,
+    Body(report): Body<RestoreProgress>,
+) -> Done {
+    restores::progress(&app, &caller, restore, report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn restore_finish(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(restore): Path<RestoreId>,
+    Body(finish): Body<RestoreFinish>,
+) -> Done {
+    restores::finish(&app, &caller, restore, finish).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

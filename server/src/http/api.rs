@@ -1,0 +1,189 @@
+//! The automation API, `/api/v1/`: JSON over the session cookie. Bodies and answers are the types of `shared::api`.
+
+use axum::{
+    Json, Router,
+    extract::{FromRequest, Path, Request, State, rejection::JsonRejection},
+    http::StatusCode,
+    routing::{get, post},
+};
+use leptos::config::LeptosOptions;
+use shared::{
+    api::{
+        request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
+        view::{
+            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage, SourceView,
+            StorageAccountView, TenantPage, TenantSummary,
+        },
+    },
+    ids::{BackupSetId, RestoreId, RunId, SnapshotId, SourceId, TenantId},
+};
+use tower_sessions::Session;
+
+use super::session::{self, SignedIn};
+use crate::{
+    app::App,
+    error::ApiError,
+    scope::{self, Access, Actor},
+    use_cases::{backup_sets, enrollment, inspect, restores, sources, storage_accounts, tenants, users},
+};
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// JSON, refused with an error that names the field.
+pub struct Body<T>(pub T);
+
+impl<T, S> FromRequest<S> for Body<T>
+where
+    Json<T>: FromRequest<S, Rejection = JsonRejection>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Json::from_request(request, state).await;
+        body.map(|Json(body)| Self(body)).map_err(|error| ApiError::invalid("body", error.body_text()))
+    }
+}
+
+/// The routes below `/api/v1`.
+pub fn routes(app: &App) -> Router<LeptosOptions> {
+    Router::new()
+        .route("/session", post(sign_in).delete(sign_out))
+        .route("/me", get(me))
+        .route("/tenants", get(list_tenants).post(create_tenant))
+        .route("/tenants/{tenant}", get(tenant_page))
+        .route("/tenants/{tenant}/storage-accounts", post(create_storage_account))
+        .route("/tenants/{tenant}/backup-sets", post(create_backup_set))
+        .route("/tenants/{tenant}/backup-sets/{set}/inspect", post(inspect_bucket))
+        .route("/tenants/{tenant}/enrollment-tokens", post(create_enrollment_token))
+        .route("/tenants/{tenant}/sources", post(create_source))
+        .route("/tenants/{tenant}/sources/{source}/runs", post(run_now))
+        .route("/tenants/{tenant}/runs/{run}", get(run))
+        .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot))
+        .route("/tenants/{tenant}/snapshots/{snapshot}/restores", post(authorise_restore))
+        .route("/tenants/{tenant}/restores/{restore}", get(restore))
+        .with_state(app.clone())
+}
+
+async fn actor(app: &App, user: Me, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
+    scope::authorise(&app.db, user, tenant, access).await
+}
+
+async fn sign_in(State(app): State<App>, session: Session, Body(request): Body<SignIn>) -> Answer<Me> {
+    let user = users::sign_in(&app, request).await?;
+    session::start(&session, &user).await?;
+    Ok(Json(user))
+}
+
+async fn sign_out(session: Session) -> Result<StatusCode, ApiError> {
+    session::end(&session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn me(SignedIn(user): SignedIn) -> Json<Me> {
+    Json(user)
+}
+
+async fn list_tenants(State(app): State<App>, SignedIn(user): SignedIn) -> Answer<Vec<TenantSummary>> {
+    tenants::list(&app, &user).await.map(Json)
+}
+
+async fn create_tenant(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Body(request): Body<NewTenant>,
+) -> Answer<TenantSummary> {
+    tenants::create(&app, &user, request).await.map(Json)
+}
+
+async fn tenant_page(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+) -> Answer<TenantPage> {
+    tenants::page(&app, &actor(&app, user, tenant, Access::Read).await?).await.map(Json)
+}
+
+async fn create_storage_account(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Body(request): Body<NewStorageAccount>,
+) -> Answer<StorageAccountView> {
+    storage_accounts::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+}
+
+async fn create_backup_set(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Body(request): Body<NewBackupSet>,
+) -> Answer<BackupSetView> {
+    backup_sets::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+}
+
+async fn inspect_bucket(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, set)): Path<(TenantId, BackupSetId)>,
+) -> Answer<BucketInspection> {
+    inspect::bucket(&app, &actor(&app, user, tenant, Access::Manage).await?, set).await.map(Json)
+}
+
+async fn create_enrollment_token(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Body(request): Body<NewEnrollmentToken>,
+) -> Answer<EnrollmentTokenView> {
+    enrollment::create_token(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+}
+
+async fn create_source(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Body(request): Body<NewSource>,
+) -> Answer<SourceView> {
+    sources::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+}
+
+async fn run_now(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, source)): Path<(TenantId, SourceId)>,
+) -> Answer<RunView> {
+    sources::run_now(&app, &actor(&app, user, tenant, Access::Manage).await?, source).await.map(Json)
+}
+
+async fn run(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, run)): Path<(TenantId, RunId)>,
+) -> Answer<RunView> {
+    sources::run(&app, &actor(&app, user, tenant, Access::Read).await?, run).await.map(Json)
+}
+
+async fn snapshot(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, snapshot)): Path<(TenantId, SnapshotId)>,
+) -> Answer<SnapshotPage> {
+    restores::snapshot_page(&app, &actor(&app, user, tenant, Access::Read).await?, snapshot).await.map(Json)
+}
+
+async fn authorise_restore(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, snapshot)): Path<(TenantId, SnapshotId)>,
+) -> Answer<RestoreView> {
+    restores::authorise(&app, &actor(&app, user, tenant, Access::Manage).await?, snapshot).await.map(Json)
+}
+
+async fn restore(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, restore)): Path<(TenantId, RestoreId)>,
+) -> Answer<RestoreView> {
+    restores::view(&app, &actor(&app, user, tenant, Access::Read).await?, restore).await.map(Json)
+}

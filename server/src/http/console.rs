@@ -1,0 +1,155 @@
+//! The console: pages rendered here, server functions as shims, both over [`Backend`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    http::{header::CONTENT_SECURITY_POLICY, request::Parts},
+};
+use frontend::{App as Console, backend::Backend, error::ConsoleError, shell};
+use leptos::{
+    config::LeptosOptions,
+    context::{provide_context, use_context},
+    nonce::use_nonce,
+};
+use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
+use shared::{
+    api::{
+        request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
+        view::{
+            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage, SourceView,
+            StorageAccountView, TenantPage, TenantSummary,
+        },
+    },
+    ids::{BackupSetId, RunId, SnapshotId, SourceId, TenantId},
+};
+use tower_sessions::Session;
+
+use super::{headers::page_policy, session};
+use crate::{
+    app::App,
+    error::ApiError,
+    scope::{self, Access, Actor},
+    use_cases::{backup_sets, enrollment, inspect, restores, sources, storage_accounts, tenants, users},
+};
+
+/// The console's pages and server functions.
+pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
+    let app = app.clone();
+    let context = move || {
+        let session = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Session>().cloned());
+        if let Some(session) = session {
+            provide_context::<Arc<dyn Backend>>(Arc::new(ConsoleBackend { app: app.clone(), session }));
+        }
+        let policy = use_nonce().and_then(|nonce| page_policy(&nonce));
+        if let (Some(policy), Some(response)) = (policy, use_context::<ResponseOptions>()) {
+            response.insert_header(CONTENT_SECURITY_POLICY, policy);
+        }
+    };
+    let pages = generate_route_list(Console);
+    let shell_options = options.clone();
+    Router::new()
+        .leptos_routes_with_context(options, pages, context.clone(), move || shell(shell_options.clone()))
+        .fallback(leptos_axum::file_and_error_handler_with_context::<LeptosOptions, _>(context, shell))
+}
+
+/// One request's view of the use cases.
+struct ConsoleBackend {
+    app: App,
+    session: Session,
+}
+
+impl ConsoleBackend {
+    async fn user(&self) -> Result<Me, ApiError> {
+        session::user(&self.app, &self.session).await?.ok_or(ApiError::SignInNeeded)
+    }
+
+    async fn actor(&self, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
+        scope::authorise(&self.app.db, self.user().await?, tenant, access).await
+    }
+}
+
+#[async_trait]
+impl Backend for ConsoleBackend {
+    async fn me(&self) -> Result<Option<Me>, ConsoleError> {
+        Ok(session::user(&self.app, &self.session).await?)
+    }
+
+    async fn sign_in(&self, request: SignIn) -> Result<Me, ConsoleError> {
+        let user = users::sign_in(&self.app, request).await?;
+        session::start(&self.session, &user).await?;
+        Ok(user)
+    }
+
+    async fn sign_out(&self) -> Result<(), ConsoleError> {
+        Ok(session::end(&self.session).await?)
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantSummary>, ConsoleError> {
+        Ok(tenants::list(&self.app, &self.user().await?).await?)
+    }
+
+    async fn create_tenant(&self, request: NewTenant) -> Result<TenantSummary, ConsoleError> {
+        Ok(tenants::create(&self.app, &self.user().await?, request).await?)
+    }
+
+    async fn tenant(&self, tenant: TenantId) -> Result<TenantPage, ConsoleError> {
+        Ok(tenants::page(&self.app, &self.actor(tenant, Access::Read).await?).await?)
+    }
+
+    async fn create_storage_account(
+        &self,
+        tenant: TenantId,
+        request: NewStorageAccount,
+    ) -> Result<StorageAccountView, ConsoleError> {
+        let actor = self.actor(tenant, Access::Manage).await?;
+        Ok(storage_accounts::create(&self.app, &actor, request).await?)
+    }
+
+    async fn create_backup_set(
+        &self,
+        tenant: TenantId,
+        request: NewBackupSet,
+    ) -> Result<BackupSetView, ConsoleError> {
+        let actor = self.actor(tenant, Access::Manage).await?;
+        Ok(backup_sets::create(&self.app, &actor, request).await?)
+    }
+
+    async fn inspect_bucket(&self, tenant: TenantId, set: BackupSetId) -> Result<BucketInspection, ConsoleError> {
+        Ok(inspect::bucket(&self.app, &self.actor(tenant, Access::Manage).await?, set).await?)
+    }
+
+    async fn create_enrollment_token(
+        &self,
+        tenant: TenantId,
+        request: NewEnrollmentToken,
+    ) -> Result<EnrollmentTokenView, ConsoleError> {
+        let actor = self.actor(tenant, Access::Manage).await?;
+        Ok(enrollment::create_token(&self.app, &actor, request).await?)
+    }
+
+    async fn create_source(&self, tenant: TenantId, request: NewSource) -> Result<SourceView, ConsoleError> {
+        Ok(sources::create(&self.app, &self.actor(tenant, Access::Manage).await?, request).await?)
+    }
+
+    async fn run_now(&self, tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError> {
+        Ok(sources::run_now(&self.app, &self.actor(tenant, Access::Manage).await?, source).await?)
+    }
+
+    async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
+        Ok(sources::run(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
+    }
+
+    async fn snapshot(&self, tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError> {
+        Ok(restores::snapshot_page(&self.app, &self.actor(tenant, Access::Read).await?, snapshot).await?)
+    }
+
+    async fn authorise_restore(
+        &self,
+        tenant: TenantId,
+        snapshot: SnapshotId,
+    ) -> Result<RestoreView, ConsoleError> {
+        Ok(restores::authorise(&self.app, &self.actor(tenant, Access::Manage).await?, snapshot).await?)
+    }
+}

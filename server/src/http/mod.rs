@@ -1,0 +1,76 @@
+//! The edge: routes, sessions, headers. Handlers are shims over the use cases.
+
+mod agent_api;
+mod api;
+mod console;
+mod events;
+mod headers;
+mod session;
+
+use std::path::Path;
+
+use axum::{Router, extract::State, http::StatusCode, middleware, routing::get};
+use leptos::config::LeptosOptions;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::{DefaultPredicate, NotForContentType}},
+    limit::RequestBodyLimitLayer,
+    services::ServeDir,
+    trace::TraceLayer,
+};
+use tower_sessions::{
+    Expiry, SessionManagerLayer,
+    cookie::{SameSite, time::Duration},
+};
+
+use crate::{app::App, db::sessions::PostgresSessions, error::ApiError};
+
+/// How long a session lasts without a request.
+const SESSION_IDLE: Duration = Duration::hours(12);
+/// Bodies of people's requests are small.
+const BODY_LIMIT_BYTES: usize = 256 << 10;
+/// A commit names every object that was added: a million of them at most.
+const AGENT_BODY_LIMIT_BYTES: usize = 256 << 20;
+
+/// Every route of the server. `site` is the folder with the built console: `pkg/` and the icons.
+pub fn router(app: &App, site: &Path) -> Router {
+    let sessions = SessionManagerLayer::new(PostgresSessions::new(app.db.clone(), app.clock.clone()))
+        .with_name("holdfast_session")
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_secure(app.public_url.starts_with("https://"))
+        .with_expiry(Expiry::OnInactivity(SESSION_IDLE));
+    let options = LeptosOptions::builder()
+        .output_name("frontend")
+        .site_root(site.to_string_lossy().as_ref())
+        .site_pkg_dir("pkg")
+        .build();
+    let people = console::routes(app, &options)
+        .route("/console/events", get(events::stream).with_state(app.clone()))
+        .nest("/api/v1", api::routes(app))
+        .layer(middleware::from_fn(headers::same_origin))
+        .layer(sessions)
+        .layer(RequestBodyLimitLayer::new(BODY_LIMIT_BYTES))
+        .with_state(options);
+    let agents = agent_api::routes(app)
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(AGENT_BODY_LIMIT_BYTES));
+    // Server-sent events must not sit in a compressor's buffer.
+    let compressible = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
+    Router::new()
+        .route("/healthz", get(health).with_state(app.clone()))
+        .nest(shared::api::agent::BASE_PATH, agents)
+        .nest_service("/pkg", ServeDir::new(site.join("pkg")).precompressed_gzip())
+        .route_service("/favicon.svg", tower_http::services::ServeFile::new(site.join("favicon.svg")))
+        .merge(people)
+        .layer(CompressionLayer::new().compress_when(compressible))
+        .layer(middleware::from_fn(headers::security))
+        .layer(CatchPanicLayer::new())
+        .layer(TraceLayer::new_for_http().make_span_with(headers::span))
+}
+
+/// Ready when the database answers.
+async fn health(State(app): State<App>) -> Result<StatusCode, ApiError> {
+    app.db.ping().await?;
+    Ok(StatusCode::OK)
+}

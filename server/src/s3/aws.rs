@@ -1,0 +1,245 @@
+//! The object store on aws-sdk-s3: the only module of the server that imports it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        retry::RetryConfig, timeout::TimeoutConfig,
+    },
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::put_object::builders::PutObjectFluentBuilder,
+    presigning::PresigningConfig,
+    primitives::{ByteStream, DateTime},
+    types::{
+        BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, ObjectLockEnabled,
+        ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode,
+    },
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use jiff::{SignedDuration, Timestamp};
+use shared::retention::LockMode;
+
+use super::{
+    BucketState, Endpoint, Listed, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead, VersionPage,
+};
+
+/// A store behind an endpoint. Nothing is asked of it yet.
+#[must_use]
+pub fn connect(endpoint: &Endpoint) -> Arc<dyn ObjectStore> {
+    let credentials =
+        Credentials::new(&endpoint.access_key, endpoint.secret_key.as_str(), None, None, "storage account");
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .build();
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(&endpoint.url)
+        .region(Region::new(endpoint.region.clone()))
+        .credentials_provider(credentials)
+        .force_path_style(endpoint.path_style)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        // Stores that know only Content-MD5 refuse the SDK's default trailers.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    Arc::new(AwsStore { client: Client::from_conf(config), region: endpoint.region.clone() })
+}
+
+struct AwsStore {
+    client: Client,
+    region: String,
+}
+
+fn failed<E>(error: SdkError<E>) -> S3Error
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    match &error {
+        SdkError::ServiceError(answer) => S3Error::Refused {
+            code: answer.err().code().unwrap_or_default().to_owned(),
+            status: answer.raw().status().as_u16(),
+            message: answer.err().message().unwrap_or("no message").to_owned(),
+        },
+        SdkError::ResponseError(_) => S3Error::Malformed(DisplayErrorContext(&error).to_string()),
+        SdkError::ConstructionFailure(_) => S3Error::Malformed(DisplayErrorContext(&error).to_string()),
+        _ => S3Error::Unreachable(root_cause(&error)),
+    }
+}
+
+/// The innermost cause: "connection refused" says more than "dispatch failure".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn date(at: Timestamp) -> DateTime {
+    DateTime::from_secs(at.as_second())
+}
+
+fn presigning(valid: SignedDuration) -> Result<PresigningConfig, S3Error> {
+    PresigningConfig::expires_in(valid.unsigned_abs()).map_err(|error| S3Error::Malformed(error.to_string()))
+}
+
+impl AwsStore {
+    fn put(&self, put: &SignPut<'_>) -> Result<PutObjectFluentBuilder, S3Error> {
+        let length =
+            i64::try_from(put.size_bytes).map_err(|_| S3Error::Malformed("an object of 2^63 bytes".into()))?;
+        Ok(self
+            .client
+            .put_object()
+            .bucket(put.bucket)
+            .key(put.key)
+            .content_length(length)
+            .content_md5(BASE64.encode(put.content_md5))
+            .object_lock_mode(match put.lock.mode {
+                LockMode::Compliance => ObjectLockMode::Compliance,
+                LockMode::Governance => ObjectLockMode::Governance,
+            })
+            .object_lock_retain_until_date(date(put.lock.retain_until)))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for AwsStore {
+    async fn try_keys(&self) -> Result<(), S3Error> {
+        self.client.list_buckets().send().await.map(drop).map_err(failed)
+    }
+
+    async fn bucket_state(&self, bucket: &str) -> Result<BucketState, S3Error> {
+        let versioning = self.client.get_bucket_versioning().bucket(bucket).send().await.map_err(failed)?;
+        let lock = self.client.get_object_lock_configuration().bucket(bucket).send().await.map_err(failed);
+        let object_lock = match lock {
+            Ok(answer) => answer
+                .object_lock_configuration()
+                .is_some_and(|lock| lock.object_lock_enabled() == Some(&ObjectLockEnabled::Enabled)),
+            Err(error) if error.code() == "ObjectLockConfigurationNotFoundError" => false,
+            Err(error) => return Err(error),
+        };
+        Ok(BucketState { versioning: versioning.status() == Some(&BucketVersioningStatus::Enabled), object_lock })
+    }
+
+    async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error> {
+        // Amazon S3 wants no location for us-east-1, and the region for every other.
+        let location = (self.region != "us-east-1").then(|| {
+            CreateBucketConfiguration::builder()
+                .location_constraint(BucketLocationConstraint::from(self.region.as_str()))
+                .build()
+        });
+        let create = self.client.create_bucket().bucket(bucket).object_lock_enabled_for_bucket(true);
+        create.set_create_bucket_configuration(location).send().await.map(drop).map_err(failed)
+    }
+
+    async fn sign_put(&self, put: SignPut<'_>, valid: SignedDuration) -> Result<Signed, S3Error> {
+        let signed = self.put(&put)?.presigned(presigning(valid)?).await.map_err(failed)?;
+        Ok(Signed {
+            url: signed.uri().to_owned(),
+            headers: signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        })
+    }
+
+    async fn sign_get(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: &str,
+        valid: SignedDuration,
+    ) -> Result<String, S3Error> {
+        let get = self.client.get_object().bucket(bucket).key(key).version_id(version);
+        Ok(get.presigned(presigning(valid)?).await.map_err(failed)?.uri().to_owned())
+    }
+
+    async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error> {
+        self.put(&put)?.body(ByteStream::from(body)).send().await.map(drop).map_err(failed)
+    }
+
+    async fn head(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Option<VersionHead>, S3Error> {
+        let head = self.client.head_object().bucket(bucket).key(key).set_version_id(version.map(str::to_owned));
+        let answer = match head.send().await.map_err(failed) {
+            Ok(answer) => answer,
+            // 405: the named version is a delete marker (Amazon S3 API, HeadObject).
+            Err(S3Error::Refused { status: 404 | 405, .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mode = match answer.object_lock_mode() {
+            Some(ObjectLockMode::Compliance) => Some(LockMode::Compliance),
+            Some(ObjectLockMode::Governance) => Some(LockMode::Governance),
+            _ => None,
+        };
+        let retain_until =
+            answer.object_lock_retain_until_date().and_then(|date| Timestamp::from_second(date.secs()).ok());
+        Ok(Some(VersionHead {
+            version_id: answer.version_id().or(version).unwrap_or("null").to_owned(),
+            size_bytes: answer.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+            etag: answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
+            lock: mode.zip(retain_until).map(|(mode, retain_until)| Lock { mode, retain_until }),
+        }))
+    }
+
+    async fn get(&self, bucket: &str, key: &str, version: &str, limit_bytes: u64) -> Result<Vec<u8>, S3Error> {
+        let get = self.client.get_object().bucket(bucket).key(key).version_id(version);
+        let mut answer = get.send().await.map_err(failed)?;
+        let mut body = Vec::new();
+        while let Some(part) =
+            answer.body.try_next().await.map_err(|error| S3Error::Unreachable(root_cause(&error)))?
+        {
+            body.extend_from_slice(&part);
+            if body.len() as u64 > limit_bytes {
+                return Err(S3Error::Malformed(format!("{key} is longer than {limit_bytes} bytes")));
+            }
+        }
+        Ok(body)
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        from: Option<&PageMarker>,
+    ) -> Result<VersionPage, S3Error> {
+        let page = self
+            .client
+            .list_object_versions()
+            .bucket(bucket)
+            .prefix(prefix)
+            .set_key_marker(from.map(|from| from.key.clone()))
+            .set_version_id_marker(from.and_then(|from| from.version_id.clone()))
+            .send()
+            .await
+            .map_err(failed)?;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let versions = page.versions().iter().map(|version| Listed::Version {
+            key: text(version.key()),
+            version_id: text(version.version_id()),
+            size_bytes: version.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        });
+        let markers = page
+            .delete_markers()
+            .iter()
+            .map(|marker| Listed::Marker { key: text(marker.key()), version_id: text(marker.version_id()) });
+        let next = page.is_truncated().unwrap_or(false).then(|| page.next_key_marker()).flatten();
+        let next = next.map(|key| PageMarker {
+            key: key.to_owned(),
+            version_id: page.next_version_id_marker().map(str::to_owned),
+        });
+        Ok(VersionPage { entries: versions.chain(markers).collect(), next })
+    }
+
+    async fn extend_lock(&self, bucket: &str, key: &str, version: &str, lock: Lock) -> Result<(), S3Error> {
+        let mode = match lock.mode {
+            LockMode::Compliance => ObjectLockRetentionMode::Compliance,
+            LockMode::Governance => ObjectLockRetentionMode::Governance,
+        };
+        let retention =
+            ObjectLockRetention::builder().mode(mode).retain_until_date(date(lock.retain_until)).build();
+        let extend = self.client.put_object_retention().bucket(bucket).key(key).version_id(version);
+        extend.retention(retention).send().await.map(drop).map_err(failed)
+    }
+}

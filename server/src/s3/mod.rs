@@ -1,0 +1,209 @@
+//! The object store, as narrow as Holdfast needs it: there is no call that overwrites, none that deletes without
+//! naming a version, and the bucket's credentials stay behind it.
+
+mod aws;
+
+pub use aws::connect;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use shared::retention::LockMode;
+use zeroize::Zeroizing;
+
+/// Where a bucket is, and the keys to it.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The endpoint's address.
+    pub url: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The access key's id.
+    pub access_key: String,
+    /// The secret key.
+    pub secret_key: Zeroizing<String>,
+    /// Whether bucket names go into the path.
+    pub path_style: bool,
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum S3Error {
+    /// No answer.
+    #[error("the S3 endpoint did not answer: {0}")]
+    Unreachable(String),
+    /// An answer that says no.
+    #[error("the S3 endpoint refused the request: {code} (HTTP {status}): {message}")]
+    Refused {
+        /// S3's error code; empty where the answer had no body, as for HEAD.
+        code: String,
+        /// HTTP status.
+        status: u16,
+        /// S3's message.
+        message: String,
+    },
+    /// An answer that makes no sense.
+    #[error("the S3 endpoint's answer is not usable: {0}")]
+    Malformed(String),
+}
+
+impl S3Error {
+    /// Whether the object, version or bucket is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { status, code, .. } => {
+                *status >= 500 || *status == 429 || matches!(code.as_str(), "SlowDown" | "RequestTimeout")
+            }
+            Self::Malformed(_) => false,
+        }
+    }
+
+    /// S3's error code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused { code, .. } => code,
+            _ => "",
+        }
+    }
+}
+
+/// Whether a bucket can hold immutable backups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BucketState {
+    /// Versioning is on.
+    pub versioning: bool,
+    /// Object Lock is on.
+    pub object_lock: bool,
+}
+
+/// A lock: mode and date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lock {
+    /// The mode.
+    pub mode: LockMode,
+    /// The date, in whole seconds.
+    pub retain_until: Timestamp,
+}
+
+/// What a HEAD of one version shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionHead {
+    /// The version.
+    pub version_id: String,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// The ETag without its quotes. MD5 of the content for a plain PUT, unless the bucket encrypts with KMS keys
+    /// (Amazon S3 API, Object, `ETag`).
+    pub etag: String,
+    /// Its lock.
+    pub lock: Option<Lock>,
+}
+
+/// One entry of a listing of versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    /// A version.
+    Version {
+        /// The key.
+        key: String,
+        /// The version.
+        version_id: String,
+        /// Its length in bytes.
+        size_bytes: u64,
+    },
+    /// A delete marker.
+    Marker {
+        /// The key.
+        key: String,
+        /// The marker's version.
+        version_id: String,
+    },
+}
+
+/// One page of a listing of versions.
+#[derive(Debug, Clone)]
+pub struct VersionPage {
+    /// The entries: by key, newest version first.
+    pub entries: Vec<Listed>,
+    /// Where the next page begins.
+    pub next: Option<PageMarker>,
+}
+
+/// Where a page of a listing begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageMarker {
+    /// After this key, or within it:
+    pub key: String,
+    /// after this version.
+    pub version_id: Option<String>,
+}
+
+/// An upload to sign: one object, once, with its lock.
+#[derive(Debug, Clone)]
+pub struct SignPut<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// The exact length in bytes.
+    pub size_bytes: u64,
+    /// MD5 of the content. Every provider that was tried verifies Content-MD5; no other checksum is verified by all.
+    pub content_md5: [u8; 16],
+    /// The lock.
+    pub lock: Lock,
+}
+
+/// A signed address with the headers that belong to the signature.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// The address.
+    pub url: String,
+    /// Headers that must be sent as they are.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The object store.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// Tries the keys by listing buckets.
+    async fn try_keys(&self) -> Result<(), S3Error>;
+    /// Whether the bucket can hold immutable backups.
+    async fn bucket_state(&self, bucket: &str) -> Result<BucketState, S3Error>;
+    /// Makes a bucket with versioning and Object Lock.
+    async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error>;
+    /// Signs an upload. Lock, length and checksum are signed headers: without them, or with others, S3 refuses.
+    async fn sign_put(&self, put: SignPut<'_>, valid: SignedDuration) -> Result<Signed, S3Error>;
+    /// Signs a read of one version.
+    async fn sign_get(&self, bucket: &str, key: &str, version: &str, valid: SignedDuration)
+    -> Result<String, S3Error>;
+    /// Puts a small locked object under a key that holds nothing yet.
+    async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error>;
+    /// HEAD of one version, or of the newest; `None` where there is none or a delete marker hides it.
+    async fn head(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Option<VersionHead>, S3Error>;
+    /// Reads one version of at most `limit_bytes`.
+    async fn get(&self, bucket: &str, key: &str, version: &str, limit_bytes: u64) -> Result<Vec<u8>, S3Error>;
+    /// Lists versions and delete markers below a prefix.
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        from: Option<&PageMarker>,
+    ) -> Result<VersionPage, S3Error>;
+    /// Extends the lock of one version.
+    async fn extend_lock(&self, bucket: &str, key: &str, version: &str, lock: Lock) -> Result<(), S3Error>;
+}
+
+/// MD5 of an object's content, for Content-MD5 and to recognise an ETag.
+#[must_use]
+pub fn content_md5(bytes: &[u8]) -> [u8; 16] {
+    use md5::Digest;
+    md5::Md5::digest(bytes).into()
+}

@@ -1,0 +1,190 @@
+//! Secrets at rest: the master key, what it seals, and hashes of what only needs to be recognised.
+
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit,
+    aead::{Aead, Payload},
+};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::random;
+
+/// Why a secret could not be sealed, opened or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The master key's file can not be read or written.
+    #[error("the master key {path}: {source}")]
+    KeyFile {
+        /// The file.
+        path: String,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+    /// The file is not a key.
+    #[error("the master key {0} must hold exactly 32 bytes; put the right file back from the server's backup")]
+    KeyLength(String),
+    /// The sealed text does not open.
+    #[error("a sealed secret does not open: the master key is another one, or the row was changed")]
+    DoesNotOpen,
+    /// Argon2 refused.
+    #[error("password hashing failed: {0}")]
+    Password(String),
+}
+
+/// The key that seals secrets in the database. Whoever has the database alone has none of them.
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+impl MasterKey {
+    /// Wraps a key.
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(Zeroizing::new(key))
+    }
+
+    /// Reads the key's file, or makes one with mode 0600 when there is none.
+    ///
+    /// # Errors
+    /// When the file can not be read or made, or holds no key.
+    pub fn load_or_create(path: &Path) -> Result<Self, SecretError> {
+        let failed = |source| SecretError::KeyFile { path: path.display().to_string(), source };
+        match fs::read(path).map(Zeroizing::new) {
+            Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice())
+                .map(Self::new)
+                .map_err(|_| SecretError::KeyLength(path.display().to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = Self::new(random::bytes());
+                let mut file =
+                    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+                file.write_all(key.0.as_slice()).and_then(|()| file.sync_all()).map_err(failed)?;
+                Ok(key)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// A key of its own for one purpose. `context` must be a constant, never reused for another purpose.
+    #[must_use]
+    pub fn derive(&self, context: &'static str) -> [u8; 32] {
+        blake3::derive_key(context, self.0.as_slice())
+    }
+
+    /// Seals a secret, bound to the tenant and the row that it belongs to: AES-256-GCM, a random nonce in
+    /// front. A sealed text that is copied into another row does not open there.
+    ///
+    /// # Errors
+    /// Never in practice: AES-GCM refuses only texts of gigabytes.
+    pub fn seal(&self, tenant: Uuid, row: Uuid, secret: &[u8]) -> Result<Vec<u8>, SecretError> {
+        let nonce = random::bytes::<12>();
+        let payload = Payload { msg: secret, aad: &binding(tenant, row) };
+        let sealed = self.cipher().encrypt(&nonce.into(), payload).map_err(|_| SecretError::DoesNotOpen)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what [`seal`](Self::seal) made.
+    ///
+    /// # Errors
+    /// When the key, the tenant or the row is another one, or a bit was changed.
+    pub fn open(&self, tenant: Uuid, row: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(SecretError::DoesNotOpen)?;
+        let payload = Payload { msg: sealed, aad: &binding(tenant, row) };
+        self.cipher()
+            .decrypt(&(*nonce).into(), payload)
+            .map(Zeroizing::new)
+            .map_err(|_| SecretError::DoesNotOpen)
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&self.derive("Holdfast 2026-11 sealed secrets of the database").into())
+    }
+}
+
+fn binding(tenant: Uuid, row: Uuid) -> [u8; 32] {
+    let mut aad = [0; 32];
+    aad[..16].copy_from_slice(tenant.as_bytes());
+    aad[16..].copy_from_slice(row.as_bytes());
+    aad
+}
+
+/// The hash under which a random secret of full entropy is stored. Not for passwords.
+#[must_use]
+pub fn token_hash(secret: &str) -> [u8; 32] {
+    blake3::derive_key("Holdfast 2026-11 hash of tokens and credentials", secret.as_bytes())
+}
+
+/// Compares a presented secret with a stored hash in constant time.
+#[must_use]
+pub fn token_matches(secret: &str, stored: &[u8]) -> bool {
+    token_hash(secret).ct_eq(stored).into()
+}
+
+/// Hashes a password with Argon2id and the crate's recommended cost. Slow on purpose: call it off the runtime.
+///
+/// # Errors
+/// When Argon2 refuses the password.
+pub fn hash_password(password: &str) -> Result<String, SecretError> {
+    Argon2::default()
+        .hash_password_with_salt(password.as_bytes(), &random::bytes::<16>())
+        .map(|hash| hash.to_string())
+        .map_err(|error| SecretError::Password(error.to_string()))
+}
+
+/// Whether a password is the one that was hashed. Slow on purpose: call it off the runtime.
+#[must_use]
+pub fn password_matches(password: &str, hash: &str) -> bool {
+    argon2::PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_secret_opens_only_in_its_own_row() {
+        let key = MasterKey::new([7; 32]);
+        let (tenant, row, other) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let sealed = key.seal(tenant, row, b"s3 secret").unwrap();
+        assert_eq!(key.open(tenant, row, &sealed).unwrap().as_slice(), b"s3 secret");
+        assert!(key.open(tenant, other, &sealed).is_err());
+        assert!(key.open(other, row, &sealed).is_err());
+        assert!(MasterKey::new([8; 32]).open(tenant, row, &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(key.open(tenant, row, &changed).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn passwords_and_tokens_are_recognised() {
+        let hash = hash_password("correct horse").unwrap();
+        assert!(hash.starts_with("$argon2id$"));
+        assert!(password_matches("correct horse", &hash));
+        assert!(!password_matches("wrong horse", &hash));
+        assert!(token_matches("abc", &token_hash("abc")));
+        assert!(!token_matches("abd", &token_hash("abc")));
+    }
+
+    #[test]
+    fn the_key_file_is_made_once_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let made = MasterKey::load_or_create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let read = MasterKey::load_or_create(&path).unwrap();
+        assert_eq!(made.derive("test"), read.derive("test"));
+        fs::write(&path, b"short").unwrap();
+        assert!(matches!(MasterKey::load_or_create(&path), Err(SecretError::KeyLength(_))));
+    }
+}

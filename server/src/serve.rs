@@ -1,0 +1,91 @@
+//! Starting the server, from its settings to its sockets.
+
+use std::{future::Future, path::PathBuf};
+
+use tokio::net::TcpListener;
+
+use crate::{
+    app::App,
+    clock::Clock,
+    db::Db,
+    error::ApiError,
+    http, jobs,
+    secrets::{MasterKey, SecretError},
+    use_cases::users,
+};
+
+/// What the server is told at its start.
+pub struct Settings {
+    /// Address of the Postgres database, as the role that owns the schema.
+    pub database_url: String,
+    /// The folder that holds the master key.
+    pub data: PathBuf,
+    /// Where browsers and agents reach this server.
+    pub public_url: String,
+    /// The folder with the built console.
+    pub site_root: PathBuf,
+    /// The first operator.
+    pub operator_email: String,
+    /// The first operator's password; made up, and told once, when there is none.
+    pub operator_password: Option<String>,
+}
+
+/// Why the server did not start or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder.
+    #[error("the data folder {path}: {source}")]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+    /// The master key.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The database.
+    #[error("the database can not be used: {0}. Check DATABASE_URL, and that its role may create tables and roles")]
+    Database(#[from] crate::db::DbError),
+    /// The first operator.
+    #[error(transparent)]
+    Operator(#[from] ApiError),
+    /// The socket.
+    #[error("the server's socket failed: {0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// Brings the database up to date and puts the parts together.
+///
+/// # Errors
+/// When the data folder, the key or the database can not be used.
+pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError> {
+    let failed = |source| ServeError::Data { path: settings.data.clone(), source };
+    std::fs::create_dir_all(&settings.data).map_err(failed)?;
+    let master_key = MasterKey::load_or_create(&settings.data.join("master.key"))?;
+    let password = master_key.derive("Holdfast 2026-11 password of the restricted database role");
+    let password = data_encoding::HEXLOWER.encode(&password);
+    let db = Db::start(&settings.database_url, &password).await?;
+    let app = App::new(db, clock, master_key, &settings.public_url);
+    let made_up = users::ensure_operator(&app, &settings.operator_email, settings.operator_password.clone()).await?;
+    if let Some(password) = made_up {
+        let email = &settings.operator_email;
+        tracing::warn!("first start: sign in as {email} with the password {password} (shown this once)");
+    }
+    Ok(app)
+}
+
+/// Serves until `shutdown` ends; requests that are under way are given time to end.
+///
+/// # Errors
+/// When the socket fails.
+pub async fn serve(
+    app: &App,
+    settings: &Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    jobs::start(app);
+    axum::serve(listener, http::router(app, &settings.site_root)).with_graceful_shutdown(shutdown).await?;
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! What an agent does with runs: fetches one, reports, commits or gives up.
+//!
+//! The run's id is its fencing token. A run that was superseded or failed refuses every later call, so an agent
+//! that comes back from the dead can do no harm.
+
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    api::agent::{
+        BackupWork, CommitRequest, ParentSnapshot, RunProgress, RunState, RunStatus, SnapshotSummary, SourceSpec,
+        Work,
+    },
+    ids::{RunId, SourceId},
+    object::ObjectKind,
+};
+
+use super::{enrollment, sources, views};
+use crate::{
+    app::App,
+    db::{self, TenantTx, agents::Agent, jobs::JobKind, runs::Run, sources::Source},
+    error::ApiError,
+    random,
+    scope::TenantScope,
+};
+
+/// How long a run may take from its start to its commit.
+const RUN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// A run whose agent has reported nothing for so long, while that agent asks for work, has lost its agent.
+const LOST: SignedDuration = SignedDuration::from_secs(60);
+/// How often at most an agent's *last seen* is written.
+const SEEN_EVERY: SignedDuration = SignedDuration::from_secs(15);
+
+/// An authorised agent.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its tenant.
+    pub scope: TenantScope,
+    /// The agent.
+    pub agent: Agent,
+}
+
+/// Notes that the agent called.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn seen(app: &App, caller: &Caller) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    if caller.agent.last_seen_at.is_some_and(|seen| now.duration_since(seen) < SEEN_EVERY) {
+        return Ok(());
+    }
+    let tx = app.db.tenant(&caller.scope).await?;
+    db::agents::seen(&tx, caller.agent.id, now).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The agent's sources.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list_sources(app: &App, caller: &Caller) -> Result<Vec<SourceSpec>, ApiError> {
+    let tx = app.db.tenant(&caller.scope).await?;
+    Ok(db::sources::of_agent(&tx, caller.agent.id).await?.iter().map(spec).collect())
+}
+
+fn spec(source: &Source) -> SourceSpec {
+    SourceSpec {
+        id: source.id,
+        name: source.name.clone(),
+        paths: source.paths.clone(),
+        excludes: source.excludes.clone(),
+    }
+}
+
+/// The next queued run of the agent, started; waits up to `wait` while there is none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn next_work(app: &App, caller: &Caller, wait: std::time::Duration) -> Result<Work, ApiError> {
+    let mut changed = app.work.subscribe();
+    let search = async {
+        loop {
+            changed.mark_unchanged();
+            if let Some(work) = take_queued(app, caller).await? {
+                return Ok(Work::Backup(Box::new(work)));
+            }
+            if changed.changed().await.is_err() {
+                return Ok(Work::None);
+            }
+        }
+    };
+    tokio::time::timeout(wait, search).await.unwrap_or(Ok(Work::None))
+}
+
+async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    for run in db::runs::open_of_agent(&tx, caller.agent.id).await? {
+        let Some(source) = db::sources::lock(&tx, run.source_id).await? else { continue };
+        let Some(mut run) = db::runs::lock(&tx, run.id).await? else { continue };
+        let lost = run.state == RunState::Running
+            && run.reported_at.or(run.started_at).is_some_and(|at| now.duration_since(at) > LOST);
+        if lost {
+            // The agent asks for work, so it no longer does this: it was restarted in the middle of the run.
+            run.fail("The agent was restarted in the middle of the run. A new run was queued.", now);
+            db::runs::save(&tx, &run).await?;
+            let (next, _) = sources::queue(&tx, &source, now).await?;
+            run = next;
+        }
+        if run.state == RunState::Queued {
+            let work = begin(&tx, &caller.agent, &source, &mut run, now).await?;
+            let view = views::run(&run, &source, &caller.agent.hostname);
+            tx.commit().await?;
+            sources::announce(app, &caller.scope, view);
+            return Ok(Some(work));
+        }
+    }
+    Ok(None)
+}
+
+/// Starts a run of one source now. A run of that source that this agent had begun is given up: an agent works on
+/// one at a time.
+///
+/// # Errors
+/// `NotFound` when the agent has no such source; `Conflict` while the server still confirms the last run.
+pub async fn start(app: &App, caller: &Caller, source: SourceId) -> Result<BackupWork, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    let source = own_source(&tx, caller, source).await?;
+    if let Some(open) = db::runs::open_of_source(&tx, source.id).await?
+        && let Some(mut open) = db::runs::lock(&tx, open.id).await?
+    {
+        match open.state {
+            RunState::Committing | RunState::Locking => {
+                return Err(ApiError::conflict(
+                    "run_open",
+                    "The server is still confirming the locks of the last run of this source. Try again in a moment.",
+                ));
+            }
+            RunState::Running => {
+                open.fail("The agent began another run of this source.", now);
+                db::runs::save(&tx, &open).await?;
+            }
+            RunState::Queued | RunState::Succeeded | RunState::Failed => {}
+        }
+    }
+    let (mut run, _) = sources::queue(&tx, &source, now).await?;
+    let work = begin(&tx, &caller.agent, &source, &mut run, now).await?;
+    let view = views::run(&run, &source, &caller.agent.hostname);
+    tx.commit().await?;
+    sources::announce(app, &caller.scope, view);
+    Ok(work)
+}
+
+async fn begin(
+    tx: &TenantTx,
+    agent: &Agent,
+    source: &Source,
+    run: &mut Run,
+    now: Timestamp,
+) -> Result<BackupWork, ApiError> {
+    let deadline = now + RUN_LIFE;
+    run.state = RunState::Running;
+    run.started_at = Some(now);
+    run.reported_at = Some(now);
+    run.deadline = Some(deadline);
+    db::runs::save(tx, run).await?;
+    let set = db::backup_sets::find(tx, agent.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let parent = db::snapshots::newest_complete(tx, source.id).await?;
+    Ok(BackupWork {
+        run_id: run.id,
+        source: spec(source),
+        backup_set: enrollment::keys(&set),
+        parent: parent.map(|parent| ParentSnapshot {
+            snapshot_id: parent.id,
+            seq: parent.seq,
+            manifest: parent.manifest,
+        }),
+        deadline,
+        do_not_reuse: Vec::new(),
+    })
+}
+
+/// The agent's own source, its row locked.
+async fn own_source(tx: &TenantTx, caller: &Caller, id: SourceId) -> Result<Source, ApiError> {
+    let source = db::sources::lock(tx, id).await?;
+    source.filter(|source| source.agent_id == caller.agent.id).ok_or(ApiError::NotFound("source"))
+}
+
+/// The agent's own run and its source, the run's row locked.
+///
+/// # Errors
+/// `NotFound` when it is not this agent's.
+pub async fn own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
+    let run = db::runs::lock(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
+    let source = db::sources::find(tx, run.source_id).await?;
+    let source = source.filter(|source| source.agent_id == caller.agent.id).ok_or(ApiError::NotFound("run"))?;
+    Ok((run, source))
+}
+
+/// Refuses unless the run is under way and before its deadline.
+///
+/// # Errors
+/// `Conflict` otherwise, which tells the agent to give up.
+pub fn must_run(run: &Run, now: Timestamp) -> Result<(), ApiError> {
+    if run.state != RunState::Running {
+        let reason = run.error.as_deref().unwrap_or("it has been committed or ended");
+        return Err(ApiError::conflict("run_over", format!("This run is no longer under way: {reason}")));
+    }
+    if run.deadline.is_none_or(|deadline| deadline <= now) {
+        return Err(ApiError::conflict("run_deadline", "This run has passed its deadline. Start another."));
+    }
+    Ok(())
+}
+
+/// Keeps a report.
+///
+/// # Errors
+/// `Conflict` when the run is over.
+pub async fn progress(app: &App, caller: &Caller, run: RunId, report: RunProgress) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    let (mut run, source) = own_run(&tx, caller, run).await?;
+    must_run(&run, now)?;
+    run.progress = Some(report);
+    run.reported_at = Some(now);
+    db::runs::save(&tx, &run).await?;
+    tx.commit().await?;
+    sources::announce(app, &caller.scope, views::run(&run, &source, &caller.agent.hostname));
+    Ok(())
+}
+
+/// Makes a commit durable. The job that follows confirms every lock; the agent asks for the status meanwhile.
+/// Asking again for the same commit is harmless.
+///
+/// # Errors
+/// `Conflict` when the run is over, or another snapshot came in between.
+pub async fn commit(app: &App, caller: &Caller, run: RunId, request: CommitRequest) -> Result<RunStatus, ApiError> {
+    let now = app.clock.now();
+    if request.manifest.kind != ObjectKind::Manifest {
+        return Err(ApiError::invalid("manifest", "manifest: not an object of kind manifest."));
+    }
+    let tx = app.db.tenant(&caller.scope).await?;
+    let (mut run, _) = own_run(&tx, caller, run).await?;
+    if run.commit_request.as_ref() == Some(&request) {
+        return status_in(&tx, &run).await;
+    }
+    must_run(&run, now)?;
+    let source = own_source(&tx, caller, run.source_id).await?;
+    if request.parent_seq != source.newest_seq {
+        return Err(ApiError::conflict(
+            "parent",
+            format!(
+                "The run built on snapshot {}, but the newest is {}. Start another run.",
+                request.parent_seq, source.newest_seq
+            ),
+        ));
+    }
+    run.state = RunState::Committing;
+    run.received_at = Some(now);
+    run.to_confirm = request.added.len() as u64 + 1;
+    run.commit_request = Some(request);
+    db::runs::save(&tx, &run).await?;
+    db::jobs::queue(&tx, random::uuid(now), JobKind::Commit, run.id.as_uuid(), now).await?;
+    let status = status_in(&tx, &run).await?;
+    tx.commit().await?;
+    sources::announce(app, &caller.scope, views::run(&run, &source, &caller.agent.hostname));
+    app.work_changed();
+    Ok(status)
+}
+
+/// Gives a run up.
+///
+/// # Errors
+/// `NotFound` when it is not this agent's.
+pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    let (mut run, source) = own_run(&tx, caller, run).await?;
+    if !matches!(run.state, RunState::Running | RunState::Queued) {
+        return Ok(());
+    }
+    run.fail(reason.chars().take(500).collect::<String>(), now);
+    db::runs::save(&tx, &run).await?;
+    tx.commit().await?;
+    sources::announce(app, &caller.scope, views::run(&run, &source, &caller.agent.hostname));
+    Ok(())
+}
+
+/// Where a run stands.
+///
+/// # Errors
+/// `NotFound` when it is not this agent's.
+pub async fn status(app: &App, caller: &Caller, run: RunId) -> Result<RunStatus, ApiError> {
+    let tx = app.db.tenant(&caller.scope).await?;
+    let (run, _) = own_run(&tx, caller, run).await?;
+    status_in(&tx, &run).await
+}
+
+async fn status_in(tx: &TenantTx, run: &Run) -> Result<RunStatus, ApiError> {
+    let mut summary = None;
+    if let Some(id) = run.snapshot_id {
+        let snapshot = db::snapshots::find(tx, id).await?.ok_or(ApiError::NotFound("snapshot"))?;
+        let source = db::sources::find(tx, run.source_id).await?.ok_or(ApiError::NotFound("source"))?;
+        summary = Some(views::snapshot_summary(&snapshot, &source));
+    }
+    Ok(RunStatus { run_id: run.id, state: run.state, snapshot: summary, error: run.error.clone() })
+}
+
+/// The agent's complete snapshots, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn snapshots(app: &App, caller: &Caller) -> Result<Vec<SnapshotSummary>, ApiError> {
+    let tx = app.db.tenant(&caller.scope).await?;
+    let sources = db::sources::of_agent(&tx, caller.agent.id).await?;
+    let snapshots = db::snapshots::of_agent(&tx, caller.agent.id).await?;
+    Ok(snapshots
+        .iter()
+        .filter_map(|snapshot| {
+            let source = sources.iter().find(|source| source.id == snapshot.source_id)?;
+            Some(views::snapshot_summary(snapshot, source))
+        })
+        .collect())
+}

@@ -1,0 +1,137 @@
+//! Enrollment: a one-time token makes an endpoint an agent.
+
+use jiff::SignedDuration;
+use repository::identity::AgentPublicKey;
+use shared::{
+    api::{
+        agent::{BackupSetKeys, EnrollRequest, EnrollResponse, EnrollmentOffer, RecoveryPublicKey},
+        request::NewEnrollmentToken,
+        view::EnrollmentTokenView,
+    },
+    ids::AgentId,
+};
+
+use super::name;
+use crate::{
+    app::App,
+    db::{self, agents::Agent, backup_sets::BackupSet, enrollment::EnrollmentToken},
+    error::ApiError,
+    random,
+    scope::{self, Actor, CREDENTIAL_PREFIX, ENROLLMENT_PREFIX, bearer_text},
+    secrets::token_hash,
+};
+
+/// How long a token can be used.
+const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(1);
+
+/// A set as agents see it.
+#[must_use]
+pub fn keys(set: &BackupSet) -> BackupSetKeys {
+    BackupSetKeys {
+        id: set.id,
+        name: set.name.clone(),
+        recovery_key: RecoveryPublicKey {
+            sealing: set.recovery_key.sealing_hex(),
+            certifying: set.recovery_key.certifying_hex(),
+        },
+    }
+}
+
+/// Makes a token.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such backup set.
+pub async fn create_token(
+    app: &App,
+    actor: &Actor,
+    request: NewEnrollmentToken,
+) -> Result<EnrollmentTokenView, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&actor.scope).await?;
+    let set =
+        db::backup_sets::find(&tx, request.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let secret = random::secret_text();
+    let token = EnrollmentToken {
+        id: random::uuid(now),
+        backup_set_id: set.id,
+        secret_hash: token_hash(&secret).to_vec(),
+        created_by: actor.user.email.clone(),
+        expires_at: now + TOKEN_LIFE,
+        used_at: None,
+    };
+    db::enrollment::add(&tx, &token, now).await?;
+    let event = db::audit::Event {
+        actor: &actor.user.email,
+        action: "enrollment_token.create",
+        subject: token.id.to_string(),
+        detail: serde_json::json!({ "backup_set": set.id }),
+    };
+    db::audit::add(&tx, event, now).await?;
+    tx.commit().await?;
+    let text = bearer_text(ENROLLMENT_PREFIX, actor.scope.tenant(), token.id, &secret);
+    let fingerprint = set.recovery_key.fingerprint();
+    Ok(EnrollmentTokenView {
+        command: format!(
+            "holdfast-agent enroll --server {} --token {text} --fingerprint {fingerprint}",
+            app.public_url
+        ),
+        token: text,
+        expires_at: token.expires_at,
+    })
+}
+
+/// What a token would enroll to. Changes nothing, so that the agent can compare the fingerprint first.
+///
+/// # Errors
+/// `Invalid` for a token that is none.
+pub async fn offer(app: &App, token: &str) -> Result<EnrollmentOffer, ApiError> {
+    let (scope, token) = scope::authorise_enrollment(&app.db, token, app.clock.now()).await?;
+    let tx = app.db.tenant(&scope).await?;
+    let tenant = db::tenants::current(&tx).await?.ok_or(ApiError::NotFound("tenant"))?;
+    let set = db::backup_sets::find(&tx, token.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    Ok(EnrollmentOffer {
+        tenant_name: tenant.name,
+        backup_set: keys(&set),
+        expires_at: token.expires_at,
+    })
+}
+
+/// Makes an agent and uses the token up.
+///
+/// # Errors
+/// `Invalid` for a token that is none, or a malformed request.
+pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse, ApiError> {
+    let now = app.clock.now();
+    let (scope, token) = scope::authorise_enrollment(&app.db, &request.token, now).await?;
+    let signing_key = AgentPublicKey::from_hex(&request.signing_key)
+        .map_err(|error| ApiError::invalid("signing_key", format!("signing_key: {error}")))?;
+    let secret = random::secret_text();
+    let agent = Agent {
+        id: AgentId::from_uuid(random::uuid(now)),
+        backup_set_id: token.backup_set_id,
+        hostname: name("hostname", &request.hostname)?,
+        os: name("os", &request.os)?,
+        version: name("agent_version", &request.agent_version)?,
+        signing_key: signing_key,
+        credential_hash: token_hash(&secret).to_vec(),
+        enrolled_at: now,
+        last_seen_at: None,
+    };
+    let tx = app.db.tenant(&scope).await?;
+    if !db::enrollment::use_up(&tx, token.id, now).await? {
+        return Err(ApiError::conflict("enrollment_token", "This enrollment token was used a moment ago."));
+    }
+    db::agents::add(&tx, &agent).await?;
+    let event = db::audit::Event {
+        actor: &token.created_by,
+        action: "agent.enroll",
+        subject: agent.id.to_string(),
+        detail: serde_json::json!({ "hostname": agent.hostname, "token": token.id }),
+    };
+    db::audit::add(&tx, event, now).await?;
+    tx.commit().await?;
+    Ok(EnrollResponse {
+        agent_id: agent.id,
+        credential: bearer_text(CREDENTIAL_PREFIX, scope.tenant(), agent.id.as_uuid(), &secret),
+    })
+}

@@ -1,0 +1,243 @@
+//! Restores: allowed by a person, done by the agent, with the kit that the server never has.
+
+use jiff::SignedDuration;
+use shared::{
+    api::{
+        agent::{OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork, SignedRead},
+        view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
+    },
+    ids::{RestoreId, SnapshotId},
+    object::ObjectKind,
+};
+
+use super::{agent_runs::Caller, agent_uploads, enrollment, views};
+use crate::{
+    app::App,
+    db::{
+        self, TenantTx,
+        backup_sets::BackupSet,
+        restores::{Restore, StoredState},
+        snapshots::Snapshot,
+        sources::Source,
+    },
+    error::ApiError,
+    random,
+    scope::{Actor, TenantScope},
+};
+
+/// How long an allowed restore may read.
+const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// How long a signed address works.
+const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
+
+async fn with_source(tx: &TenantTx, id: SnapshotId) -> Result<(Snapshot, Source), ApiError> {
+    let snapshot = db::snapshots::find(tx, id).await?.ok_or(ApiError::NotFound("snapshot"))?;
+    let source = db::sources::find(tx, snapshot.source_id).await?.ok_or(ApiError::NotFound("source"))?;
+    Ok((snapshot, source))
+}
+
+async fn set_of(tx: &TenantTx, source: &Source) -> Result<BackupSet, ApiError> {
+    db::backup_sets::find(tx, source.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))
+}
+
+/// A snapshot's page.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such snapshot.
+pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<SnapshotPage, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&actor.scope).await?;
+    let (snapshot, source) = with_source(&tx, id).await?;
+    let set = set_of(&tx, &source).await?;
+    let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
+    let agent = db::agents::find(&tx, source.agent_id).await?.ok_or(ApiError::NotFound("agent"))?;
+    let needs = db::ledger::needs(&tx, source.id, snapshot.seq).await?;
+    let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
+    Ok(SnapshotPage {
+        snapshot: views::snapshot(&snapshot, &source, &agent.hostname),
+        backup_set: views::backup_set(&set, account.as_ref().map_or("", |account| &account.name)),
+        objects: needs.objects,
+        stored_bytes: needs.bytes,
+        earliest_lock: needs.earliest_lock,
+        latest_lock: needs.latest_lock,
+        restore_command: format!("holdfast-agent restore --snapshot {id} --to /path/to/empty/folder --kit recovery-kit.txt"),
+        restores: restores.iter().map(|restore| views::restore(restore, &snapshot, &source, now)).collect(),
+    })
+}
+
+/// Allows the snapshot's agent to read it for 24 hours; an unused permission is given again as it is.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such snapshot; `Conflict` while it is not complete.
+pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<RestoreView, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&actor.scope).await?;
+    let (snapshot, source) = with_source(&tx, id).await?;
+    if snapshot.state != SnapshotState::Complete {
+        return Err(ApiError::conflict("not_complete", "This snapshot's locks are still being confirmed."));
+    }
+    let unused = |restore: &Restore| restore.state == StoredState::Authorised && restore.expires_at > now;
+    if let Some(open) = db::restores::of_snapshot(&tx, id).await?.iter().find(|restore| unused(restore)) {
+        return Ok(views::restore(open, &snapshot, &source, now));
+    }
+    let restore = Restore {
+        id: RestoreId::from_uuid(random::uuid(now)),
+        snapshot_id: id,
+        agent_id: source.agent_id,
+        state: StoredState::Authorised,
+        authorised_by: actor.user.email.clone(),
+        created_at: now,
+        expires_at: now + RESTORE_LIFE,
+        finished_at: None,
+        progress: None,
+        error: None,
+    };
+    db::restores::add(&tx, &restore).await?;
+    let event = db::audit::Event {
+        actor: &actor.user.email,
+        action: "restore.authorise",
+        subject: restore.id.to_string(),
+        detail: serde_json::json!({ "snapshot": id, "agent": source.agent_id }),
+    };
+    db::audit::add(&tx, event, now).await?;
+    tx.commit().await?;
+    let view = views::restore(&restore, &snapshot, &source, now);
+    announce(app, &actor.scope, view.clone());
+    Ok(view)
+}
+
+/// One restore.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such restore.
+pub async fn view(app: &App, actor: &Actor, id: RestoreId) -> Result<RestoreView, ApiError> {
+    let tx = app.db.tenant(&actor.scope).await?;
+    let restore = db::restores::find(&tx, id).await?.ok_or(ApiError::NotFound("restore"))?;
+    let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
+    Ok(views::restore(&restore, &snapshot, &source, app.clock.now()))
+}
+
+fn announce(app: &App, scope: &TenantScope, view: RestoreView) {
+    app.live.send(scope.tenant(), LiveEvent::Restore(Box::new(view)));
+}
+
+/// Begins a restore that a person has allowed.
+///
+/// # Errors
+/// `NotFound` when the snapshot is not this agent's; `Conflict` when nobody has allowed its restore.
+pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Result<RestoreWork, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    let (snapshot, source) = with_source(&tx, request.snapshot_id).await?;
+    if source.agent_id != caller.agent.id {
+        return Err(ApiError::NotFound("snapshot"));
+    }
+    // A restore that broke off may begin anew while its permission lasts.
+    let usable = |restore: &&Restore| {
+        matches!(restore.state, StoredState::Authorised | StoredState::Running) && restore.expires_at > now
+    };
+    let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
+    let Some(open) = restores.iter().find(usable) else {
+        return Err(ApiError::conflict(
+            "restore_not_authorised",
+            "Nobody has allowed a restore of this snapshot. Open its page in the console and choose “Allow a restore”.",
+        ));
+    };
+    let mut restore = db::restores::lock(&tx, open.id).await?.ok_or(ApiError::NotFound("restore"))?;
+    restore.state = StoredState::Running;
+    restore.progress = None;
+    db::restores::save(&tx, &restore).await?;
+    let event = db::audit::Event {
+        actor: &caller.agent.id.to_string(),
+        action: "restore.begin",
+        subject: restore.id.to_string(),
+        detail: serde_json::json!({ "snapshot": snapshot.id }),
+    };
+    db::audit::add(&tx, event, now).await?;
+    let set = set_of(&tx, &source).await?;
+    tx.commit().await?;
+    announce(app, &caller.scope, views::restore(&restore, &snapshot, &source, now));
+    Ok(RestoreWork {
+        restore_id: restore.id,
+        snapshot: views::snapshot_summary(&snapshot, &source),
+        manifest: snapshot.manifest,
+        backup_set: enrollment::keys(&set),
+        expires_at: restore.expires_at,
+    })
+}
+
+/// The agent's own restore that is under way, its row locked.
+async fn own(app: &App, tx: &TenantTx, caller: &Caller, id: RestoreId) -> Result<Restore, ApiError> {
+    let restore = db::restores::lock(tx, id).await?;
+    let restore =
+        restore.filter(|restore| restore.agent_id == caller.agent.id).ok_or(ApiError::NotFound("restore"))?;
+    if restore.state != StoredState::Running || restore.expires_at <= app.clock.now() {
+        return Err(ApiError::conflict("restore_over", "This restore is no longer under way."));
+    }
+    Ok(restore)
+}
+
+/// Signs reads of what the snapshot needs.
+///
+/// # Errors
+/// `Conflict` when the restore is over; `NotFound` when the snapshot does not need one of the objects.
+pub async fn sign_reads(
+    app: &App,
+    caller: &Caller,
+    id: RestoreId,
+    request: ReadsRequest,
+) -> Result<Vec<SignedRead>, ApiError> {
+    if request.objects.len() > OBJECTS_PER_CALL {
+        return Err(ApiError::invalid("objects", format!("objects: at most {OBJECTS_PER_CALL} in one call.")));
+    }
+    let tx = app.db.tenant(&caller.scope).await?;
+    let restore = own(app, &tx, caller, id).await?;
+    let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
+    let mut found = db::ledger::needed_among(&tx, source.id, snapshot.seq, &request.objects).await?;
+    found.retain(|row| row.object.kind != ObjectKind::Commit);
+    let set = set_of(&tx, &source).await?;
+    let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
+    let account = account.ok_or(ApiError::NotFound("storage account"))?;
+    drop(tx);
+    let life = ADDRESS_LIFE.min(restore.expires_at.duration_since(app.clock.now()));
+    agent_uploads::sign_reads(app, &caller.scope, &account, &set, source.id, &request.objects, found, life).await
+}
+
+/// Keeps a report.
+///
+/// # Errors
+/// `Conflict` when the restore is over.
+pub async fn progress(app: &App, caller: &Caller, id: RestoreId, report: RestoreProgress) -> Result<(), ApiError> {
+    change(app, caller, id, |restore, _| restore.progress = Some(report)).await
+}
+
+/// Ends a restore.
+///
+/// # Errors
+/// `Conflict` when it is over.
+pub async fn finish(app: &App, caller: &Caller, id: RestoreId, finish: RestoreFinish) -> Result<(), ApiError> {
+    change(app, caller, id, |restore, now| {
+        restore.progress = Some(finish.progress);
+        restore.finished_at = Some(now);
+        restore.state = if finish.error.is_some() { StoredState::Failed } else { StoredState::Succeeded };
+        restore.error = finish.error.map(|error| error.chars().take(500).collect());
+    })
+    .await
+}
+
+async fn change(
+    app: &App,
+    caller: &Caller,
+    id: RestoreId,
+    change: impl FnOnce(&mut Restore, jiff::Timestamp),
+) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    let mut restore = own(app, &tx, caller, id).await?;
+    change(&mut restore, now);
+    db::restores::save(&tx, &restore).await?;
+    let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
+    tx.commit().await?;
+    announce(app, &caller.scope, views::restore(&restore, &snapshot, &source, now));
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Sources, and *back up now*.
+
+use shared::{
+    api::{
+        request::NewSource,
+        view::{LiveEvent, RunView, SourceView},
+    },
+    ids::{RunId, SourceId},
+};
+
+use super::{name, or_taken, views};
+use crate::{
+    app::App,
+    db::{self, TenantTx, runs::Run, sources::Source},
+    error::ApiError,
+    random,
+    scope::{Actor, TenantScope},
+};
+
+/// Makes a source.
+///
+/// # Errors
+/// `Invalid` when paths or schedule are malformed; `NotFound` when the tenant has no such agent; `Conflict` when
+/// the agent has a source of that name.
+pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<SourceView, ApiError> {
+    let name = name("name", &request.name)?;
+    let tidy = |lines: Vec<String>| -> Vec<String> {
+        lines.into_iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+    };
+    let mut paths = tidy(request.paths);
+    for path in &mut paths {
+        if !path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(ApiError::invalid("paths", format!("paths: `{path}` is not an absolute path, such as /srv/data.")));
+        }
+        while path.len() > 1 && path.ends_with('/') {
+            path.pop();
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    if paths.is_empty() {
+        return Err(ApiError::invalid("paths", "paths: give at least one absolute path, such as /srv/data."));
+    }
+    for pair in paths.windows(2) {
+        if pair[0] == "/" || pair[1].starts_with(&format!("{}/", pair[0])) {
+            return Err(ApiError::invalid(
+                "paths",
+                format!("paths: `{}` lies inside `{}`: give only the outer one.", pair[1], pair[0]),
+            ));
+        }
+    }
+    let now = app.clock.now();
+    let next_due = request.schedule.next_after(now)?;
+
+    let tx = app.db.tenant(&actor.scope).await?;
+    let agent = db::agents::find(&tx, request.agent_id).await?.ok_or(ApiError::NotFound("agent"))?;
+    let set = db::backup_sets::find(&tx, agent.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let source = Source {
+        id: SourceId::from_uuid(random::uuid(now)),
+        agent_id: agent.id,
+        backup_set_id: set.id,
+        name,
+        paths,
+        excludes: tidy(request.excludes),
+        schedule: request.schedule,
+        next_due,
+        newest_seq: 0,
+        created_at: now,
+    };
+    let taken = |error| or_taken(error, "name_taken", "This agent has a source of that name: choose another name.");
+    db::sources::add(&tx, &source).await.map_err(taken)?;
+    let event = db::audit::Event {
+        actor: &actor.user.email,
+        action: "source.create",
+        subject: source.id.to_string(),
+        detail: serde_json::json!({ "agent": agent.id, "paths": source.paths, "schedule": source.schedule }),
+    };
+    db::audit::add(&tx, event, now).await?;
+    tx.commit().await?;
+    Ok(views::source(&source, &agent.hostname, &set.name, None, None))
+}
+
+/// *Back up now*: queues a run, or gives the one that is queued or under way.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such source.
+pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunView, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&actor.scope).await?;
+    let source = db::sources::lock(&tx, source).await?.ok_or(ApiError::NotFound("source"))?;
+    let (run, queued) = queue(&tx, &source, now).await?;
+    if queued {
+        let event = db::audit::Event {
+            actor: &actor.user.email,
+            action: "run.queue",
+            subject: run.id.to_string(),
+            detail: serde_json::json!({ "source": source.id }),
+        };
+        db::audit::add(&tx, event, now).await?;
+    }
+    let view = run_view(&tx, &run, &source).await?;
+    tx.commit().await?;
+    announce(app, &actor.scope, view.clone());
+    app.work_changed();
+    Ok(view)
+}
+
+/// Queues a run unless one is open. The source's row must be locked. Gives the run and whether it is new.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn queue(tx: &TenantTx, source: &Source, now: jiff::Timestamp) -> Result<(Run, bool), ApiError> {
+    if let Some(open) = db::runs::open_of_source(tx, source.id).await? {
+        return Ok((open, false));
+    }
+    let run = Run::queued(RunId::from_uuid(random::uuid(now)), source.id, now);
+    db::runs::add(tx, &run).await?;
+    Ok((run, true))
+}
+
+/// One run.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such run.
+pub async fn run(app: &App, actor: &Actor, run: RunId) -> Result<RunView, ApiError> {
+    let tx = app.db.tenant(&actor.scope).await?;
+    let run = db::runs::find(&tx, run).await?.ok_or(ApiError::NotFound("run"))?;
+    let source = db::sources::find(&tx, run.source_id).await?.ok_or(ApiError::NotFound("source"))?;
+    run_view(&tx, &run, &source).await
+}
+
+/// A run with the names that people know it by.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn run_view(tx: &TenantTx, run: &Run, source: &Source) -> Result<RunView, ApiError> {
+    let agent = db::agents::find(tx, source.agent_id).await?.ok_or(ApiError::NotFound("agent"))?;
+    Ok(views::run(run, source, &agent.hostname))
+}
+
+/// Tells browsers that a run moved on.
+pub fn announce(app: &App, scope: &TenantScope, view: RunView) {
+    app.live.send(scope.tenant(), LiveEvent::Run(Box::new(view)));
+}

@@ -1,0 +1,94 @@
+//! Signing in, and the first operator.
+
+use shared::{
+    api::{request::SignIn, view::Me},
+    ids::UserId,
+};
+
+use crate::{
+    app::App,
+    db::{self, users::User},
+    error::ApiError,
+    random, secrets,
+};
+
+fn me(user: &User) -> Me {
+    Me { id: user.id, email: user.email.clone(), operator: user.operator }
+}
+
+/// Makes the operator's account when there is no user at all. Gives the password, when it was made up here.
+///
+/// # Errors
+/// When the database does not answer, or the password is too short.
+pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -> Result<Option<String>, ApiError> {
+    let tx = app.db.instance().await?;
+    if db::users::count(&tx).await? > 0 {
+        return Ok(None);
+    }
+    let made_up = password.is_none().then(random::secret_text);
+    let password = password.or_else(|| made_up.clone()).unwrap_or_default();
+    if password.chars().count() < 12 {
+        return Err(ApiError::invalid("password", "HOLDFAST_OPERATOR_PASSWORD: give at least 12 characters."));
+    }
+    let now = app.clock.now();
+    let user = User {
+        id: UserId::from_uuid(random::uuid(now)),
+        email: email.trim().to_lowercase(),
+        password_hash: hash(password).await?,
+        operator: true,
+    };
+    let event = db::audit::Event {
+        actor: "system",
+        action: "user.create",
+        subject: user.email.clone(),
+        detail: serde_json::json!({ "operator": true }),
+    };
+    db::audit::add_instance(&tx, event, now).await?;
+    db::users::add(&tx, user, now).await?;
+    tx.commit().await?;
+    Ok(made_up)
+}
+
+async fn hash(password: String) -> Result<String, ApiError> {
+    blocking(move || secrets::hash_password(&password)).await?.map_err(Into::into)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::Internal(error.to_string()))
+}
+
+/// Checks e-mail address and password.
+///
+/// # Errors
+/// `WrongCredentials` for either, without saying which, and after the same work; `TooManyAttempts`.
+pub async fn sign_in(app: &App, request: SignIn) -> Result<Me, ApiError> {
+    let email = request.email.trim().to_lowercase();
+    app.attempts.count(format!("sign-in:{email}"))?;
+    let tx = app.db.instance().await?;
+    let user = db::users::by_email(&tx, &email).await?;
+    drop(tx);
+    // An unknown address costs as much time as a wrong password: the answer's delay tells nothing.
+    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let stored = user.as_ref().map_or_else(|| NOBODY.to_owned(), |user| user.password_hash.clone());
+    let matches = blocking(move || secrets::password_matches(&request.password, &stored)).await?;
+    let user = user.filter(|_| matches);
+    let tx = app.db.instance().await?;
+    let event = db::audit::Event {
+        actor: &email,
+        action: if user.is_some() { "session.start" } else { "session.refused" },
+        subject: email.clone(),
+        detail: serde_json::json!({}),
+    };
+    db::audit::add_instance(&tx, event, app.clock.now()).await?;
+    tx.commit().await?;
+    user.as_ref().map(me).ok_or(ApiError::WrongCredentials)
+}
+
+/// The user of a session.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn by_id(app: &App, id: UserId) -> Result<Option<Me>, ApiError> {
+    let tx = app.db.instance().await?;
+    Ok(db::users::find(&tx, id).await?.as_ref().map(me))
+}

@@ -1,0 +1,168 @@
+//! From records to what people see.
+
+use jiff::{SignedDuration, Timestamp};
+use shared::api::{
+    agent::SnapshotSummary,
+    view::{
+        AgentView, BackupSetView, RestoreState, RestoreView, RunView, SnapshotState, SnapshotView, SourceView,
+        StorageAccountView,
+    },
+};
+
+use crate::db::{
+    agents::Agent,
+    backup_sets::BackupSet,
+    restores::{Restore, StoredState},
+    runs::Run,
+    snapshots::Snapshot,
+    sources::Source,
+    storage_accounts::StorageAccount,
+};
+
+/// Agents poll for work at least every 30 seconds: one that has been silent for four times as long is gone.
+const ONLINE: SignedDuration = SignedDuration::from_mins(2);
+
+/// A storage account, without its secret.
+#[must_use]
+pub fn storage_account(account: &StorageAccount) -> StorageAccountView {
+    StorageAccountView {
+        id: account.id,
+        name: account.name.clone(),
+        endpoint: account.endpoint.clone(),
+        region: account.region.clone(),
+        access_key: account.access_key.clone(),
+    }
+}
+
+/// A backup set.
+#[must_use]
+pub fn backup_set(set: &BackupSet, account_name: &str) -> BackupSetView {
+    BackupSetView {
+        id: set.id,
+        name: set.name.clone(),
+        storage_account_id: set.storage_account_id,
+        storage_account_name: account_name.to_owned(),
+        bucket: set.bucket.clone(),
+        prefix: set.prefix.clone(),
+        retention_days: set.policy.retention_days,
+        mode: set.policy.mode,
+        recovery_fingerprint: set.recovery_key.fingerprint().to_string(),
+        created_at: set.created_at,
+        inspection: set.inspection.clone(),
+    }
+}
+
+/// An agent.
+#[must_use]
+pub fn agent(agent: &Agent, now: Timestamp) -> AgentView {
+    AgentView {
+        id: agent.id,
+        hostname: agent.hostname.clone(),
+        os: agent.os.clone(),
+        version: agent.version.clone(),
+        backup_set_id: agent.backup_set_id,
+        enrolled_at: agent.enrolled_at,
+        last_seen_at: agent.last_seen_at,
+        online: agent.last_seen_at.is_some_and(|seen| now.duration_since(seen) < ONLINE),
+    }
+}
+
+/// A source.
+#[must_use]
+pub fn source(
+    source: &Source,
+    hostname: &str,
+    backup_set_name: &str,
+    newest_snapshot: Option<SnapshotView>,
+    active_run: Option<&Run>,
+) -> SourceView {
+    SourceView {
+        id: source.id,
+        name: source.name.clone(),
+        agent_id: source.agent_id,
+        hostname: hostname.to_owned(),
+        backup_set_id: source.backup_set_id,
+        backup_set_name: backup_set_name.to_owned(),
+        paths: source.paths.clone(),
+        excludes: source.excludes.clone(),
+        schedule: source.schedule.clone(),
+        next_due: source.next_due,
+        newest_snapshot,
+        active_run: active_run.map(|run| run.id),
+    }
+}
+
+/// A run.
+#[must_use]
+pub fn run(run: &Run, source: &Source, hostname: &str) -> RunView {
+    RunView {
+        id: run.id,
+        source_id: run.source_id,
+        source_name: source.name.clone(),
+        hostname: hostname.to_owned(),
+        state: run.state,
+        created_at: run.created_at,
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        progress: run.progress.clone(),
+        confirmed: (run.to_confirm > 0).then_some((run.confirmed, run.to_confirm)),
+        snapshot_id: run.snapshot_id,
+        error: run.error.clone(),
+    }
+}
+
+/// A snapshot.
+#[must_use]
+pub fn snapshot(snapshot: &Snapshot, source: &Source, hostname: &str) -> SnapshotView {
+    SnapshotView {
+        id: snapshot.id,
+        source_id: snapshot.source_id,
+        source_name: source.name.clone(),
+        hostname: hostname.to_owned(),
+        seq: snapshot.seq,
+        state: snapshot.state,
+        received_at: snapshot.received_at,
+        protected_until: snapshot.protected_until,
+        mode: snapshot.mode,
+        totals: snapshot.totals,
+    }
+}
+
+/// A snapshot, as its agent sees it.
+#[must_use]
+pub fn snapshot_summary(snapshot: &Snapshot, source: &Source) -> SnapshotSummary {
+    SnapshotSummary {
+        id: snapshot.id,
+        source_id: snapshot.source_id,
+        source_name: source.name.clone(),
+        seq: snapshot.seq,
+        received_at: snapshot.received_at,
+        protected_until: snapshot.protected_until,
+        complete: snapshot.state == SnapshotState::Complete,
+        totals: snapshot.totals,
+    }
+}
+
+/// A restore.
+#[must_use]
+pub fn restore(restore: &Restore, snapshot: &Snapshot, source: &Source, now: Timestamp) -> RestoreView {
+    RestoreView {
+        id: restore.id,
+        snapshot_id: restore.snapshot_id,
+        source_name: source.name.clone(),
+        seq: snapshot.seq,
+        state: match restore.state {
+            StoredState::Authorised if restore.expires_at <= now => RestoreState::Expired,
+            StoredState::Authorised => RestoreState::Authorised,
+            StoredState::Running => RestoreState::Running,
+            StoredState::Succeeded => RestoreState::Succeeded,
+            StoredState::Failed => RestoreState::Failed,
+        },
+        authorised_by: restore.authorised_by.clone(),
+        created_at: restore.created_at,
+        expires_at: restore.expires_at,
+        finished_at: restore.finished_at,
+        progress: restore.progress.clone(),
+        error: restore.error.clone(),
+    }
+}

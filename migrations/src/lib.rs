@@ -11,7 +11,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(SqlStep { name: "m0001_initial", up: include_str!("sql/m0001_initial.sql") })]
+        vec![Box::new(SqlStep {
+            name: "m0001_initial",
+            up: include_str!("sql/m0001_initial.sql"),
+        })]
     }
 }
 
@@ -30,10 +33,16 @@ impl MigrationName for SqlStep {
 #[async_trait::async_trait]
 impl MigrationTrait for SqlStep {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.get_connection().execute_unprepared(self.up).await.map(drop)
+        manager
+            .get_connection()
+            .execute_unprepared(self.up)
+            .await
+            .map(drop)
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {
-        Err(DbErr::Migration("Holdfast's schema goes forward only: restore the database's backup instead".into()))
+        Err(DbErr::Migration(
+            "Holdfast's schema goes forward only: restore the database's backup instead".into(),
+        ))
     }
 }

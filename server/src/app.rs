@@ -80,7 +80,11 @@ impl App {
     ///
     /// # Errors
     /// When the secret does not open.
-    pub fn store(&self, scope: &TenantScope, account: &StorageAccount) -> Result<Arc<dyn ObjectStore>, ApiError> {
+    pub fn store(
+        &self,
+        scope: &TenantScope,
+        account: &StorageAccount,
+    ) -> Result<Arc<dyn ObjectStore>, ApiError> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = stores.get(&account.id) {
             return Ok(store.clone());

@@ -52,19 +52,27 @@ pub enum ApiError {
 impl ApiError {
     /// An [`ApiError::Invalid`].
     pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid { code, message: message.into() }
+        Self::Invalid {
+            code,
+            message: message.into(),
+        }
     }
 
     /// An [`ApiError::Conflict`].
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Conflict { code, message: message.into() }
+        Self::Conflict {
+            code,
+            message: message.into(),
+        }
     }
 
     fn parts(&self) -> (StatusCode, &'static str, String) {
         match self {
-            Self::SignInNeeded => {
-                (StatusCode::UNAUTHORIZED, "sign_in_needed", "Sign in, or send a valid credential.".into())
-            }
+            Self::SignInNeeded => (
+                StatusCode::UNAUTHORIZED,
+                "sign_in_needed",
+                "Sign in, or send a valid credential.".into(),
+            ),
             Self::WrongCredentials => (
                 StatusCode::UNAUTHORIZED,
                 "wrong_credentials",
@@ -75,10 +83,16 @@ impl ApiError {
                 "too_many_attempts",
                 "Too many attempts. Wait a minute, then try again.".into(),
             ),
-            Self::Forbidden => {
-                (StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this. Ask an owner.".into())
-            }
-            Self::NotFound(what) => (StatusCode::NOT_FOUND, "not_found", format!("There is no such {what} here.")),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Your role does not allow this. Ask an owner.".into(),
+            ),
+            Self::NotFound(what) => (
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("There is no such {what} here."),
+            ),
             Self::Invalid { code, message } => (StatusCode::UNPROCESSABLE_ENTITY, code, message.clone()),
             Self::Conflict { code, message } => (StatusCode::CONFLICT, code, message.clone()),
             Self::Internal(_) => (
@@ -100,7 +114,14 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
         let (status, code, message) = self.parts();
-        (status, Json(ErrorBody { code: code.to_owned(), message })).into_response()
+        (
+            status,
+            Json(ErrorBody {
+                code: code.to_owned(),
+                message,
+            }),
+        )
+            .into_response()
     }
 }
 

@@ -58,10 +58,15 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let Command::Serve(args) = Cli::parse().command;
     let settings = Settings {
-        public_url: args.public_url.unwrap_or_else(|| format!("http://{}", args.listen)),
+        public_url: args
+            .public_url
+            .unwrap_or_else(|| format!("http://{}", args.listen)),
         database_url: args.database_url,
         data: args.data,
         site_root: args.site_root,
@@ -71,7 +76,12 @@ async fn main() -> anyhow::Result<()> {
     let app = serve::start(&settings, Clock::system()).await?;
     let listener = tokio::net::TcpListener::bind(args.listen)
         .await
-        .with_context(|| format!("{} can not be listened on: is another server using the port?", args.listen))?;
+        .with_context(|| {
+            format!(
+                "{} can not be listened on: is another server using the port?",
+                args.listen
+            )
+        })?;
     tracing::info!("Holdfast is at {}", settings.public_url);
 
     let mut terminate = signal(SignalKind::terminate())?;

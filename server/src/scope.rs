@@ -38,7 +38,11 @@ impl TenantScope {
     /// When the database does not answer.
     pub async fn all(db: &Db) -> Result<Vec<Self>, ApiError> {
         let tx = db.instance().await?;
-        Ok(db::tenants::all(&tx).await?.into_iter().map(|tenant| Self(tenant.id)).collect())
+        Ok(db::tenants::all(&tx)
+            .await?
+            .into_iter()
+            .map(|tenant| Self(tenant.id))
+            .collect())
     }
 }
 
@@ -76,7 +80,14 @@ pub async fn authorise(db: &Db, user: Me, tenant: TenantId, access: Access) -> R
             (Some(_), _) => true,
         }
     };
-    if visible { Ok(Actor { user, scope: TenantScope(tenant) }) } else { Err(ApiError::NotFound("tenant")) }
+    if visible {
+        Ok(Actor {
+            user,
+            scope: TenantScope(tenant),
+        })
+    } else {
+        Err(ApiError::NotFound("tenant"))
+    }
 }
 
 /// The three parts of a bearer text: `<prefix>_<tenant>_<row>_<secret>`. The tenant in it is a claim that opens
@@ -142,7 +153,9 @@ pub async fn authorise_enrollment(
     let tx = db.tenant(&scope).await?;
     match db::enrollment::find(&tx, bearer.row).await? {
         Some(row)
-            if token_matches(bearer.secret, &row.secret_hash) && row.used_at.is_none() && row.expires_at > now =>
+            if token_matches(bearer.secret, &row.secret_hash)
+                && row.used_at.is_none()
+                && row.expires_at > now =>
         {
             Ok((scope, row))
         }

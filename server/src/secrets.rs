@@ -25,7 +25,9 @@ pub enum SecretError {
         source: std::io::Error,
     },
     /// The file is not a key.
-    #[error("the master key {0} must hold exactly 32 bytes; put the right file back from the server's backup")]
+    #[error(
+        "the master key {0} must hold exactly 32 bytes; put the right file back from the server's backup"
+    )]
     KeyLength(String),
     /// The sealed text does not open.
     #[error("a sealed secret does not open: the master key is another one, or the row was changed")]
@@ -56,16 +58,25 @@ impl MasterKey {
     /// # Errors
     /// When the file can not be read or made, or holds no key.
     pub fn load_or_create(path: &Path) -> Result<Self, SecretError> {
-        let failed = |source| SecretError::KeyFile { path: path.display().to_string(), source };
+        let failed = |source| SecretError::KeyFile {
+            path: path.display().to_string(),
+            source,
+        };
         match fs::read(path).map(Zeroizing::new) {
             Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice())
                 .map(Self::new)
                 .map_err(|_| SecretError::KeyLength(path.display().to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::new(random::bytes());
-                let mut file =
-                    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-                file.write_all(key.0.as_slice()).and_then(|()| file.sync_all()).map_err(failed)?;
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(failed)?;
+                file.write_all(key.0.as_slice())
+                    .and_then(|()| file.sync_all())
+                    .map_err(failed)?;
                 Ok(key)
             }
             Err(error) => Err(failed(error)),
@@ -85,8 +96,14 @@ impl MasterKey {
     /// Never in practice: AES-GCM refuses only texts of gigabytes.
     pub fn seal(&self, tenant: Uuid, row: Uuid, secret: &[u8]) -> Result<Vec<u8>, SecretError> {
         let nonce = random::bytes::<12>();
-        let payload = Payload { msg: secret, aad: &binding(tenant, row) };
-        let sealed = self.cipher().encrypt(&nonce.into(), payload).map_err(|_| SecretError::DoesNotOpen)?;
+        let payload = Payload {
+            msg: secret,
+            aad: &binding(tenant, row),
+        };
+        let sealed = self
+            .cipher()
+            .encrypt(&nonce.into(), payload)
+            .map_err(|_| SecretError::DoesNotOpen)?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
@@ -96,7 +113,10 @@ impl MasterKey {
     /// When the key, the tenant or the row is another one, or a bit was changed.
     pub fn open(&self, tenant: Uuid, row: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SecretError> {
         let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(SecretError::DoesNotOpen)?;
-        let payload = Payload { msg: sealed, aad: &binding(tenant, row) };
+        let payload = Payload {
+            msg: sealed,
+            aad: &binding(tenant, row),
+        };
         self.cipher()
             .decrypt(&(*nonce).into(), payload)
             .map(Zeroizing::new)
@@ -104,7 +124,11 @@ impl MasterKey {
     }
 
     fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&self.derive("Holdfast 2026-11 sealed secrets of the database").into())
+        Aes256Gcm::new(
+            &self
+                .derive("Holdfast 2026-11 sealed secrets of the database")
+                .into(),
+        )
     }
 }
 
@@ -118,7 +142,10 @@ fn binding(tenant: Uuid, row: Uuid) -> [u8; 32] {
 /// The hash under which a random secret of full entropy is stored. Not for passwords.
 #[must_use]
 pub fn token_hash(secret: &str) -> [u8; 32] {
-    blake3::derive_key("Holdfast 2026-11 hash of tokens and credentials", secret.as_bytes())
+    blake3::derive_key(
+        "Holdfast 2026-11 hash of tokens and credentials",
+        secret.as_bytes(),
+    )
 }
 
 /// Compares a presented secret with a stored hash in constant time.
@@ -141,8 +168,11 @@ pub fn hash_password(password: &str) -> Result<String, SecretError> {
 /// Whether a password is the one that was hashed. Slow on purpose: call it off the runtime.
 #[must_use]
 pub fn password_matches(password: &str, hash: &str) -> bool {
-    argon2::PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+    argon2::PasswordHash::new(hash).is_ok_and(|hash| {
+        Argon2::default()
+            .verify_password(password.as_bytes(), &hash)
+            .is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -185,6 +215,9 @@ mod tests {
         let read = MasterKey::load_or_create(&path).unwrap();
         assert_eq!(made.derive("test"), read.derive("test"));
         fs::write(&path, b"short").unwrap();
-        assert!(matches!(MasterKey::load_or_create(&path), Err(SecretError::KeyLength(_))));
+        assert!(matches!(
+            MasterKey::load_or_create(&path),
+            Err(SecretError::KeyLength(_))
+        ));
     }
 }

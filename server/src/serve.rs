@@ -45,7 +45,9 @@ pub enum ServeError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The database.
-    #[error("the database can not be used: {0}. Check DATABASE_URL, and that its role may create tables and roles")]
+    #[error(
+        "the database can not be used: {0}. Check DATABASE_URL, and that its role may create tables and roles"
+    )]
     Database(#[from] crate::db::DbError),
     /// The first operator.
     #[error(transparent)]
@@ -60,14 +62,18 @@ pub enum ServeError {
 /// # Errors
 /// When the data folder, the key or the database can not be used.
 pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError> {
-    let failed = |source| ServeError::Data { path: settings.data.clone(), source };
+    let failed = |source| ServeError::Data {
+        path: settings.data.clone(),
+        source,
+    };
     std::fs::create_dir_all(&settings.data).map_err(failed)?;
     let master_key = MasterKey::load_or_create(&settings.data.join("master.key"))?;
     let password = master_key.derive("Holdfast 2026-11 password of the restricted database role");
     let password = data_encoding::HEXLOWER.encode(&password);
     let db = Db::start(&settings.database_url, &password).await?;
     let app = App::new(db, clock, master_key, &settings.public_url);
-    let made_up = users::ensure_operator(&app, &settings.operator_email, settings.operator_password.clone()).await?;
+    let made_up =
+        users::ensure_operator(&app, &settings.operator_email, settings.operator_password.clone()).await?;
     if let Some(password) = made_up {
         let email = &settings.operator_email;
         tracing::warn!("first start: sign in as {email} with the password {password} (shown this once)");
@@ -86,6 +92,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     jobs::start(app);
-    axum::serve(listener, http::router(app, &settings.site_root)).with_graceful_shutdown(shutdown).await?;
+    axum::serve(listener, http::router(app, &settings.site_root))
+        .with_graceful_shutdown(shutdown)
+        .await?;
     Ok(())
 }

@@ -5,12 +5,7 @@ use repository::identity::AgentPublicKey;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryOrder};
 use shared::ids::{AgentId, BackupSetId};
 
-use super::{
-    DbError, TenantTx,
-    entity::agent,
-    insert,
-    types::optional_time,
-};
+use super::{DbError, TenantTx, entity::agent, insert, types::optional_time};
 
 /// An enrolled endpoint.
 #[derive(Debug, Clone)]
@@ -76,12 +71,19 @@ pub async fn add(tx: &TenantTx, agent: &Agent) -> Result<(), DbError> {
 
 /// One agent.
 pub async fn find(tx: &TenantTx, id: AgentId) -> Result<Option<Agent>, DbError> {
-    agent::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    agent::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 /// Every agent of the tenant, by host name.
 pub async fn all(tx: &TenantTx) -> Result<Vec<Agent>, DbError> {
-    let rows = agent::Entity::find().order_by_asc(agent::Column::Hostname).all(&tx.tx).await?;
+    let rows = agent::Entity::find()
+        .order_by_asc(agent::Column::Hostname)
+        .all(&tx.tx)
+        .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -59,7 +59,10 @@ impl TryFrom<backup_set::Model> for BackupSet {
             },
             recovery_key: RecoveryPublicKey::parse(&row.recovery_key)
                 .map_err(|error| DbError::corrupt("backup_sets.recovery_key", error))?,
-            inspection: row.inspection.map(|json| from_json("backup_sets.inspection", json)).transpose()?,
+            inspection: row
+                .inspection
+                .map(|json| from_json("backup_sets.inspection", json))
+                .transpose()?,
             created_at: row.created_at.try_into()?,
         })
     }
@@ -95,13 +98,20 @@ pub async fn add(tx: &TenantTx, set: &BackupSet) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn all(tx: &TenantTx) -> Result<Vec<BackupSet>, DbError> {
-    let rows = backup_set::Entity::find().order_by_asc(backup_set::Column::Name).all(&tx.tx).await?;
+    let rows = backup_set::Entity::find()
+        .order_by_asc(backup_set::Column::Name)
+        .all(&tx.tx)
+        .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// One backup set.
 pub async fn find(tx: &TenantTx, id: BackupSetId) -> Result<Option<BackupSet>, DbError> {
-    backup_set::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    backup_set::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 /// Keeps what a look into the bucket found.

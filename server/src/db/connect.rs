@@ -37,7 +37,9 @@ async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<Strin
     let sql = |sql: &str| Statement::from_string(owner.get_database_backend(), sql);
     // Advisory locks belong to a connection: this one statement takes and keeps it on one of the owner's few,
     // and closing the pool gives it back. Roles are shared by the whole cluster, hence a lock and not a transaction.
-    owner.execute_raw(sql(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))).await?;
+    owner
+        .execute_raw(sql(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")))
+        .await?;
     Migrator::up(owner, None).await?;
     let row = owner
         .query_one_raw(sql("SELECT current_database() || '_app' AS role"))
@@ -70,7 +72,8 @@ async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<Strin
 
 /// The owner's address with another user and password.
 fn app_url(owner_url: &str, role: &str, password: &str) -> Result<String, DbError> {
-    let malformed = || DbErr::Custom("DATABASE_URL: expected postgres://user:password@host:port/database".into());
+    let malformed =
+        || DbErr::Custom("DATABASE_URL: expected postgres://user:password@host:port/database".into());
     let (scheme, rest) = owner_url.split_once("://").ok_or_else(malformed)?;
     let (authority, path) = rest.split_once('/').ok_or_else(malformed)?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -91,7 +94,12 @@ mod tests {
     #[test]
     fn the_app_role_goes_into_the_owners_address() {
         assert_eq!(
-            app_url("postgres://o:p%40w@127.0.0.1:5433/hold fast?sslmode=disable", "hold fast_app", "ab").unwrap(),
+            app_url(
+                "postgres://o:p%40w@127.0.0.1:5433/hold fast?sslmode=disable",
+                "hold fast_app",
+                "ab"
+            )
+            .unwrap(),
             "postgres://hold%20fast_app:ab@127.0.0.1:5433/hold fast?sslmode=disable"
         );
         assert!(app_url("not an address", "r", "p").is_err());

@@ -45,11 +45,23 @@ pub async fn queue(
     subject: Uuid,
     run_at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "INSERT INTO jobs (id, tenant_id, kind, subject, state, run_at) VALUES ($1, $2, $3, $4, 'ready', $5)
+    let sql =
+        "INSERT INTO jobs (id, tenant_id, kind, subject, state, run_at) VALUES ($1, $2, $3, $4, 'ready', $5)
                ON CONFLICT (kind, subject) DO NOTHING";
-    let values =
-        [id.into(), tx.tenant.as_uuid().into(), to_text(&kind)?.into(), subject.into(), At::try_from(run_at)?.into()];
-    tx.tx.execute_raw(Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values)).await?;
+    let values = [
+        id.into(),
+        tx.tenant.as_uuid().into(),
+        to_text(&kind)?.into(),
+        subject.into(),
+        At::try_from(run_at)?.into(),
+    ];
+    tx.tx
+        .execute_raw(Statement::from_sql_and_values(
+            tx.tx.get_database_backend(),
+            sql,
+            values,
+        ))
+        .await?;
     Ok(())
 }
 
@@ -87,8 +99,19 @@ pub async fn claim(tx: &InstanceTx, now: Timestamp, lease_until: Timestamp) -> R
 /// Holds on to a job; `false` when somebody else has claimed it since.
 pub async fn renew(tx: &InstanceTx, job: &Job, lease_until: Timestamp) -> Result<bool, DbError> {
     let sql = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND attempt = $2";
-    let values = [job.id.into(), job.attempt.into(), At::try_from(lease_until)?.into()];
-    let done = tx.tx.execute_raw(Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values)).await?;
+    let values = [
+        job.id.into(),
+        job.attempt.into(),
+        At::try_from(lease_until)?.into(),
+    ];
+    let done = tx
+        .tx
+        .execute_raw(Statement::from_sql_and_values(
+            tx.tx.get_database_backend(),
+            sql,
+            values,
+        ))
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -96,7 +119,13 @@ pub async fn renew(tx: &InstanceTx, job: &Job, lease_until: Timestamp) -> Result
 pub async fn finish(tx: &InstanceTx, job: &Job) -> Result<(), DbError> {
     let sql = "DELETE FROM jobs WHERE id = $1 AND attempt = $2";
     let values = [job.id.into(), job.attempt.into()];
-    tx.tx.execute_raw(Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values)).await?;
+    tx.tx
+        .execute_raw(Statement::from_sql_and_values(
+            tx.tx.get_database_backend(),
+            sql,
+            values,
+        ))
+        .await?;
     Ok(())
 }
 
@@ -104,7 +133,18 @@ pub async fn finish(tx: &InstanceTx, job: &Job) -> Result<(), DbError> {
 pub async fn postpone(tx: &InstanceTx, job: &Job, run_at: Timestamp, error: &str) -> Result<(), DbError> {
     let sql = "UPDATE jobs SET state = 'ready', lease_until = NULL, run_at = $3, last_error = $4
                WHERE id = $1 AND attempt = $2";
-    let values = [job.id.into(), job.attempt.into(), At::try_from(run_at)?.into(), error.into()];
-    tx.tx.execute_raw(Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values)).await?;
+    let values = [
+        job.id.into(),
+        job.attempt.into(),
+        At::try_from(run_at)?.into(),
+        error.into(),
+    ];
+    tx.tx
+        .execute_raw(Statement::from_sql_and_values(
+            tx.tx.get_database_backend(),
+            sql,
+            values,
+        ))
+        .await?;
     Ok(())
 }

@@ -84,9 +84,11 @@ impl TryFrom<object::Model> for LedgerObject {
         let kind = u8::try_from(row.kind).ok().and_then(ObjectKind::from_tag);
         let seq = |seq: Option<i64>| seq.map(|seq| unsigned("objects.born", seq)).transpose();
         let lock = match (row.version_id, row.lock_mode, optional_time(row.locked_until)?) {
-            (Some(version_id), Some(mode), Some(locked_until)) => {
-                Some(ConfirmedLock { version_id, mode: from_text("objects.lock_mode", mode)?, locked_until })
-            }
+            (Some(version_id), Some(mode), Some(locked_until)) => Some(ConfirmedLock {
+                version_id,
+                mode: from_text("objects.lock_mode", mode)?,
+                locked_until,
+            }),
             _ => None,
         };
         Ok(Self {
@@ -157,15 +159,26 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
         .update_columns([object::Column::RunId, object::Column::SignedUntil])
         .action_and_where(Expr::col((object::Entity, object::Column::State)).eq("pending"))
         .to_owned();
-    object::Entity::insert_many(rows).on_conflict(renew).exec_without_returning(&tx.tx).await?;
+    object::Entity::insert_many(rows)
+        .on_conflict(renew)
+        .exec_without_returning(&tx.tx)
+        .await?;
     Ok(())
 }
 
 /// The rows of these objects; those that are unknown are missing from the answer.
-pub async fn find(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash]) -> Result<Vec<LedgerObject>, DbError> {
+pub async fn find(
+    tx: &TenantTx,
+    source: SourceId,
+    hashes: &[ObjectHash],
+) -> Result<Vec<LedgerObject>, DbError> {
     let mut found = Vec::with_capacity(hashes.len());
     for part in hashes.chunks(ROWS_PER_STATEMENT) {
-        for row in object::Entity::find().filter(named(source, part)).all(&tx.tx).await? {
+        for row in object::Entity::find()
+            .filter(named(source, part))
+            .all(&tx.tx)
+            .await?
+        {
             found.push(row.try_into()?);
         }
     }
@@ -183,7 +196,10 @@ pub async fn confirm(
     object::Entity::update_many()
         .col_expr(object::Column::VersionId, Expr::value(lock.version_id.clone()))
         .col_expr(object::Column::LockMode, Expr::value(to_text(&lock.mode)?))
-        .col_expr(object::Column::LockedUntil, Expr::value(At::try_from(lock.locked_until)?))
+        .col_expr(
+            object::Column::LockedUntil,
+            Expr::value(At::try_from(lock.locked_until)?),
+        )
         .col_expr(object::Column::ConfirmedAt, Expr::value(At::try_from(now)?))
         .filter(named(source, &[hash]))
         .exec(&tx.tx)
@@ -193,7 +209,12 @@ pub async fn confirm(
 
 /// Makes confirmed objects needed from snapshot `seq` on. An object that was dropped and comes back keeps its
 /// `born` and loses its `dropped`: more is kept, never less. Gives the number of rows changed.
-pub async fn make_live(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash], seq: u64) -> Result<u64, DbError> {
+pub async fn make_live(
+    tx: &TenantTx,
+    source: SourceId,
+    hashes: &[ObjectHash],
+    seq: u64,
+) -> Result<u64, DbError> {
     let seq = signed("objects.born", seq)?;
     let mut changed = 0;
     for part in hashes.chunks(ROWS_PER_STATEMENT) {
@@ -211,7 +232,12 @@ pub async fn make_live(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash], s
 }
 
 /// Makes live objects no longer needed from snapshot `seq` on. Gives the number of rows changed.
-pub async fn drop_from(tx: &TenantTx, source: SourceId, hashes: &[ObjectHash], seq: u64) -> Result<u64, DbError> {
+pub async fn drop_from(
+    tx: &TenantTx,
+    source: SourceId,
+    hashes: &[ObjectHash],
+    seq: u64,
+) -> Result<u64, DbError> {
     let seq = signed("objects.dropped", seq)?;
     let mut changed = 0;
     for part in hashes.chunks(ROWS_PER_STATEMENT) {
@@ -234,7 +260,9 @@ pub async fn listed(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Vec<Obj
         .filter(object::Column::Kind.is_in(kinds))
         .order_by_asc(object::Column::Hash);
     let rows = query.all(&tx.tx).await?;
-    rows.into_iter().map(|row| LedgerObject::try_from(row).map(|row| row.object)).collect()
+    rows.into_iter()
+        .map(|row| LedgerObject::try_from(row).map(|row| row.object))
+        .collect()
 }
 
 /// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them.
@@ -249,7 +277,12 @@ pub async fn short_of(
         .filter(needed_by(source, seq)?)
         .filter(object::Column::LockedUntil.lt(At::try_from(need)?))
         .limit(limit);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// Those of these objects that snapshot `seq` needs.
@@ -261,7 +294,9 @@ pub async fn needed_among(
 ) -> Result<Vec<LedgerObject>, DbError> {
     let mut found = Vec::with_capacity(hashes.len());
     for part in hashes.chunks(ROWS_PER_STATEMENT) {
-        let query = object::Entity::find().filter(needed_by(source, seq)?).filter(named(source, part));
+        let query = object::Entity::find()
+            .filter(needed_by(source, seq)?)
+            .filter(named(source, part));
         for row in query.all(&tx.tx).await? {
             found.push(row.try_into()?);
         }
@@ -272,7 +307,12 @@ pub async fn needed_among(
 /// Every object of a source.
 pub async fn all(tx: &TenantTx, source: SourceId) -> Result<Vec<LedgerObject>, DbError> {
     let query = object::Entity::find().filter(object::Column::SourceId.eq(source.as_uuid()));
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// What snapshot `seq` needs, summed up.
@@ -308,7 +348,9 @@ fn named(source: SourceId, hashes: &[ObjectHash]) -> Condition {
 
 fn needed_by(source: SourceId, seq: u64) -> Result<Condition, DbError> {
     let seq = signed("objects.born", seq)?;
-    let until = Condition::any().add(object::Column::Dropped.is_null()).add(object::Column::Dropped.gt(seq));
+    let until = Condition::any()
+        .add(object::Column::Dropped.is_null())
+        .add(object::Column::Dropped.gt(seq));
     Ok(Condition::all()
         .add(object::Column::SourceId.eq(source.as_uuid()))
         .add(object::Column::State.eq("live"))

@@ -48,7 +48,10 @@ pub enum DbError {
 
 impl DbError {
     fn corrupt(what: &'static str, detail: impl ToString) -> Self {
-        Self::Corrupt { what, detail: detail.to_string() }
+        Self::Corrupt {
+            what,
+            detail: detail.to_string(),
+        }
     }
 
     /// Whether a unique index refused the row: somebody was faster, or a name is taken.
@@ -73,7 +76,10 @@ impl Db {
     pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
         let tx = self.pool.begin().await?;
         set(&tx, "app.tenant_id", &scope.tenant().as_uuid().to_string()).await?;
-        Ok(TenantTx { tx, tenant: scope.tenant() })
+        Ok(TenantTx {
+            tx,
+            tenant: scope.tenant(),
+        })
     }
 
     /// Opens a transaction that sees the instance's own tables.
@@ -108,8 +114,12 @@ impl Db {
 /// Sets a value for this transaction only.
 async fn set(tx: &DatabaseTransaction, name: &str, value: &str) -> Result<(), DbError> {
     let sql = "SELECT set_config($1, $2, true)";
-    tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [name.into(), value.into()]))
-        .await?;
+    tx.query_one_raw(Statement::from_sql_and_values(
+        tx.get_database_backend(),
+        sql,
+        [name.into(), value.into()],
+    ))
+    .await?;
     Ok(())
 }
 
@@ -163,8 +173,11 @@ pub struct UserTx {
 async fn insert<M>(tx: &DatabaseTransaction, row: M) -> Result<(), DbError>
 where
     M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
-    <M::Entity as EntityTrait>::ActiveModel: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
+    <M::Entity as EntityTrait>::ActiveModel:
+        ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
 {
-    <M::Entity as EntityTrait>::insert(row.into_active_model().reset_all()).exec_without_returning(tx).await?;
+    <M::Entity as EntityTrait>::insert(row.into_active_model().reset_all())
+        .exec_without_returning(tx)
+        .await?;
     Ok(())
 }

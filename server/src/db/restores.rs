@@ -69,7 +69,10 @@ impl TryFrom<restore::Model> for Restore {
             created_at: row.created_at.try_into()?,
             expires_at: row.expires_at.try_into()?,
             finished_at: optional_time(row.finished_at)?,
-            progress: row.progress.map(|json| from_json("restores.progress", json)).transpose()?,
+            progress: row
+                .progress
+                .map(|json| from_json("restores.progress", json))
+                .transpose()?,
             error: row.error,
         })
     }
@@ -101,19 +104,28 @@ pub async fn add(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
 
 /// One restore, its row locked until this transaction ends: change it, then [`save`] it.
 pub async fn lock(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
-    let row = restore::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(&tx.tx).await?;
+    let row = restore::Entity::find_by_id(id.as_uuid())
+        .lock_exclusive()
+        .one(&tx.tx)
+        .await?;
     row.map(TryInto::try_into).transpose()
 }
 
 /// Writes a restore that [`lock`] gave.
 pub async fn save(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
-    restore::Entity::update(row(tx, restore)?.into_active_model().reset_all()).exec(&tx.tx).await?;
+    restore::Entity::update(row(tx, restore)?.into_active_model().reset_all())
+        .exec(&tx.tx)
+        .await?;
     Ok(())
 }
 
 /// One restore.
 pub async fn find(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
-    restore::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    restore::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 /// The restores of one snapshot, newest first.
@@ -121,11 +133,23 @@ pub async fn of_snapshot(tx: &TenantTx, snapshot: SnapshotId) -> Result<Vec<Rest
     let query = restore::Entity::find()
         .filter(restore::Column::SnapshotId.eq(snapshot.as_uuid()))
         .order_by_desc(restore::Column::CreatedAt);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// The newest restores of the tenant, newest first.
 pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Restore>, DbError> {
-    let query = restore::Entity::find().order_by_desc(restore::Column::CreatedAt).limit(limit);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    let query = restore::Entity::find()
+        .order_by_desc(restore::Column::CreatedAt)
+        .limit(limit);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, Query},
 };
 use shared::{
@@ -97,8 +98,14 @@ impl TryFrom<run::Model> for Run {
             reported_at: optional_time(row.reported_at)?,
             received_at: optional_time(row.received_at)?,
             finished_at: optional_time(row.finished_at)?,
-            progress: row.progress.map(|json| from_json("runs.progress", json)).transpose()?,
-            commit_request: row.commit_request.map(|json| from_json("runs.commit_request", json)).transpose()?,
+            progress: row
+                .progress
+                .map(|json| from_json("runs.progress", json))
+                .transpose()?,
+            commit_request: row
+                .commit_request
+                .map(|json| from_json("runs.commit_request", json))
+                .transpose()?,
             confirmed: unsigned("runs.confirmed", row.confirmed)?,
             to_confirm: unsigned("runs.to_confirm", row.to_confirm)?,
             snapshot_id: row.snapshot_id.map(SnapshotId::from_uuid),
@@ -146,25 +153,37 @@ pub async fn add(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn find(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
-    run::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    run::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 /// One run, its row locked until this transaction ends: change it, then [`save`] it.
 pub async fn lock(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
-    let row = run::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(&tx.tx).await?;
+    let row = run::Entity::find_by_id(id.as_uuid())
+        .lock_exclusive()
+        .one(&tx.tx)
+        .await?;
     row.map(TryInto::try_into).transpose()
 }
 
 /// Writes a run that [`lock`] gave.
 pub async fn save(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
-    run::Entity::update(row(tx, run)?.into_active_model().reset_all()).exec(&tx.tx).await?;
+    run::Entity::update(row(tx, run)?.into_active_model().reset_all())
+        .exec(&tx.tx)
+        .await?;
     Ok(())
 }
 
 /// Notes how many objects are confirmed, without touching the rest of the row.
 pub async fn set_confirmed(tx: &TenantTx, id: RunId, confirmed: u64) -> Result<(), DbError> {
     run::Entity::update_many()
-        .col_expr(run::Column::Confirmed, Expr::value(signed("runs.confirmed", confirmed)?))
+        .col_expr(
+            run::Column::Confirmed,
+            Expr::value(signed("runs.confirmed", confirmed)?),
+        )
         .filter(run::Column::Id.eq(id.as_uuid()))
         .exec(&tx.tx)
         .await?;
@@ -173,14 +192,23 @@ pub async fn set_confirmed(tx: &TenantTx, id: RunId, confirmed: u64) -> Result<(
 
 /// The queued or active run of a source.
 pub async fn open_of_source(tx: &TenantTx, source: SourceId) -> Result<Option<Run>, DbError> {
-    let query = run::Entity::find().filter(run::Column::SourceId.eq(source.as_uuid())).filter(open_states());
+    let query = run::Entity::find()
+        .filter(run::Column::SourceId.eq(source.as_uuid()))
+        .filter(open_states());
     query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
 }
 
 /// Every queued or active run of the tenant, newest first.
 pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
-    let query = run::Entity::find().filter(open_states()).order_by_desc(run::Column::CreatedAt);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    let query = run::Entity::find()
+        .filter(open_states())
+        .order_by_desc(run::Column::CreatedAt);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// The queued and active runs of one agent's sources, oldest first.
@@ -194,7 +222,12 @@ pub async fn open_of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Run>, Db
         .filter(run::Column::SourceId.in_subquery(sources))
         .filter(open_states())
         .order_by_asc(run::Column::CreatedAt);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// The newest ended runs of the tenant, newest first.
@@ -203,7 +236,12 @@ pub async fn newest_ended(tx: &TenantTx, limit: u64) -> Result<Vec<Run>, DbError
         .filter(run::Column::State.is_in(["succeeded", "failed"]))
         .order_by_desc(run::Column::CreatedAt)
         .limit(limit);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// The newest ended run of a source.

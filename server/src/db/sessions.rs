@@ -10,7 +10,11 @@ use tower_sessions::{
 };
 use uuid::Uuid;
 
-use super::{Db, DbError, entity::session, types::{At, from_json, to_json}};
+use super::{
+    Db, DbError,
+    entity::session,
+    types::{At, from_json, to_json},
+};
 use crate::clock::Clock;
 
 /// The key in a session's data that holds the user's UUID. The store copies it into a column of its own, so that a
@@ -102,7 +106,11 @@ impl SessionStore for PostgresSessions {
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let replace = OnConflict::column(session::Column::Id)
-            .update_columns([session::Column::UserId, session::Column::Data, session::Column::ExpiresAt])
+            .update_columns([
+                session::Column::UserId,
+                session::Column::Data,
+                session::Column::ExpiresAt,
+            ])
             .to_owned();
         self.insert(record, replace).await.map(drop).map_err(failed)
     }
@@ -112,7 +120,9 @@ impl SessionStore for PostgresSessions {
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let done = session::Entity::delete_by_id(id.to_string()).exec(&self.db.pool).await;
+        let done = session::Entity::delete_by_id(id.to_string())
+            .exec(&self.db.pool)
+            .await;
         done.map(drop).map_err(|error| failed(error.into()))
     }
 }

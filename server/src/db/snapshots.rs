@@ -98,7 +98,11 @@ pub async fn add(tx: &TenantTx, snapshot: &Snapshot) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn find(tx: &TenantTx, id: SnapshotId) -> Result<Option<Snapshot>, DbError> {
-    snapshot::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    snapshot::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 /// The snapshot of a number.
@@ -120,8 +124,15 @@ pub async fn newest_complete(tx: &TenantTx, source: SourceId) -> Result<Option<S
 
 /// The newest snapshots of the tenant, newest first.
 pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Snapshot>, DbError> {
-    let query = snapshot::Entity::find().order_by_desc(snapshot::Column::ReceivedAt).limit(limit);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    let query = snapshot::Entity::find()
+        .order_by_desc(snapshot::Column::ReceivedAt)
+        .limit(limit);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// The complete snapshots of one agent's sources, newest first.
@@ -135,12 +146,20 @@ pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Snapshot>, Db
         .filter(snapshot::Column::SourceId.in_subquery(sources))
         .filter(snapshot::Column::State.eq("complete"))
         .order_by_desc(snapshot::Column::ReceivedAt);
-    query.all(&tx.tx).await?.into_iter().map(TryInto::try_into).collect()
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// How many complete snapshots the tenant has.
 pub async fn count_complete(tx: &TenantTx) -> Result<u64, DbError> {
-    Ok(snapshot::Entity::find().filter(snapshot::Column::State.eq("complete")).count(&tx.tx).await?)
+    Ok(snapshot::Entity::find()
+        .filter(snapshot::Column::State.eq("complete"))
+        .count(&tx.tx)
+        .await?)
 }
 
 /// Makes a snapshot complete. The caller has confirmed every lock.

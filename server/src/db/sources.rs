@@ -1,7 +1,9 @@
 //! Sources: an agent's paths, and the number of the newest snapshot.
 
 use jiff::Timestamp;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use shared::{
     ids::{AgentId, BackupSetId, SourceId},
     schedule::Schedule,
@@ -84,7 +86,10 @@ pub async fn add(tx: &TenantTx, source: &Source) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn all(tx: &TenantTx) -> Result<Vec<Source>, DbError> {
-    let rows = source::Entity::find().order_by_asc(source::Column::Name).all(&tx.tx).await?;
+    let rows = source::Entity::find()
+        .order_by_asc(source::Column::Name)
+        .all(&tx.tx)
+        .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -100,18 +105,28 @@ pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Source>, DbEr
 
 /// The sources whose next run is due.
 pub async fn due(tx: &TenantTx, now: Timestamp) -> Result<Vec<Source>, DbError> {
-    let rows = source::Entity::find().filter(source::Column::NextDue.lte(At::try_from(now)?)).all(&tx.tx).await?;
+    let rows = source::Entity::find()
+        .filter(source::Column::NextDue.lte(At::try_from(now)?))
+        .all(&tx.tx)
+        .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// One source.
 pub async fn find(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
-    source::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    source::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 /// One source, its row locked until this transaction ends: nobody else starts a run of it or commits to it.
 pub async fn lock(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
-    let row = source::Entity::find_by_id(id.as_uuid()).lock_exclusive().one(&tx.tx).await?;
+    let row = source::Entity::find_by_id(id.as_uuid())
+        .lock_exclusive()
+        .one(&tx.tx)
+        .await?;
     row.map(TryInto::try_into).transpose()
 }
 

@@ -64,11 +64,17 @@ pub async fn add(tx: &TenantTx, account: &StorageAccount, now: Timestamp) -> Res
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn all(tx: &TenantTx) -> Result<Vec<StorageAccount>, DbError> {
-    let rows = storage_account::Entity::find().order_by_asc(storage_account::Column::Name).all(&tx.tx).await?;
+    let rows = storage_account::Entity::find()
+        .order_by_asc(storage_account::Column::Name)
+        .all(&tx.tx)
+        .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// One storage account.
 pub async fn find(tx: &TenantTx, id: StorageAccountId) -> Result<Option<StorageAccount>, DbError> {
-    Ok(storage_account::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(Into::into))
+    Ok(storage_account::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(Into::into))
 }

@@ -69,5 +69,7 @@ pub fn signed(what: &'static str, value: u64) -> Result<i64, DbError> {
 
 /// A fixed-length `bytea`.
 pub fn bytes32(what: &'static str, bytes: &[u8]) -> Result<[u8; 32], DbError> {
-    bytes.try_into().map_err(|_| DbError::corrupt(what, "not 32 bytes"))
+    bytes
+        .try_into()
+        .map_err(|_| DbError::corrupt(what, "not 32 bytes"))
 }

@@ -52,10 +52,17 @@ pub async fn add(tx: &InstanceTx, user: User, now: Timestamp) -> Result<(), DbEr
 
 /// The user of an e-mail address, given in lower case.
 pub async fn by_email(tx: &InstanceTx, email: &str) -> Result<Option<User>, DbError> {
-    Ok(user::Entity::find().filter(user::Column::Email.eq(email)).one(&tx.tx).await?.map(Into::into))
+    Ok(user::Entity::find()
+        .filter(user::Column::Email.eq(email))
+        .one(&tx.tx)
+        .await?
+        .map(Into::into))
 }
 
 /// One user.
 pub async fn find(tx: &InstanceTx, id: UserId) -> Result<Option<User>, DbError> {
-    Ok(user::Entity::find_by_id(id.as_uuid()).one(&tx.tx).await?.map(Into::into))
+    Ok(user::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?
+        .map(Into::into))
 }

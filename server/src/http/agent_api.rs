@@ -11,9 +11,9 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     api::agent::{
-        AbortRequest, BackupWork, CommitRequest, EnrollRequest, EnrollResponse, EnrollmentOffer, EnrollmentQuery,
-        ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork, RunProgress, RunStatus, SignedRead,
-        SnapshotSummary, SourceSpec, UploadTicket, UploadsRequest, Work,
+        AbortRequest, BackupWork, CommitRequest, EnrollRequest, EnrollResponse, EnrollmentOffer,
+        EnrollmentQuery, ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork,
+        RunProgress, RunStatus, SignedRead, SnapshotSummary, SourceSpec, UploadTicket, UploadsRequest, Work,
     },
     ids::{RestoreId, RunId, SourceId},
 };
@@ -63,9 +63,13 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let app = App::from_ref(state);
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let credential =
-            header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(ApiError::SignInNeeded)?;
+        let header = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let credential = header
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or(ApiError::SignInNeeded)?;
         let (scope, agent) = scope::authorise_agent(&app.db, credential.trim()).await?;
         let caller = Caller { scope, agent };
         agent_runs::seen(&app, &caller).await?;
@@ -115,7 +119,9 @@ async fn own_reads(
     Path(source): Path<SourceId>,
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
-    agent_uploads::sign_own_reads(&app, &caller, source, request).await.map(Json)
+    agent_uploads::sign_own_reads(&app, &caller, source, request)
+        .await
+        .map(Json)
 }
 
 async fn status(
@@ -132,7 +138,9 @@ async fn uploads(
     Path(run): Path<RunId>,
     Body(request): Body<UploadsRequest>,
 ) -> Answer<Vec<UploadTicket>> {
-    agent_uploads::sign_uploads(&app, &caller, run, request).await.map(Json)
+    agent_uploads::sign_uploads(&app, &caller, run, request)
+        .await
+        .map(Json)
 }
 
 async fn progress(
@@ -182,7 +190,9 @@ async fn restore_reads(
     Path(restore): Path<RestoreId>,
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
-    restores::sign_reads(&app, &caller, restore, request).await.map(Json)
+    restores::sign_reads(&app, &caller, restore, request)
+        .await
+        .map(Json)
 }
 
 async fn restore_progress(

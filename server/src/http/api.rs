@@ -11,8 +11,8 @@ use shared::{
     api::{
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
-            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage, SourceView,
-            StorageAccountView, TenantPage, TenantSummary,
+            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
+            SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
     ids::{BackupSetId, RestoreId, RunId, SnapshotId, SourceId, TenantId},
@@ -41,7 +41,8 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = Json::from_request(request, state).await;
-        body.map(|Json(body)| Self(body)).map_err(|error| ApiError::invalid("body", error.body_text()))
+        body.map(|Json(body)| Self(body))
+            .map_err(|error| ApiError::invalid("body", error.body_text()))
     }
 }
 
@@ -54,13 +55,22 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
         .route("/tenants/{tenant}", get(tenant_page))
         .route("/tenants/{tenant}/storage-accounts", post(create_storage_account))
         .route("/tenants/{tenant}/backup-sets", post(create_backup_set))
-        .route("/tenants/{tenant}/backup-sets/{set}/inspect", post(inspect_bucket))
-        .route("/tenants/{tenant}/enrollment-tokens", post(create_enrollment_token))
+        .route(
+            "/tenants/{tenant}/backup-sets/{set}/inspect",
+            post(inspect_bucket),
+        )
+        .route(
+            "/tenants/{tenant}/enrollment-tokens",
+            post(create_enrollment_token),
+        )
         .route("/tenants/{tenant}/sources", post(create_source))
         .route("/tenants/{tenant}/sources/{source}/runs", post(run_now))
         .route("/tenants/{tenant}/runs/{run}", get(run))
         .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot))
-        .route("/tenants/{tenant}/snapshots/{snapshot}/restores", post(authorise_restore))
+        .route(
+            "/tenants/{tenant}/snapshots/{snapshot}/restores",
+            post(authorise_restore),
+        )
         .route("/tenants/{tenant}/restores/{restore}", get(restore))
         .with_state(app.clone())
 }
@@ -101,7 +111,9 @@ async fn tenant_page(
     SignedIn(user): SignedIn,
     Path(tenant): Path<TenantId>,
 ) -> Answer<TenantPage> {
-    tenants::page(&app, &actor(&app, user, tenant, Access::Read).await?).await.map(Json)
+    tenants::page(&app, &actor(&app, user, tenant, Access::Read).await?)
+        .await
+        .map(Json)
 }
 
 async fn create_storage_account(
@@ -110,7 +122,9 @@ async fn create_storage_account(
     Path(tenant): Path<TenantId>,
     Body(request): Body<NewStorageAccount>,
 ) -> Answer<StorageAccountView> {
-    storage_accounts::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+    storage_accounts::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request)
+        .await
+        .map(Json)
 }
 
 async fn create_backup_set(
@@ -119,7 +133,9 @@ async fn create_backup_set(
     Path(tenant): Path<TenantId>,
     Body(request): Body<NewBackupSet>,
 ) -> Answer<BackupSetView> {
-    backup_sets::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+    backup_sets::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request)
+        .await
+        .map(Json)
 }
 
 async fn inspect_bucket(
@@ -127,7 +143,9 @@ async fn inspect_bucket(
     SignedIn(user): SignedIn,
     Path((tenant, set)): Path<(TenantId, BackupSetId)>,
 ) -> Answer<BucketInspection> {
-    inspect::bucket(&app, &actor(&app, user, tenant, Access::Manage).await?, set).await.map(Json)
+    inspect::bucket(&app, &actor(&app, user, tenant, Access::Manage).await?, set)
+        .await
+        .map(Json)
 }
 
 async fn create_enrollment_token(
@@ -136,7 +154,9 @@ async fn create_enrollment_token(
     Path(tenant): Path<TenantId>,
     Body(request): Body<NewEnrollmentToken>,
 ) -> Answer<EnrollmentTokenView> {
-    enrollment::create_token(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+    enrollment::create_token(&app, &actor(&app, user, tenant, Access::Manage).await?, request)
+        .await
+        .map(Json)
 }
 
 async fn create_source(
@@ -145,7 +165,9 @@ async fn create_source(
     Path(tenant): Path<TenantId>,
     Body(request): Body<NewSource>,
 ) -> Answer<SourceView> {
-    sources::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request).await.map(Json)
+    sources::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request)
+        .await
+        .map(Json)
 }
 
 async fn run_now(
@@ -153,7 +175,9 @@ async fn run_now(
     SignedIn(user): SignedIn,
     Path((tenant, source)): Path<(TenantId, SourceId)>,
 ) -> Answer<RunView> {
-    sources::run_now(&app, &actor(&app, user, tenant, Access::Manage).await?, source).await.map(Json)
+    sources::run_now(&app, &actor(&app, user, tenant, Access::Manage).await?, source)
+        .await
+        .map(Json)
 }
 
 async fn run(
@@ -161,7 +185,9 @@ async fn run(
     SignedIn(user): SignedIn,
     Path((tenant, run)): Path<(TenantId, RunId)>,
 ) -> Answer<RunView> {
-    sources::run(&app, &actor(&app, user, tenant, Access::Read).await?, run).await.map(Json)
+    sources::run(&app, &actor(&app, user, tenant, Access::Read).await?, run)
+        .await
+        .map(Json)
 }
 
 async fn snapshot(
@@ -169,7 +195,9 @@ async fn snapshot(
     SignedIn(user): SignedIn,
     Path((tenant, snapshot)): Path<(TenantId, SnapshotId)>,
 ) -> Answer<SnapshotPage> {
-    restores::snapshot_page(&app, &actor(&app, user, tenant, Access::Read).await?, snapshot).await.map(Json)
+    restores::snapshot_page(&app, &actor(&app, user, tenant, Access::Read).await?, snapshot)
+        .await
+        .map(Json)
 }
 
 async fn authorise_restore(
@@ -177,7 +205,9 @@ async fn authorise_restore(
     SignedIn(user): SignedIn,
     Path((tenant, snapshot)): Path<(TenantId, SnapshotId)>,
 ) -> Answer<RestoreView> {
-    restores::authorise(&app, &actor(&app, user, tenant, Access::Manage).await?, snapshot).await.map(Json)
+    restores::authorise(&app, &actor(&app, user, tenant, Access::Manage).await?, snapshot)
+        .await
+        .map(Json)
 }
 
 async fn restore(
@@ -185,5 +215,7 @@ async fn restore(
     SignedIn(user): SignedIn,
     Path((tenant, restore)): Path<(TenantId, RestoreId)>,
 ) -> Answer<RestoreView> {
-    restores::view(&app, &actor(&app, user, tenant, Access::Read).await?, restore).await.map(Json)
+    restores::view(&app, &actor(&app, user, tenant, Access::Read).await?, restore)
+        .await
+        .map(Json)
 }

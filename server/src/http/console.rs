@@ -18,8 +18,8 @@ use shared::{
     api::{
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
-            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage, SourceView,
-            StorageAccountView, TenantPage, TenantSummary,
+            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
+            SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
     ids::{BackupSetId, RunId, SnapshotId, SourceId, TenantId},
@@ -40,7 +40,10 @@ pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
     let context = move || {
         let session = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Session>().cloned());
         if let Some(session) = session {
-            provide_context::<Arc<dyn Backend>>(Arc::new(ConsoleBackend { app: app.clone(), session }));
+            provide_context::<Arc<dyn Backend>>(Arc::new(ConsoleBackend {
+                app: app.clone(),
+                session,
+            }));
         }
         let policy = use_nonce().and_then(|nonce| page_policy(&nonce));
         if let (Some(policy), Some(response)) = (policy, use_context::<ResponseOptions>()) {
@@ -50,7 +53,9 @@ pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
     let pages = generate_route_list(Console);
     let shell_options = options.clone();
     Router::new()
-        .leptos_routes_with_context(options, pages, context.clone(), move || shell(shell_options.clone()))
+        .leptos_routes_with_context(options, pages, context.clone(), move || {
+            shell(shell_options.clone())
+        })
         .fallback(leptos_axum::file_and_error_handler_with_context::<LeptosOptions, _>(context, shell))
 }
 
@@ -62,7 +67,9 @@ struct ConsoleBackend {
 
 impl ConsoleBackend {
     async fn user(&self) -> Result<Me, ApiError> {
-        session::user(&self.app, &self.session).await?.ok_or(ApiError::SignInNeeded)
+        session::user(&self.app, &self.session)
+            .await?
+            .ok_or(ApiError::SignInNeeded)
     }
 
     async fn actor(&self, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
@@ -116,7 +123,11 @@ impl Backend for ConsoleBackend {
         Ok(backup_sets::create(&self.app, &actor, request).await?)
     }
 
-    async fn inspect_bucket(&self, tenant: TenantId, set: BackupSetId) -> Result<BucketInspection, ConsoleError> {
+    async fn inspect_bucket(
+        &self,
+        tenant: TenantId,
+        set: BackupSetId,
+    ) -> Result<BucketInspection, ConsoleError> {
         Ok(inspect::bucket(&self.app, &self.actor(tenant, Access::Manage).await?, set).await?)
     }
 

@@ -34,7 +34,9 @@ pub async fn stream(
     let tenant = actor.scope.tenant();
     let events = BroadcastStream::new(app.live.watch()).filter_map(move |item| async move {
         let (of, event) = item.ok()?;
-        let event = (of == tenant).then(|| Event::default().json_data(event)).and_then(Result::ok)?;
+        let event = (of == tenant)
+            .then(|| Event::default().json_data(event))
+            .and_then(Result::ok)?;
         Some(Ok(event))
     });
     // A session that has ended must not go on watching: the browser comes back by itself and is asked again.

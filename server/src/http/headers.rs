@@ -29,15 +29,22 @@ pub async fn security(request: Request, next: Next) -> Response {
     let page = !request.uri().path().starts_with("/pkg/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NO_CONTENT);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(NO_CONTENT);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
     );
     let caching = if page { "no-store" } else { "no-cache" };
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(caching));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static(caching));
     response
 }
 
@@ -74,18 +81,35 @@ mod tests {
 
     fn request(headers: &[(&str, &str)]) -> Request {
         let builder = Request::post("/console/fn/x");
-        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        let builder = headers
+            .iter()
+            .fold(builder, |builder, (name, value)| builder.header(*name, *value));
         builder.body(Body::empty()).unwrap()
     }
 
     #[test]
     fn another_sites_requests_are_foreign() {
-        assert!(foreign(&request(&[("sec-fetch-site", "cross-site"), ("host", "a.example")])));
-        assert!(foreign(&request(&[("sec-fetch-site", "same-site"), ("host", "a.example")])));
-        assert!(foreign(&request(&[("origin", "https://evil.example"), ("host", "a.example")])));
+        assert!(foreign(&request(&[
+            ("sec-fetch-site", "cross-site"),
+            ("host", "a.example")
+        ])));
+        assert!(foreign(&request(&[
+            ("sec-fetch-site", "same-site"),
+            ("host", "a.example")
+        ])));
+        assert!(foreign(&request(&[
+            ("origin", "https://evil.example"),
+            ("host", "a.example")
+        ])));
         assert!(foreign(&request(&[("origin", "null"), ("host", "a.example")])));
-        assert!(!foreign(&request(&[("sec-fetch-site", "same-origin"), ("host", "a.example")])));
-        assert!(!foreign(&request(&[("origin", "https://a.example:8443"), ("host", "a.example:8443")])));
+        assert!(!foreign(&request(&[
+            ("sec-fetch-site", "same-origin"),
+            ("host", "a.example")
+        ])));
+        assert!(!foreign(&request(&[
+            ("origin", "https://a.example:8443"),
+            ("host", "a.example:8443")
+        ])));
         assert!(!foreign(&request(&[("host", "a.example")])));
     }
 }

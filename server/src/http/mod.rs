@@ -13,7 +13,10 @@ use axum::{Router, extract::State, http::StatusCode, middleware, routing::get};
 use leptos::config::LeptosOptions;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::{CompressionLayer, Predicate, predicate::{DefaultPredicate, NotForContentType}},
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{DefaultPredicate, NotForContentType},
+    },
     limit::RequestBodyLimitLayer,
     services::ServeDir,
     trace::TraceLayer,
@@ -61,7 +64,10 @@ pub fn router(app: &App, site: &Path) -> Router {
         .route("/healthz", get(health).with_state(app.clone()))
         .nest(shared::api::agent::BASE_PATH, agents)
         .nest_service("/pkg", ServeDir::new(site.join("pkg")).precompressed_gzip())
-        .route_service("/favicon.svg", tower_http::services::ServeFile::new(site.join("favicon.svg")))
+        .route_service(
+            "/favicon.svg",
+            tower_http::services::ServeFile::new(site.join("favicon.svg")),
+        )
         .merge(people)
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn(headers::security))

@@ -56,6 +56,9 @@ where
         let session = Session::from_request_parts(parts, state)
             .await
             .map_err(|(_, message)| ApiError::Internal(message.to_owned()))?;
-        user(&App::from_ref(state), &session).await?.map(Self).ok_or(ApiError::SignInNeeded)
+        user(&App::from_ref(state), &session)
+            .await?
+            .map(Self)
+            .ok_or(ApiError::SignInNeeded)
     }
 }

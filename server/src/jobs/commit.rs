@@ -68,7 +68,11 @@ impl<E: Into<ApiError>> From<E> for Failure {
 
 /// A store that cannot be asked now is asked again later; anything else it says is final.
 fn of_store(what: &str, error: S3Error) -> Failure {
-    if error.is_passing() { Failure::Passing(error.into()) } else { Failure::Run(format!("{what}: {error}")) }
+    if error.is_passing() {
+        Failure::Passing(error.into())
+    } else {
+        Failure::Run(format!("{what}: {error}"))
+    }
 }
 
 fn of_confirm(error: NotConfirmed) -> Failure {
@@ -93,7 +97,9 @@ struct Commit<'a> {
 /// # Errors
 /// When it should be tried again later.
 pub async fn execute(app: &App, scope: &TenantScope, run: Uuid) -> Result<(), ApiError> {
-    let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else { return Ok(()) };
+    let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else {
+        return Ok(());
+    };
     match commit.drive().await {
         Ok(()) => Ok(()),
         Err(Failure::Passing(error)) => {
@@ -114,13 +120,29 @@ impl<'a> Commit<'a> {
     async fn load(app: &'a App, scope: &'a TenantScope, id: RunId) -> Result<Option<Self>, ApiError> {
         let tx = app.db.tenant(scope).await?;
         let missing = |what: &str| ApiError::Internal(format!("run {id}: its {what} is gone"));
-        let Some(run) = db::runs::find(&tx, id).await? else { return Ok(None) };
-        let source = db::sources::find(&tx, run.source_id).await?.ok_or_else(|| missing("source"))?;
-        let set = db::backup_sets::find(&tx, source.backup_set_id).await?.ok_or_else(|| missing("backup set"))?;
-        let agent = db::agents::find(&tx, source.agent_id).await?.ok_or_else(|| missing("agent"))?;
+        let Some(run) = db::runs::find(&tx, id).await? else {
+            return Ok(None);
+        };
+        let source = db::sources::find(&tx, run.source_id)
+            .await?
+            .ok_or_else(|| missing("source"))?;
+        let set = db::backup_sets::find(&tx, source.backup_set_id)
+            .await?
+            .ok_or_else(|| missing("backup set"))?;
+        let agent = db::agents::find(&tx, source.agent_id)
+            .await?
+            .ok_or_else(|| missing("agent"))?;
         let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
         let store = app.store(scope, &account.ok_or_else(|| missing("storage account"))?)?;
-        Ok(Some(Self { app, scope, run, source, set, agent, store }))
+        Ok(Some(Self {
+            app,
+            scope,
+            run,
+            source,
+            set,
+            agent,
+            store,
+        }))
     }
 
     async fn drive(&mut self) -> Result<(), Failure> {
@@ -147,13 +169,19 @@ impl<'a> Commit<'a> {
         let tx = self.app.db.tenant(self.scope).await?;
         let rows = db::ledger::find(&tx, self.source.id, &hashes).await?;
         drop(tx);
-        let rows: HashMap<ObjectHash, LedgerObject> = rows.into_iter().map(|row| (row.object.hash, row)).collect();
+        let rows: HashMap<ObjectHash, LedgerObject> =
+            rows.into_iter().map(|row| (row.object.hash, row)).collect();
         if rows.len() != wanted.len() {
-            return Err(Failure::Run("Not committed: the agent names objects that were never signed, or names one twice.".into()));
+            return Err(Failure::Run(
+                "Not committed: the agent names objects that were never signed, or names one twice.".into(),
+            ));
         }
         for object in &wanted {
             if rows.get(&object.hash).map(|row| row.object) != Some(*object) {
-                return Err(Failure::Run(format!("Not committed: {} was signed as something else.", object.hash)));
+                return Err(Failure::Run(format!(
+                    "Not committed: {} was signed as something else.",
+                    object.hash
+                )));
             }
         }
         let open: Vec<LedgerObject> = rows.into_values().filter(|row| row.lock.is_none()).collect();
@@ -212,9 +240,17 @@ impl<'a> Commit<'a> {
         let rows = db::ledger::find(&tx, self.source.id, &[request.manifest.hash]).await?;
         let parent = db::snapshots::by_seq(&tx, self.source.id, request.parent_seq).await?;
         drop(tx);
-        let version = rows.into_iter().find_map(|row| row.lock).map(|lock| lock.version_id);
+        let version = rows
+            .into_iter()
+            .find_map(|row| row.lock)
+            .map(|lock| lock.version_id);
         let version = version.ok_or_else(|| Failure::Run("The manifest is not confirmed.".into()))?;
-        let key = layout::object_key(&self.set.prefix, self.source.id, ObjectKind::Manifest, &request.manifest.hash);
+        let key = layout::object_key(
+            &self.set.prefix,
+            self.source.id,
+            ObjectKind::Manifest,
+            &request.manifest.hash,
+        );
         let bytes = self
             .store
             .get(&self.set.bucket, &key, &version, MANIFEST_LIMIT_BYTES)
@@ -226,7 +262,10 @@ impl<'a> Commit<'a> {
         }
         let header = manifest::open_header(&bytes, &self.agent.signing_key)
             .map_err(|error| refused(format!("is not acceptable: {error}")))?;
-        if header.source_id != self.source.id || header.run_id != self.run.id || header.agent_id != self.agent.id {
+        if header.source_id != self.source.id
+            || header.run_id != self.run.id
+            || header.agent_id != self.agent.id
+        {
             return Err(refused("belongs to another agent, source or run".into()));
         }
         let named = header.parent.as_ref().map(|parent| (parent.seq, parent.manifest));
@@ -240,7 +279,11 @@ impl<'a> Commit<'a> {
     }
 
     /// Step 2: the snapshot gets its number, the ledger what was added and dropped, all or nothing.
-    async fn number(&mut self, request: &CommitRequest, header: &manifest::ManifestHeader) -> Result<(), Failure> {
+    async fn number(
+        &mut self,
+        request: &CommitRequest,
+        header: &manifest::ManifestHeader,
+    ) -> Result<(), Failure> {
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
         let source = db::sources::lock(&tx, self.source.id).await?;
@@ -253,7 +296,9 @@ impl<'a> Commit<'a> {
             return Ok(());
         }
         if source.newest_seq != request.parent_seq {
-            return Err(Failure::Run("Not committed: another snapshot came in between.".into()));
+            return Err(Failure::Run(
+                "Not committed: another snapshot came in between.".into(),
+            ));
         }
         let seq = source.newest_seq + 1;
         let received_at = run.received_at.unwrap_or(now);
@@ -295,10 +340,14 @@ impl<'a> Commit<'a> {
         let id = self.source.id;
         let added: Vec<ObjectHash> = request.added.iter().map(|object| object.hash).collect();
         if db::ledger::make_live(tx, id, &added, seq).await? != added.len() as u64 {
-            return Err(Failure::Run("Not committed: an added object is being deleted or is not confirmed.".into()));
+            return Err(Failure::Run(
+                "Not committed: an added object is being deleted or is not confirmed.".into(),
+            ));
         }
         if db::ledger::drop_from(tx, id, &request.dropped, seq).await? != request.dropped.len() as u64 {
-            return Err(Failure::Run("Not committed: a dropped object was not needed by the snapshot before.".into()));
+            return Err(Failure::Run(
+                "Not committed: a dropped object was not needed by the snapshot before.".into(),
+            ));
         }
         let listed = db::ledger::listed(tx, id, seq).await?;
         if object_list::root(&listed) != header.objects_root {
@@ -310,14 +359,19 @@ impl<'a> Commit<'a> {
         // A manifest describes one snapshot: none after it needs it.
         let manifest = [request.manifest.hash];
         if db::ledger::make_live(tx, id, &manifest, seq).await? != 1 {
-            return Err(Failure::Run("Not committed: the manifest is not confirmed.".into()));
+            return Err(Failure::Run(
+                "Not committed: the manifest is not confirmed.".into(),
+            ));
         }
         db::ledger::drop_from(tx, id, &manifest, seq + 1).await?;
         Ok(())
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Failure> {
-        let id = self.run.snapshot_id.ok_or_else(|| Failure::Run("The run has no snapshot.".into()))?;
+        let id = self
+            .run
+            .snapshot_id
+            .ok_or_else(|| Failure::Run("The run has no snapshot.".into()))?;
         let tx = self.app.db.tenant(self.scope).await?;
         let snapshot = db::snapshots::find(&tx, id).await?;
         snapshot.ok_or_else(|| Failure::Run("The snapshot is gone.".into()))
@@ -328,7 +382,10 @@ impl<'a> Commit<'a> {
     async fn extend_short(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         let need = snapshot.lock_need.max(snapshot.protected_until);
         let retain_until = need + self.set.policy.lock_ahead();
-        self.set.policy.within_cap(self.app.clock.now(), retain_until).map_err(LockError::from)?;
+        self.set
+            .policy
+            .within_cap(self.app.clock.now(), retain_until)
+            .map_err(LockError::from)?;
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
             let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, 1_000).await?;
@@ -337,7 +394,14 @@ impl<'a> Commit<'a> {
                 return Ok(());
             }
             tracing::info!(run = %self.run.id, objects = short.len(), until = %retain_until, "extending locks");
-            self.confirm_all(short, Some(Lock { mode: snapshot.mode, retain_until })).await?;
+            self.confirm_all(
+                short,
+                Some(Lock {
+                    mode: snapshot.mode,
+                    retain_until,
+                }),
+            )
+            .await?;
         }
     }
 
@@ -368,12 +432,19 @@ impl<'a> Commit<'a> {
         let lock = upload_lock(&self.set.policy, &self.source.schedule, now, now, &object.hash)?;
         let retain_until = lock.retain_until.max(snapshot.lock_need);
         let content_md5 = crate::s3::content_md5(&bytes);
-        let new = NewObject { object, content_md5, signed_until: retain_until };
+        let new = NewObject {
+            object,
+            content_md5,
+            signed_until: retain_until,
+        };
         let tx = self.app.db.tenant(self.scope).await?;
         db::ledger::sign(&tx, self.source.id, self.run.id, &[new]).await?;
         let rows = db::ledger::find(&tx, self.source.id, &[object.hash]).await?;
         tx.commit().await?;
-        let row = rows.into_iter().next().ok_or_else(|| Failure::Run("The commit record has no row.".into()))?;
+        let row = rows
+            .into_iter()
+            .next()
+            .ok_or_else(|| Failure::Run("The commit record has no row.".into()))?;
 
         let key = layout::commit_key(&self.set.prefix, self.source.id, snapshot.seq);
         let store = self.store.as_ref();
@@ -387,7 +458,10 @@ impl<'a> Commit<'a> {
                     key: &key,
                     size_bytes: object.size_bytes,
                     content_md5,
-                    lock: Lock { mode: snapshot.mode, retain_until },
+                    lock: Lock {
+                        mode: snapshot.mode,
+                        retain_until,
+                    },
                 };
                 store
                     .put_locked(put, bytes)
@@ -425,7 +499,9 @@ impl<'a> Commit<'a> {
         db::ledger::drop_from(&tx, source.id, &hash, snapshot.seq + 1).await?;
         let short = db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.lock_need, 1).await?;
         if !short.is_empty() {
-            return Err(Failure::Passing(ApiError::Internal("a lock is still too short".into())));
+            return Err(Failure::Passing(ApiError::Internal(
+                "a lock is still too short".into(),
+            )));
         }
         db::snapshots::complete(&tx, snapshot.id).await?;
         db::sources::set_next_due(&tx, source.id, source.schedule.next_after(snapshot.received_at)?).await?;
@@ -450,7 +526,9 @@ impl<'a> Commit<'a> {
 
     async fn fail(&mut self, reason: String) -> Result<(), ApiError> {
         let tx = self.app.db.tenant(self.scope).await?;
-        let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else { return Ok(()) };
+        let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
+            return Ok(());
+        };
         if !run.state.is_final() {
             tracing::warn!(run = %run.id, reason, "a commit was refused");
             run.fail(reason, self.app.clock.now());
@@ -466,7 +544,9 @@ impl<'a> Commit<'a> {
     /// Tells the technician why it is taking so long.
     async fn note_waiting(&mut self, error: &ApiError) -> Result<(), ApiError> {
         let tx = self.app.db.tenant(self.scope).await?;
-        let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else { return Ok(()) };
+        let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
+            return Ok(());
+        };
         if !run.state.is_final() {
             run.error = Some(format!("Waiting to try again: {error}"));
             db::runs::save(&tx, &run).await?;
@@ -478,7 +558,11 @@ impl<'a> Commit<'a> {
     }
 
     fn announce(&self) {
-        sources::announce(self.app, self.scope, views::run(&self.run, &self.source, &self.agent.hostname));
+        sources::announce(
+            self.app,
+            self.scope,
+            views::run(&self.run, &self.source, &self.agent.hostname),
+        );
     }
 }
 
@@ -491,15 +575,25 @@ async fn extend(
     lock: Lock,
 ) -> Result<ConfirmedLock, Failure> {
     let failed = |error| of_store("A lock could not be extended", error);
-    store.extend_lock(bucket, key, &old.version_id, lock).await.map_err(failed)?;
-    let head = store.head(bucket, key, Some(&old.version_id)).await.map_err(failed)?;
-    let shown = head.and_then(|head| head.lock).filter(|shown| shown.mode == lock.mode);
+    store
+        .extend_lock(bucket, key, &old.version_id, lock)
+        .await
+        .map_err(failed)?;
+    let head = store
+        .head(bucket, key, Some(&old.version_id))
+        .await
+        .map_err(failed)?;
+    let shown = head
+        .and_then(|head| head.lock)
+        .filter(|shown| shown.mode == lock.mode);
     match shown {
         Some(shown) if shown.retain_until >= lock.retain_until => Ok(ConfirmedLock {
             version_id: old.version_id.clone(),
             mode: shown.mode,
             locked_until: shown.retain_until,
         }),
-        _ => Err(Failure::Run(format!("{key}: S3 accepted a longer lock and does not show it."))),
+        _ => Err(Failure::Run(format!(
+            "{key}: S3 accepted a longer lock and does not show it."
+        ))),
     }
 }

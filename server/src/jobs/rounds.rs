@@ -42,7 +42,9 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         return Ok(());
     }
     for source in due {
-        let Some(source) = db::sources::lock(&tx, source.id).await? else { continue };
+        let Some(source) = db::sources::lock(&tx, source.id).await? else {
+            continue;
+        };
         if source.next_due.is_none_or(|due| due > now) {
             continue;
         }
@@ -67,7 +69,9 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         .filter(|run| run.state == RunState::Running && run.deadline.is_some_and(|deadline| deadline <= now))
         .collect();
     for run in overdue {
-        let Some(mut run) = db::runs::lock(&tx, run.id).await? else { continue };
+        let Some(mut run) = db::runs::lock(&tx, run.id).await? else {
+            continue;
+        };
         if run.state != RunState::Running {
             continue;
         }

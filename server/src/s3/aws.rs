@@ -23,14 +23,20 @@ use jiff::{SignedDuration, Timestamp};
 use shared::retention::LockMode;
 
 use super::{
-    BucketState, Endpoint, Listed, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead, VersionPage,
+    BucketState, Endpoint, Listed, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
+    VersionPage,
 };
 
 /// A store behind an endpoint. Nothing is asked of it yet.
 #[must_use]
 pub fn connect(endpoint: &Endpoint) -> Arc<dyn ObjectStore> {
-    let credentials =
-        Credentials::new(&endpoint.access_key, endpoint.secret_key.as_str(), None, None, "storage account");
+    let credentials = Credentials::new(
+        &endpoint.access_key,
+        endpoint.secret_key.as_str(),
+        None,
+        None,
+        "storage account",
+    );
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
@@ -47,7 +53,10 @@ pub fn connect(endpoint: &Endpoint) -> Arc<dyn ObjectStore> {
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .build();
-    Arc::new(AwsStore { client: Client::from_conf(config), region: endpoint.region.clone() })
+    Arc::new(AwsStore {
+        client: Client::from_conf(config),
+        region: endpoint.region.clone(),
+    })
 }
 
 struct AwsStore {
@@ -90,8 +99,8 @@ fn presigning(valid: SignedDuration) -> Result<PresigningConfig, S3Error> {
 
 impl AwsStore {
     fn put(&self, put: &SignPut<'_>) -> Result<PutObjectFluentBuilder, S3Error> {
-        let length =
-            i64::try_from(put.size_bytes).map_err(|_| S3Error::Malformed("an object of 2^63 bytes".into()))?;
+        let length = i64::try_from(put.size_bytes)
+            .map_err(|_| S3Error::Malformed("an object of 2^63 bytes".into()))?;
         Ok(self
             .client
             .put_object()
@@ -114,8 +123,20 @@ impl ObjectStore for AwsStore {
     }
 
     async fn bucket_state(&self, bucket: &str) -> Result<BucketState, S3Error> {
-        let versioning = self.client.get_bucket_versioning().bucket(bucket).send().await.map_err(failed)?;
-        let lock = self.client.get_object_lock_configuration().bucket(bucket).send().await.map_err(failed);
+        let versioning = self
+            .client
+            .get_bucket_versioning()
+            .bucket(bucket)
+            .send()
+            .await
+            .map_err(failed)?;
+        let lock = self
+            .client
+            .get_object_lock_configuration()
+            .bucket(bucket)
+            .send()
+            .await
+            .map_err(failed);
         let object_lock = match lock {
             Ok(answer) => answer
                 .object_lock_configuration()
@@ -123,7 +144,10 @@ impl ObjectStore for AwsStore {
             Err(error) if error.code() == "ObjectLockConfigurationNotFoundError" => false,
             Err(error) => return Err(error),
         };
-        Ok(BucketState { versioning: versioning.status() == Some(&BucketVersioningStatus::Enabled), object_lock })
+        Ok(BucketState {
+            versioning: versioning.status() == Some(&BucketVersioningStatus::Enabled),
+            object_lock,
+        })
     }
 
     async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error> {
@@ -133,15 +157,31 @@ impl ObjectStore for AwsStore {
                 .location_constraint(BucketLocationConstraint::from(self.region.as_str()))
                 .build()
         });
-        let create = self.client.create_bucket().bucket(bucket).object_lock_enabled_for_bucket(true);
-        create.set_create_bucket_configuration(location).send().await.map(drop).map_err(failed)
+        let create = self
+            .client
+            .create_bucket()
+            .bucket(bucket)
+            .object_lock_enabled_for_bucket(true);
+        create
+            .set_create_bucket_configuration(location)
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed)
     }
 
     async fn sign_put(&self, put: SignPut<'_>, valid: SignedDuration) -> Result<Signed, S3Error> {
-        let signed = self.put(&put)?.presigned(presigning(valid)?).await.map_err(failed)?;
+        let signed = self
+            .put(&put)?
+            .presigned(presigning(valid)?)
+            .await
+            .map_err(failed)?;
         Ok(Signed {
             url: signed.uri().to_owned(),
-            headers: signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: signed
+                .headers()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
         })
     }
 
@@ -152,20 +192,47 @@ impl ObjectStore for AwsStore {
         version: &str,
         valid: SignedDuration,
     ) -> Result<String, S3Error> {
-        let get = self.client.get_object().bucket(bucket).key(key).version_id(version);
-        Ok(get.presigned(presigning(valid)?).await.map_err(failed)?.uri().to_owned())
+        let get = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .version_id(version);
+        Ok(get
+            .presigned(presigning(valid)?)
+            .await
+            .map_err(failed)?
+            .uri()
+            .to_owned())
     }
 
     async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error> {
-        self.put(&put)?.body(ByteStream::from(body)).send().await.map(drop).map_err(failed)
+        self.put(&put)?
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map(drop)
+            .map_err(failed)
     }
 
-    async fn head(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Option<VersionHead>, S3Error> {
-        let head = self.client.head_object().bucket(bucket).key(key).set_version_id(version.map(str::to_owned));
+    async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<VersionHead>, S3Error> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .set_version_id(version.map(str::to_owned));
         let answer = match head.send().await.map_err(failed) {
             Ok(answer) => answer,
             // 405: the named version is a delete marker (Amazon S3 API, HeadObject).
-            Err(S3Error::Refused { status: 404 | 405, .. }) => return Ok(None),
+            Err(S3Error::Refused {
+                status: 404 | 405, ..
+            }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let mode = match answer.object_lock_mode() {
@@ -173,26 +240,48 @@ impl ObjectStore for AwsStore {
             Some(ObjectLockMode::Governance) => Some(LockMode::Governance),
             _ => None,
         };
-        let retain_until =
-            answer.object_lock_retain_until_date().and_then(|date| Timestamp::from_second(date.secs()).ok());
+        let retain_until = answer
+            .object_lock_retain_until_date()
+            .and_then(|date| Timestamp::from_second(date.secs()).ok());
         Ok(Some(VersionHead {
             version_id: answer.version_id().or(version).unwrap_or("null").to_owned(),
-            size_bytes: answer.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+            size_bytes: answer
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .unwrap_or(0),
             etag: answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
-            lock: mode.zip(retain_until).map(|(mode, retain_until)| Lock { mode, retain_until }),
+            lock: mode
+                .zip(retain_until)
+                .map(|(mode, retain_until)| Lock { mode, retain_until }),
         }))
     }
 
-    async fn get(&self, bucket: &str, key: &str, version: &str, limit_bytes: u64) -> Result<Vec<u8>, S3Error> {
-        let get = self.client.get_object().bucket(bucket).key(key).version_id(version);
+    async fn get(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: &str,
+        limit_bytes: u64,
+    ) -> Result<Vec<u8>, S3Error> {
+        let get = self
+            .client
+            .get_object()
+            .bucket(bucket)
+            .key(key)
+            .version_id(version);
         let mut answer = get.send().await.map_err(failed)?;
         let mut body = Vec::new();
-        while let Some(part) =
-            answer.body.try_next().await.map_err(|error| S3Error::Unreachable(root_cause(&error)))?
+        while let Some(part) = answer
+            .body
+            .try_next()
+            .await
+            .map_err(|error| S3Error::Unreachable(root_cause(&error)))?
         {
             body.extend_from_slice(&part);
             if body.len() as u64 > limit_bytes {
-                return Err(S3Error::Malformed(format!("{key} is longer than {limit_bytes} bytes")));
+                return Err(S3Error::Malformed(format!(
+                    "{key} is longer than {limit_bytes} bytes"
+                )));
             }
         }
         Ok(body)
@@ -218,18 +307,28 @@ impl ObjectStore for AwsStore {
         let versions = page.versions().iter().map(|version| Listed::Version {
             key: text(version.key()),
             version_id: text(version.version_id()),
-            size_bytes: version.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+            size_bytes: version
+                .size()
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(0),
         });
-        let markers = page
-            .delete_markers()
-            .iter()
-            .map(|marker| Listed::Marker { key: text(marker.key()), version_id: text(marker.version_id()) });
-        let next = page.is_truncated().unwrap_or(false).then(|| page.next_key_marker()).flatten();
+        let markers = page.delete_markers().iter().map(|marker| Listed::Marker {
+            key: text(marker.key()),
+            version_id: text(marker.version_id()),
+        });
+        let next = page
+            .is_truncated()
+            .unwrap_or(false)
+            .then(|| page.next_key_marker())
+            .flatten();
         let next = next.map(|key| PageMarker {
             key: key.to_owned(),
             version_id: page.next_version_id_marker().map(str::to_owned),
         });
-        Ok(VersionPage { entries: versions.chain(markers).collect(), next })
+        Ok(VersionPage {
+            entries: versions.chain(markers).collect(),
+            next,
+        })
     }
 
     async fn extend_lock(&self, bucket: &str, key: &str, version: &str, lock: Lock) -> Result<(), S3Error> {
@@ -237,9 +336,16 @@ impl ObjectStore for AwsStore {
             LockMode::Compliance => ObjectLockRetentionMode::Compliance,
             LockMode::Governance => ObjectLockRetentionMode::Governance,
         };
-        let retention =
-            ObjectLockRetention::builder().mode(mode).retain_until_date(date(lock.retain_until)).build();
-        let extend = self.client.put_object_retention().bucket(bucket).key(key).version_id(version);
+        let retention = ObjectLockRetention::builder()
+            .mode(mode)
+            .retain_until_date(date(lock.retain_until))
+            .build();
+        let extend = self
+            .client
+            .put_object_retention()
+            .bucket(bucket)
+            .key(key)
+            .version_id(version);
         extend.retention(retention).send().await.map(drop).map_err(failed)
     }
 }

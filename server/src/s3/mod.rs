@@ -182,14 +182,25 @@ pub trait ObjectStore: Send + Sync {
     /// Signs an upload. Lock, length and checksum are signed headers: without them, or with others, S3 refuses.
     async fn sign_put(&self, put: SignPut<'_>, valid: SignedDuration) -> Result<Signed, S3Error>;
     /// Signs a read of one version.
-    async fn sign_get(&self, bucket: &str, key: &str, version: &str, valid: SignedDuration)
-    -> Result<String, S3Error>;
+    async fn sign_get(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: &str,
+        valid: SignedDuration,
+    ) -> Result<String, S3Error>;
     /// Puts a small locked object under a key that holds nothing yet.
     async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error>;
     /// HEAD of one version, or of the newest; `None` where there is none or a delete marker hides it.
-    async fn head(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Option<VersionHead>, S3Error>;
+    async fn head(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<VersionHead>, S3Error>;
     /// Reads one version of at most `limit_bytes`.
-    async fn get(&self, bucket: &str, key: &str, version: &str, limit_bytes: u64) -> Result<Vec<u8>, S3Error>;
+    async fn get(&self, bucket: &str, key: &str, version: &str, limit_bytes: u64)
+    -> Result<Vec<u8>, S3Error>;
     /// Lists versions and delete markers below a prefix.
     async fn list_versions(
         &self,

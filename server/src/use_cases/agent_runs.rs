@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{
-        BackupWork, CommitRequest, ParentSnapshot, RunProgress, RunState, RunStatus, SnapshotSummary, SourceSpec,
-        Work,
+        BackupWork, CommitRequest, ParentSnapshot, RunProgress, RunState, RunStatus, SnapshotSummary,
+        SourceSpec, Work,
     },
     ids::{RunId, SourceId},
     object::ObjectKind,
@@ -44,7 +44,11 @@ pub struct Caller {
 /// When the database does not answer.
 pub async fn seen(app: &App, caller: &Caller) -> Result<(), ApiError> {
     let now = app.clock.now();
-    if caller.agent.last_seen_at.is_some_and(|seen| now.duration_since(seen) < SEEN_EVERY) {
+    if caller
+        .agent
+        .last_seen_at
+        .is_some_and(|seen| now.duration_since(seen) < SEEN_EVERY)
+    {
         return Ok(());
     }
     let tx = app.db.tenant(&caller.scope).await?;
@@ -58,7 +62,11 @@ pub async fn seen(app: &App, caller: &Caller) -> Result<(), ApiError> {
 /// When the database does not answer.
 pub async fn list_sources(app: &App, caller: &Caller) -> Result<Vec<SourceSpec>, ApiError> {
     let tx = app.db.tenant(&caller.scope).await?;
-    Ok(db::sources::of_agent(&tx, caller.agent.id).await?.iter().map(spec).collect())
+    Ok(db::sources::of_agent(&tx, caller.agent.id)
+        .await?
+        .iter()
+        .map(spec)
+        .collect())
 }
 
 fn spec(source: &Source) -> SourceSpec {
@@ -94,13 +102,23 @@ async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, A
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
     for run in db::runs::open_of_agent(&tx, caller.agent.id).await? {
-        let Some(source) = db::sources::lock(&tx, run.source_id).await? else { continue };
-        let Some(mut run) = db::runs::lock(&tx, run.id).await? else { continue };
+        let Some(source) = db::sources::lock(&tx, run.source_id).await? else {
+            continue;
+        };
+        let Some(mut run) = db::runs::lock(&tx, run.id).await? else {
+            continue;
+        };
         let lost = run.state == RunState::Running
-            && run.reported_at.or(run.started_at).is_some_and(|at| now.duration_since(at) > LOST);
+            && run
+                .reported_at
+                .or(run.started_at)
+                .is_some_and(|at| now.duration_since(at) > LOST);
         if lost {
             // The agent asks for work, so it no longer does this: it was restarted in the middle of the run.
-            run.fail("The agent was restarted in the middle of the run. A new run was queued.", now);
+            run.fail(
+                "The agent was restarted in the middle of the run. A new run was queued.",
+                now,
+            );
             db::runs::save(&tx, &run).await?;
             let (next, _) = sources::queue(&tx, &source, now).await?;
             run = next;
@@ -163,7 +181,9 @@ async fn begin(
     run.reported_at = Some(now);
     run.deadline = Some(deadline);
     db::runs::save(tx, run).await?;
-    let set = db::backup_sets::find(tx, agent.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let set = db::backup_sets::find(tx, agent.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     let parent = db::snapshots::newest_complete(tx, source.id).await?;
     Ok(BackupWork {
         run_id: run.id,
@@ -182,7 +202,9 @@ async fn begin(
 /// The agent's own source, its row locked.
 async fn own_source(tx: &TenantTx, caller: &Caller, id: SourceId) -> Result<Source, ApiError> {
     let source = db::sources::lock(tx, id).await?;
-    source.filter(|source| source.agent_id == caller.agent.id).ok_or(ApiError::NotFound("source"))
+    source
+        .filter(|source| source.agent_id == caller.agent.id)
+        .ok_or(ApiError::NotFound("source"))
 }
 
 /// The agent's own run and its source, the run's row locked.
@@ -192,7 +214,9 @@ async fn own_source(tx: &TenantTx, caller: &Caller, id: SourceId) -> Result<Sour
 pub async fn own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
     let run = db::runs::lock(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
     let source = db::sources::find(tx, run.source_id).await?;
-    let source = source.filter(|source| source.agent_id == caller.agent.id).ok_or(ApiError::NotFound("run"))?;
+    let source = source
+        .filter(|source| source.agent_id == caller.agent.id)
+        .ok_or(ApiError::NotFound("run"))?;
     Ok((run, source))
 }
 
@@ -203,10 +227,16 @@ pub async fn own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, 
 pub fn must_run(run: &Run, now: Timestamp) -> Result<(), ApiError> {
     if run.state != RunState::Running {
         let reason = run.error.as_deref().unwrap_or("it has been committed or ended");
-        return Err(ApiError::conflict("run_over", format!("This run is no longer under way: {reason}")));
+        return Err(ApiError::conflict(
+            "run_over",
+            format!("This run is no longer under way: {reason}"),
+        ));
     }
     if run.deadline.is_none_or(|deadline| deadline <= now) {
-        return Err(ApiError::conflict("run_deadline", "This run has passed its deadline. Start another."));
+        return Err(ApiError::conflict(
+            "run_deadline",
+            "This run has passed its deadline. Start another.",
+        ));
     }
     Ok(())
 }
@@ -224,7 +254,11 @@ pub async fn progress(app: &App, caller: &Caller, run: RunId, report: RunProgres
     run.reported_at = Some(now);
     db::runs::save(&tx, &run).await?;
     tx.commit().await?;
-    sources::announce(app, &caller.scope, views::run(&run, &source, &caller.agent.hostname));
+    sources::announce(
+        app,
+        &caller.scope,
+        views::run(&run, &source, &caller.agent.hostname),
+    );
     Ok(())
 }
 
@@ -233,10 +267,18 @@ pub async fn progress(app: &App, caller: &Caller, run: RunId, report: RunProgres
 ///
 /// # Errors
 /// `Conflict` when the run is over, or another snapshot came in between.
-pub async fn commit(app: &App, caller: &Caller, run: RunId, request: CommitRequest) -> Result<RunStatus, ApiError> {
+pub async fn commit(
+    app: &App,
+    caller: &Caller,
+    run: RunId,
+    request: CommitRequest,
+) -> Result<RunStatus, ApiError> {
     let now = app.clock.now();
     if request.manifest.kind != ObjectKind::Manifest {
-        return Err(ApiError::invalid("manifest", "manifest: not an object of kind manifest."));
+        return Err(ApiError::invalid(
+            "manifest",
+            "manifest: not an object of kind manifest.",
+        ));
     }
     let tx = app.db.tenant(&caller.scope).await?;
     let (mut run, _) = own_run(&tx, caller, run).await?;
@@ -262,7 +304,11 @@ pub async fn commit(app: &App, caller: &Caller, run: RunId, request: CommitReque
     db::jobs::queue(&tx, random::uuid(now), JobKind::Commit, run.id.as_uuid(), now).await?;
     let status = status_in(&tx, &run).await?;
     tx.commit().await?;
-    sources::announce(app, &caller.scope, views::run(&run, &source, &caller.agent.hostname));
+    sources::announce(
+        app,
+        &caller.scope,
+        views::run(&run, &source, &caller.agent.hostname),
+    );
     app.work_changed();
     Ok(status)
 }
@@ -281,7 +327,11 @@ pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Resu
     run.fail(reason.chars().take(500).collect::<String>(), now);
     db::runs::save(&tx, &run).await?;
     tx.commit().await?;
-    sources::announce(app, &caller.scope, views::run(&run, &source, &caller.agent.hostname));
+    sources::announce(
+        app,
+        &caller.scope,
+        views::run(&run, &source, &caller.agent.hostname),
+    );
     Ok(())
 }
 
@@ -298,11 +348,20 @@ pub async fn status(app: &App, caller: &Caller, run: RunId) -> Result<RunStatus,
 async fn status_in(tx: &TenantTx, run: &Run) -> Result<RunStatus, ApiError> {
     let mut summary = None;
     if let Some(id) = run.snapshot_id {
-        let snapshot = db::snapshots::find(tx, id).await?.ok_or(ApiError::NotFound("snapshot"))?;
-        let source = db::sources::find(tx, run.source_id).await?.ok_or(ApiError::NotFound("source"))?;
+        let snapshot = db::snapshots::find(tx, id)
+            .await?
+            .ok_or(ApiError::NotFound("snapshot"))?;
+        let source = db::sources::find(tx, run.source_id)
+            .await?
+            .ok_or(ApiError::NotFound("source"))?;
         summary = Some(views::snapshot_summary(&snapshot, &source));
     }
-    Ok(RunStatus { run_id: run.id, state: run.state, snapshot: summary, error: run.error.clone() })
+    Ok(RunStatus {
+        run_id: run.id,
+        state: run.state,
+        snapshot: summary,
+        error: run.error.clone(),
+    })
 }
 
 /// The agent's complete snapshots, newest first.

@@ -50,26 +50,46 @@ pub async fn sign_uploads(
     let (run, source) = own_run(&tx, caller, run).await?;
     must_run(&run, now)?;
     let deadline = run.deadline.unwrap_or(now);
-    let set = db::backup_sets::find(&tx, source.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let set = db::backup_sets::find(&tx, source.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     let account = account_of(&tx, &set).await?;
     let mut wanted = Vec::with_capacity(request.objects.len());
     for upload in &request.objects {
         let object = upload.object;
-        if object.kind == ObjectKind::Commit || object.size_bytes == 0 || object.size_bytes > MAX_OBJECT_BYTES {
-            return Err(ApiError::invalid("object", format!("{}: such an object can not be uploaded.", object.hash)));
+        if object.kind == ObjectKind::Commit || object.size_bytes == 0 || object.size_bytes > MAX_OBJECT_BYTES
+        {
+            return Err(ApiError::invalid(
+                "object",
+                format!("{}: such an object can not be uploaded.", object.hash),
+            ));
         }
-        let content_md5 = BASE64.decode(&upload.content_md5).ok().and_then(|md5| md5.try_into().ok());
+        let content_md5 = BASE64
+            .decode(&upload.content_md5)
+            .ok()
+            .and_then(|md5| md5.try_into().ok());
         let content_md5 = content_md5.ok_or_else(|| {
-            ApiError::invalid("content_md5", format!("{}: content_md5 is not 16 bytes as base64.", object.hash))
+            ApiError::invalid(
+                "content_md5",
+                format!("{}: content_md5 is not 16 bytes as base64.", object.hash),
+            )
         })?;
         let UploadLock { retain_until, need } =
             upload_lock(&set.policy, &source.schedule, deadline, now, &object.hash)?;
-        wanted.push((NewObject { object, content_md5, signed_until: retain_until }, need));
+        wanted.push((
+            NewObject {
+                object,
+                content_md5,
+                signed_until: retain_until,
+            },
+            need,
+        ));
     }
     let hashes: Vec<ObjectHash> = wanted.iter().map(|(new, _)| new.object.hash).collect();
     let known = db::ledger::find(&tx, source.id, &hashes).await?;
     drop(tx);
-    let known: HashMap<ObjectHash, LedgerObject> = known.into_iter().map(|row| (row.object.hash, row)).collect();
+    let known: HashMap<ObjectHash, LedgerObject> =
+        known.into_iter().map(|row| (row.object.hash, row)).collect();
 
     let store = app.store(&caller.scope, &account)?;
     let mut stored = Vec::with_capacity(wanted.len());
@@ -79,15 +99,23 @@ pub async fn sign_uploads(
             stored.push(false);
             continue;
         };
-        if row.object != new.object || row.content_md5 != new.content_md5 || row.state == ObjectState::Deleting {
-            return Err(ApiError::conflict("object", format!("{}: known with another content.", new.object.hash)));
+        if row.object != new.object
+            || row.content_md5 != new.content_md5
+            || row.state == ObjectState::Deleting
+        {
+            return Err(ApiError::conflict(
+                "object",
+                format!("{}: known with another content.", new.object.hash),
+            ));
         }
         let lock = match &row.lock {
             Some(lock) => Some(lock.clone()),
             // Signed before, perhaps sent: S3 knows.
             None => {
                 let key = layout::object_key(&set.prefix, source.id, new.object.kind, &new.object.hash);
-                let found = confirm::confirm(store.as_ref(), &set.bucket, &key, row, set.policy.mode).await.ok();
+                let found = confirm::confirm(store.as_ref(), &set.bucket, &key, row, set.policy.mode)
+                    .await
+                    .ok();
                 confirmed.extend(found.clone().map(|lock| (new.object.hash, lock)));
                 found
             }
@@ -99,8 +127,12 @@ pub async fn sign_uploads(
     let tx = app.db.tenant(&caller.scope).await?;
     let (run, _) = own_run(&tx, caller, run.id).await?;
     must_run(&run, now)?;
-    let new: Vec<NewObject> =
-        wanted.iter().zip(&stored).filter(|(_, stored)| !**stored).map(|((new, _), _)| new.clone()).collect();
+    let new: Vec<NewObject> = wanted
+        .iter()
+        .zip(&stored)
+        .filter(|(_, stored)| !**stored)
+        .map(|((new, _), _)| new.clone())
+        .collect();
     db::ledger::sign(&tx, source.id, run.id, &new).await?;
     for (hash, lock) in &confirmed {
         db::ledger::confirm(&tx, source.id, *hash, lock, now).await?;
@@ -120,17 +152,27 @@ pub async fn sign_uploads(
             key: &key,
             size_bytes: new.object.size_bytes,
             content_md5: new.content_md5,
-            lock: Lock { mode: set.policy.mode, retain_until: new.signed_until },
+            lock: Lock {
+                mode: set.policy.mode,
+                retain_until: new.signed_until,
+            },
         };
         let signed = store.sign_put(put, life).await?;
-        tickets.push(UploadTicket::Put { url: signed.url, headers: signed.headers, expires_at: now + life });
+        tickets.push(UploadTicket::Put {
+            url: signed.url,
+            headers: signed.headers,
+            expires_at: now + life,
+        });
     }
     Ok(tickets)
 }
 
 fn check_count(count: usize) -> Result<(), ApiError> {
     if count > OBJECTS_PER_CALL {
-        return Err(ApiError::invalid("objects", format!("objects: at most {OBJECTS_PER_CALL} in one call.")));
+        return Err(ApiError::invalid(
+            "objects",
+            format!("objects: at most {OBJECTS_PER_CALL} in one call."),
+        ));
     }
     Ok(())
 }
@@ -154,24 +196,43 @@ pub async fn sign_own_reads(
     check_count(request.objects.len())?;
     let tx = app.db.tenant(&caller.scope).await?;
     let source = db::sources::find(&tx, source).await?;
-    let source = source.filter(|source| source.agent_id == caller.agent.id).ok_or(ApiError::NotFound("source"))?;
-    let newest = db::snapshots::newest_complete(&tx, source.id).await?.ok_or(ApiError::NotFound("snapshot"))?;
+    let source = source
+        .filter(|source| source.agent_id == caller.agent.id)
+        .ok_or(ApiError::NotFound("source"))?;
+    let newest = db::snapshots::newest_complete(&tx, source.id)
+        .await?
+        .ok_or(ApiError::NotFound("snapshot"))?;
     let found = db::ledger::needed_among(&tx, source.id, newest.seq, &request.objects).await?;
     let readable = |row: &LedgerObject| matches!(row.object.kind, ObjectKind::Index | ObjectKind::Manifest);
     if !found.iter().all(readable) {
         return Err(ApiError::NotFound("index segment or manifest"));
     }
-    let set = db::backup_sets::find(&tx, source.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let set = db::backup_sets::find(&tx, source.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     let account = account_of(&tx, &set).await?;
     drop(tx);
-    sign_reads(app, &caller.scope, &account, &set, source.id, &request.objects, found, ADDRESS_LIFE).await
+    sign_reads(
+        app,
+        &caller.scope,
+        &account,
+        &set,
+        source.id,
+        &request.objects,
+        found,
+        ADDRESS_LIFE,
+    )
+    .await
 }
 
 /// Signs reads of these objects, in the order asked.
 ///
 /// # Errors
 /// `NotFound` when one of `asked` is not among `found`.
-#[expect(clippy::too_many_arguments, reason = "each one is a different thing, and both callers have them apart")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each one is a different thing, and both callers have them apart"
+)]
 pub async fn sign_reads(
     app: &App,
     scope: &TenantScope,
@@ -184,11 +245,17 @@ pub async fn sign_reads(
 ) -> Result<Vec<SignedRead>, ApiError> {
     let store = app.store(scope, account)?;
     let expires_at = app.clock.now() + life;
-    let found: HashMap<ObjectHash, LedgerObject> = found.into_iter().map(|row| (row.object.hash, row)).collect();
+    let found: HashMap<ObjectHash, LedgerObject> =
+        found.into_iter().map(|row| (row.object.hash, row)).collect();
     let mut signed = Vec::with_capacity(asked.len());
     for hash in asked {
-        let row = found.get(hash).ok_or(ApiError::NotFound("object of this snapshot"))?;
-        let lock = row.lock.as_ref().ok_or(ApiError::NotFound("confirmed version of this object"))?;
+        let row = found
+            .get(hash)
+            .ok_or(ApiError::NotFound("object of this snapshot"))?;
+        let lock = row
+            .lock
+            .as_ref()
+            .ok_or(ApiError::NotFound("confirmed version of this object"))?;
         let key = layout::object_key(&set.prefix, source, row.object.kind, hash);
         signed.push(SignedRead {
             hash: *hash,

@@ -54,9 +54,15 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
         .ok_or(ApiError::NotFound("storage account"))?;
     drop(tx);
     let store = app.store(&actor.scope, &account)?;
-    let doing = Doing::Bucket { endpoint: &account.endpoint, bucket: &bucket };
+    let doing = Doing::Bucket {
+        endpoint: &account.endpoint,
+        bucket: &bucket,
+    };
     if request.create_bucket {
-        store.create_bucket(&bucket).await.map_err(|error| explain(&error, doing))?;
+        store
+            .create_bucket(&bucket)
+            .await
+            .map_err(|error| explain(&error, doing))?;
     }
     check_bucket(store.as_ref(), &bucket, doing).await?;
 
@@ -73,7 +79,13 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
         created_at: now,
     };
     let tx = app.db.tenant(&actor.scope).await?;
-    let taken = |error| or_taken(error, "name_taken", "A backup set of this name exists: choose another name.");
+    let taken = |error| {
+        or_taken(
+            error,
+            "name_taken",
+            "A backup set of this name exists: choose another name.",
+        )
+    };
     db::backup_sets::add(&tx, &set).await.map_err(taken)?;
     let event = db::audit::Event {
         actor: &actor.user.email,
@@ -94,7 +106,10 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
 
 /// Asks S3 itself whether the bucket has both: a bucket that only looks right is refused.
 async fn check_bucket(store: &dyn ObjectStore, bucket: &str, doing: Doing<'_>) -> Result<(), ApiError> {
-    let state = store.bucket_state(bucket).await.map_err(|error| explain(&error, doing))?;
+    let state = store
+        .bucket_state(bucket)
+        .await
+        .map_err(|error| explain(&error, doing))?;
     if !state.versioning {
         return Err(ApiError::invalid(
             "bucket_not_versioned",
@@ -126,7 +141,9 @@ fn prefix(text: &str) -> Result<String, ApiError> {
         !part.is_empty()
             && part != "."
             && part != ".."
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     if text.len() > 200 || !text.split('/').all(fits) {
         return Err(ApiError::invalid(

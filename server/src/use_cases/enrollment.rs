@@ -48,8 +48,9 @@ pub async fn create_token(
 ) -> Result<EnrollmentTokenView, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
-    let set =
-        db::backup_sets::find(&tx, request.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let set = db::backup_sets::find(&tx, request.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     let secret = random::secret_text();
     let token = EnrollmentToken {
         id: random::uuid(now),
@@ -87,8 +88,12 @@ pub async fn create_token(
 pub async fn offer(app: &App, token: &str) -> Result<EnrollmentOffer, ApiError> {
     let (scope, token) = scope::authorise_enrollment(&app.db, token, app.clock.now()).await?;
     let tx = app.db.tenant(&scope).await?;
-    let tenant = db::tenants::current(&tx).await?.ok_or(ApiError::NotFound("tenant"))?;
-    let set = db::backup_sets::find(&tx, token.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let tenant = db::tenants::current(&tx)
+        .await?
+        .ok_or(ApiError::NotFound("tenant"))?;
+    let set = db::backup_sets::find(&tx, token.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     Ok(EnrollmentOffer {
         tenant_name: tenant.name,
         backup_set: keys(&set),
@@ -112,14 +117,17 @@ pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse,
         hostname: name("hostname", &request.hostname)?,
         os: name("os", &request.os)?,
         version: name("agent_version", &request.agent_version)?,
-        signing_key: signing_key,
+        signing_key,
         credential_hash: token_hash(&secret).to_vec(),
         enrolled_at: now,
         last_seen_at: None,
     };
     let tx = app.db.tenant(&scope).await?;
     if !db::enrollment::use_up(&tx, token.id, now).await? {
-        return Err(ApiError::conflict("enrollment_token", "This enrollment token was used a moment ago."));
+        return Err(ApiError::conflict(
+            "enrollment_token",
+            "This enrollment token was used a moment ago.",
+        ));
     }
     db::agents::add(&tx, &agent).await?;
     let event = db::audit::Event {

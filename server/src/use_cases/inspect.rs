@@ -3,11 +3,7 @@
 use std::collections::HashSet;
 
 use repository::layout;
-use shared::{
-    api::view::BucketInspection,
-    ids::BackupSetId,
-    object::ObjectKind,
-};
+use shared::{api::view::BucketInspection, ids::BackupSetId, object::ObjectKind};
 
 use super::explain::{Doing, explain};
 use crate::{
@@ -27,15 +23,23 @@ const EXAMPLES: usize = 5;
 /// `NotFound` when the tenant has no such set; `Invalid` with what to do when S3 says no.
 pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketInspection, ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;
-    let set = db::backup_sets::find(&tx, id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let set = db::backup_sets::find(&tx, id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
     let account = account.ok_or(ApiError::NotFound("storage account"))?;
     let mut expected = HashSet::new();
     // Signed for by a run that is under way or broke off: not confirmed yet, but not a stranger's either.
     let mut pending = HashSet::new();
-    for source in db::sources::all(&tx).await?.iter().filter(|source| source.backup_set_id == id) {
+    for source in db::sources::all(&tx)
+        .await?
+        .iter()
+        .filter(|source| source.backup_set_id == id)
+    {
         for row in db::ledger::all(&tx, source.id).await? {
-            let LedgerObject { object, lock, born, .. } = row;
+            let LedgerObject {
+                object, lock, born, ..
+            } = row;
             let key = match (object.kind, born) {
                 (ObjectKind::Commit, Some(seq)) => layout::commit_key(&set.prefix, source.id, seq),
                 (ObjectKind::Commit, None) => continue,
@@ -60,7 +64,10 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
         missing_versions: 0,
         marker_examples: Vec::new(),
     };
-    let doing = Doing::Bucket { endpoint: &account.endpoint, bucket: &set.bucket };
+    let doing = Doing::Bucket {
+        endpoint: &account.endpoint,
+        bucket: &set.bucket,
+    };
     let mut from = None;
     loop {
         let page = store
@@ -69,7 +76,11 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
             .map_err(|error| explain(&error, doing))?;
         for entry in page.entries {
             match entry {
-                Listed::Version { key, version_id, size_bytes } => {
+                Listed::Version {
+                    key,
+                    version_id,
+                    size_bytes,
+                } => {
                     found.versions += 1;
                     found.bytes += size_bytes;
                     let signed = pending.contains(&key);

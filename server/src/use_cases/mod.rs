@@ -21,12 +21,19 @@ use crate::{db::DbError, error::ApiError};
 fn name(field: &'static str, text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 100 || text.chars().any(char::is_control) {
-        return Err(ApiError::invalid(field, format!("{field}: give 1 to 100 characters.")));
+        return Err(ApiError::invalid(
+            field,
+            format!("{field}: give 1 to 100 characters."),
+        ));
     }
     Ok(text.to_owned())
 }
 
 /// A duplicate is the caller's affair; anything else is ours.
 fn or_taken(error: DbError, code: &'static str, message: impl Into<String>) -> ApiError {
-    if error.is_duplicate() { ApiError::conflict(code, message) } else { error.into() }
+    if error.is_duplicate() {
+        ApiError::conflict(code, message)
+    } else {
+        error.into()
+    }
 }

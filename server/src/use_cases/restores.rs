@@ -3,7 +3,10 @@
 use jiff::SignedDuration;
 use shared::{
     api::{
-        agent::{OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork, SignedRead},
+        agent::{
+            OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork,
+            SignedRead,
+        },
         view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
     },
     ids::{RestoreId, SnapshotId},
@@ -31,13 +34,19 @@ const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
 async fn with_source(tx: &TenantTx, id: SnapshotId) -> Result<(Snapshot, Source), ApiError> {
-    let snapshot = db::snapshots::find(tx, id).await?.ok_or(ApiError::NotFound("snapshot"))?;
-    let source = db::sources::find(tx, snapshot.source_id).await?.ok_or(ApiError::NotFound("source"))?;
+    let snapshot = db::snapshots::find(tx, id)
+        .await?
+        .ok_or(ApiError::NotFound("snapshot"))?;
+    let source = db::sources::find(tx, snapshot.source_id)
+        .await?
+        .ok_or(ApiError::NotFound("source"))?;
     Ok((snapshot, source))
 }
 
 async fn set_of(tx: &TenantTx, source: &Source) -> Result<BackupSet, ApiError> {
-    db::backup_sets::find(tx, source.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))
+    db::backup_sets::find(tx, source.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))
 }
 
 /// A snapshot's page.
@@ -50,7 +59,9 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
     let (snapshot, source) = with_source(&tx, id).await?;
     let set = set_of(&tx, &source).await?;
     let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
-    let agent = db::agents::find(&tx, source.agent_id).await?.ok_or(ApiError::NotFound("agent"))?;
+    let agent = db::agents::find(&tx, source.agent_id)
+        .await?
+        .ok_or(ApiError::NotFound("agent"))?;
     let needs = db::ledger::needs(&tx, source.id, snapshot.seq).await?;
     let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
     Ok(SnapshotPage {
@@ -60,8 +71,13 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
         stored_bytes: needs.bytes,
         earliest_lock: needs.earliest_lock,
         latest_lock: needs.latest_lock,
-        restore_command: format!("holdfast-agent restore --snapshot {id} --to /path/to/empty/folder --kit recovery-kit.txt"),
-        restores: restores.iter().map(|restore| views::restore(restore, &snapshot, &source, now)).collect(),
+        restore_command: format!(
+            "holdfast-agent restore --snapshot {id} --to /path/to/empty/folder --kit recovery-kit.txt"
+        ),
+        restores: restores
+            .iter()
+            .map(|restore| views::restore(restore, &snapshot, &source, now))
+            .collect(),
     })
 }
 
@@ -74,10 +90,17 @@ pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<Resto
     let tx = app.db.tenant(&actor.scope).await?;
     let (snapshot, source) = with_source(&tx, id).await?;
     if snapshot.state != SnapshotState::Complete {
-        return Err(ApiError::conflict("not_complete", "This snapshot's locks are still being confirmed."));
+        return Err(ApiError::conflict(
+            "not_complete",
+            "This snapshot's locks are still being confirmed.",
+        ));
     }
     let unused = |restore: &Restore| restore.state == StoredState::Authorised && restore.expires_at > now;
-    if let Some(open) = db::restores::of_snapshot(&tx, id).await?.iter().find(|restore| unused(restore)) {
+    if let Some(open) = db::restores::of_snapshot(&tx, id)
+        .await?
+        .iter()
+        .find(|restore| unused(restore))
+    {
         return Ok(views::restore(open, &snapshot, &source, now));
     }
     let restore = Restore {
@@ -112,7 +135,9 @@ pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<Resto
 /// `NotFound` when the tenant has no such restore.
 pub async fn view(app: &App, actor: &Actor, id: RestoreId) -> Result<RestoreView, ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;
-    let restore = db::restores::find(&tx, id).await?.ok_or(ApiError::NotFound("restore"))?;
+    let restore = db::restores::find(&tx, id)
+        .await?
+        .ok_or(ApiError::NotFound("restore"))?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
     Ok(views::restore(&restore, &snapshot, &source, app.clock.now()))
 }
@@ -143,7 +168,9 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
             "Nobody has allowed a restore of this snapshot. Open its page in the console and choose “Allow a restore”.",
         ));
     };
-    let mut restore = db::restores::lock(&tx, open.id).await?.ok_or(ApiError::NotFound("restore"))?;
+    let mut restore = db::restores::lock(&tx, open.id)
+        .await?
+        .ok_or(ApiError::NotFound("restore"))?;
     restore.state = StoredState::Running;
     restore.progress = None;
     db::restores::save(&tx, &restore).await?;
@@ -156,7 +183,11 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     db::audit::add(&tx, event, now).await?;
     let set = set_of(&tx, &source).await?;
     tx.commit().await?;
-    announce(app, &caller.scope, views::restore(&restore, &snapshot, &source, now));
+    announce(
+        app,
+        &caller.scope,
+        views::restore(&restore, &snapshot, &source, now),
+    );
     Ok(RestoreWork {
         restore_id: restore.id,
         snapshot: views::snapshot_summary(&snapshot, &source),
@@ -169,10 +200,14 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
 /// The agent's own restore that is under way, its row locked.
 async fn own(app: &App, tx: &TenantTx, caller: &Caller, id: RestoreId) -> Result<Restore, ApiError> {
     let restore = db::restores::lock(tx, id).await?;
-    let restore =
-        restore.filter(|restore| restore.agent_id == caller.agent.id).ok_or(ApiError::NotFound("restore"))?;
+    let restore = restore
+        .filter(|restore| restore.agent_id == caller.agent.id)
+        .ok_or(ApiError::NotFound("restore"))?;
     if restore.state != StoredState::Running || restore.expires_at <= app.clock.now() {
-        return Err(ApiError::conflict("restore_over", "This restore is no longer under way."));
+        return Err(ApiError::conflict(
+            "restore_over",
+            "This restore is no longer under way.",
+        ));
     }
     Ok(restore)
 }
@@ -188,7 +223,10 @@ pub async fn sign_reads(
     request: ReadsRequest,
 ) -> Result<Vec<SignedRead>, ApiError> {
     if request.objects.len() > OBJECTS_PER_CALL {
-        return Err(ApiError::invalid("objects", format!("objects: at most {OBJECTS_PER_CALL} in one call.")));
+        return Err(ApiError::invalid(
+            "objects",
+            format!("objects: at most {OBJECTS_PER_CALL} in one call."),
+        ));
     }
     let tx = app.db.tenant(&caller.scope).await?;
     let restore = own(app, &tx, caller, id).await?;
@@ -200,14 +238,29 @@ pub async fn sign_reads(
     let account = account.ok_or(ApiError::NotFound("storage account"))?;
     drop(tx);
     let life = ADDRESS_LIFE.min(restore.expires_at.duration_since(app.clock.now()));
-    agent_uploads::sign_reads(app, &caller.scope, &account, &set, source.id, &request.objects, found, life).await
+    agent_uploads::sign_reads(
+        app,
+        &caller.scope,
+        &account,
+        &set,
+        source.id,
+        &request.objects,
+        found,
+        life,
+    )
+    .await
 }
 
 /// Keeps a report.
 ///
 /// # Errors
 /// `Conflict` when the restore is over.
-pub async fn progress(app: &App, caller: &Caller, id: RestoreId, report: RestoreProgress) -> Result<(), ApiError> {
+pub async fn progress(
+    app: &App,
+    caller: &Caller,
+    id: RestoreId,
+    report: RestoreProgress,
+) -> Result<(), ApiError> {
     change(app, caller, id, |restore, _| restore.progress = Some(report)).await
 }
 
@@ -215,11 +268,20 @@ pub async fn progress(app: &App, caller: &Caller, id: RestoreId, report: Restore
 ///
 /// # Errors
 /// `Conflict` when it is over.
-pub async fn finish(app: &App, caller: &Caller, id: RestoreId, finish: RestoreFinish) -> Result<(), ApiError> {
+pub async fn finish(
+    app: &App,
+    caller: &Caller,
+    id: RestoreId,
+    finish: RestoreFinish,
+) -> Result<(), ApiError> {
     change(app, caller, id, |restore, now| {
         restore.progress = Some(finish.progress);
         restore.finished_at = Some(now);
-        restore.state = if finish.error.is_some() { StoredState::Failed } else { StoredState::Succeeded };
+        restore.state = if finish.error.is_some() {
+            StoredState::Failed
+        } else {
+            StoredState::Succeeded
+        };
         restore.error = finish.error.map(|error| error.chars().take(500).collect());
     })
     .await
@@ -238,6 +300,10 @@ async fn change(
     db::restores::save(&tx, &restore).await?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
     tx.commit().await?;
-    announce(app, &caller.scope, views::restore(&restore, &snapshot, &source, now));
+    announce(
+        app,
+        &caller.scope,
+        views::restore(&restore, &snapshot, &source, now),
+    );
     Ok(())
 }

@@ -25,12 +25,22 @@ use crate::{
 pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<SourceView, ApiError> {
     let name = name("name", &request.name)?;
     let tidy = |lines: Vec<String>| -> Vec<String> {
-        lines.into_iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+        lines
+            .into_iter()
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect()
     };
     let mut paths = tidy(request.paths);
     for path in &mut paths {
-        if !path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| matches!(part, "." | "..")) {
-            return Err(ApiError::invalid("paths", format!("paths: `{path}` is not an absolute path, such as /srv/data.")));
+        if !path.starts_with('/')
+            || path.contains('\0')
+            || path.split('/').any(|part| matches!(part, "." | ".."))
+        {
+            return Err(ApiError::invalid(
+                "paths",
+                format!("paths: `{path}` is not an absolute path, such as /srv/data."),
+            ));
         }
         while path.len() > 1 && path.ends_with('/') {
             path.pop();
@@ -39,13 +49,19 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
     paths.sort();
     paths.dedup();
     if paths.is_empty() {
-        return Err(ApiError::invalid("paths", "paths: give at least one absolute path, such as /srv/data."));
+        return Err(ApiError::invalid(
+            "paths",
+            "paths: give at least one absolute path, such as /srv/data.",
+        ));
     }
     for pair in paths.windows(2) {
         if pair[0] == "/" || pair[1].starts_with(&format!("{}/", pair[0])) {
             return Err(ApiError::invalid(
                 "paths",
-                format!("paths: `{}` lies inside `{}`: give only the outer one.", pair[1], pair[0]),
+                format!(
+                    "paths: `{}` lies inside `{}`: give only the outer one.",
+                    pair[1], pair[0]
+                ),
             ));
         }
     }
@@ -53,8 +69,12 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
     let next_due = request.schedule.next_after(now)?;
 
     let tx = app.db.tenant(&actor.scope).await?;
-    let agent = db::agents::find(&tx, request.agent_id).await?.ok_or(ApiError::NotFound("agent"))?;
-    let set = db::backup_sets::find(&tx, agent.backup_set_id).await?.ok_or(ApiError::NotFound("backup set"))?;
+    let agent = db::agents::find(&tx, request.agent_id)
+        .await?
+        .ok_or(ApiError::NotFound("agent"))?;
+    let set = db::backup_sets::find(&tx, agent.backup_set_id)
+        .await?
+        .ok_or(ApiError::NotFound("backup set"))?;
     let source = Source {
         id: SourceId::from_uuid(random::uuid(now)),
         agent_id: agent.id,
@@ -67,7 +87,13 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
         newest_seq: 0,
         created_at: now,
     };
-    let taken = |error| or_taken(error, "name_taken", "This agent has a source of that name: choose another name.");
+    let taken = |error| {
+        or_taken(
+            error,
+            "name_taken",
+            "This agent has a source of that name: choose another name.",
+        )
+    };
     db::sources::add(&tx, &source).await.map_err(taken)?;
     let event = db::audit::Event {
         actor: &actor.user.email,
@@ -87,7 +113,9 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
 pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunView, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
-    let source = db::sources::lock(&tx, source).await?.ok_or(ApiError::NotFound("source"))?;
+    let source = db::sources::lock(&tx, source)
+        .await?
+        .ok_or(ApiError::NotFound("source"))?;
     let (run, queued) = queue(&tx, &source, now).await?;
     if queued {
         let event = db::audit::Event {
@@ -125,7 +153,9 @@ pub async fn queue(tx: &TenantTx, source: &Source, now: jiff::Timestamp) -> Resu
 pub async fn run(app: &App, actor: &Actor, run: RunId) -> Result<RunView, ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;
     let run = db::runs::find(&tx, run).await?.ok_or(ApiError::NotFound("run"))?;
-    let source = db::sources::find(&tx, run.source_id).await?.ok_or(ApiError::NotFound("source"))?;
+    let source = db::sources::find(&tx, run.source_id)
+        .await?
+        .ok_or(ApiError::NotFound("source"))?;
     run_view(&tx, &run, &source).await
 }
 
@@ -134,7 +164,9 @@ pub async fn run(app: &App, actor: &Actor, run: RunId) -> Result<RunView, ApiErr
 /// # Errors
 /// When the database does not answer.
 pub async fn run_view(tx: &TenantTx, run: &Run, source: &Source) -> Result<RunView, ApiError> {
-    let agent = db::agents::find(tx, source.agent_id).await?.ok_or(ApiError::NotFound("agent"))?;
+    let agent = db::agents::find(tx, source.agent_id)
+        .await?
+        .ok_or(ApiError::NotFound("agent"))?;
     Ok(views::run(run, source, &agent.hostname))
 }
 

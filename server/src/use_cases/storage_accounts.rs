@@ -24,7 +24,11 @@ use crate::{
 /// # Errors
 /// `Invalid` with what to do when the endpoint does not answer or does not accept the keys; `Conflict` when the
 /// name is taken.
-pub async fn create(app: &App, actor: &Actor, request: NewStorageAccount) -> Result<StorageAccountView, ApiError> {
+pub async fn create(
+    app: &App,
+    actor: &Actor,
+    request: NewStorageAccount,
+) -> Result<StorageAccountView, ApiError> {
     let name = name("name", &request.name)?;
     let endpoint = request.endpoint.trim().trim_end_matches('/').to_owned();
     let url: http::Uri = endpoint.parse().map_err(|_| bad_endpoint(&endpoint))?;
@@ -33,12 +37,18 @@ pub async fn create(app: &App, actor: &Actor, request: NewStorageAccount) -> Res
     }
     let region = request.region.trim().to_owned();
     if region.is_empty() {
-        return Err(ApiError::invalid("region", "region: give the provider's region, such as us-east-1."));
+        return Err(ApiError::invalid(
+            "region",
+            "region: give the provider's region, such as us-east-1.",
+        ));
     }
     let secret = Zeroizing::new(request.secret_key.trim().to_owned());
     let access_key = request.access_key.trim().to_owned();
     if access_key.is_empty() || secret.is_empty() {
-        return Err(ApiError::invalid("access_key", "Give both the access key and its secret key."));
+        return Err(ApiError::invalid(
+            "access_key",
+            "Give both the access key and its secret key.",
+        ));
     }
     let store = s3::connect(&Endpoint {
         url: endpoint.clone(),
@@ -57,7 +67,8 @@ pub async fn create(app: &App, actor: &Actor, request: NewStorageAccount) -> Res
     let now = app.clock.now();
     let id = StorageAccountId::from_uuid(random::uuid(now));
     let secret_sealed =
-        app.master_key.seal(actor.scope.tenant().as_uuid(), id.as_uuid(), secret.as_bytes())?;
+        app.master_key
+            .seal(actor.scope.tenant().as_uuid(), id.as_uuid(), secret.as_bytes())?;
     let account = StorageAccount {
         id,
         name,
@@ -68,8 +79,16 @@ pub async fn create(app: &App, actor: &Actor, request: NewStorageAccount) -> Res
         path_style: request.path_style,
     };
     let tx = app.db.tenant(&actor.scope).await?;
-    let taken = |error| or_taken(error, "name_taken", "A storage account of this name exists: choose another name.");
-    db::storage_accounts::add(&tx, &account, now).await.map_err(taken)?;
+    let taken = |error| {
+        or_taken(
+            error,
+            "name_taken",
+            "A storage account of this name exists: choose another name.",
+        )
+    };
+    db::storage_accounts::add(&tx, &account, now)
+        .await
+        .map_err(taken)?;
     let event = db::audit::Event {
         actor: &actor.user.email,
         action: "storage_account.create",
@@ -84,6 +103,8 @@ pub async fn create(app: &App, actor: &Actor, request: NewStorageAccount) -> Res
 fn bad_endpoint(endpoint: &str) -> ApiError {
     ApiError::invalid(
         "endpoint",
-        format!("`{endpoint}` is not an S3 endpoint: give an address such as https://s3.example.com, without a path."),
+        format!(
+            "`{endpoint}` is not an S3 endpoint: give an address such as https://s3.example.com, without a path."
+        ),
     )
 }

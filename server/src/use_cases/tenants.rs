@@ -15,7 +15,10 @@ use shared::{
 use super::{name, or_taken, views};
 use crate::{
     app::App,
-    db::{self, TenantTx, agents::Agent, backup_sets::BackupSet, runs::Run, snapshots::Snapshot, sources::Source, tenants::Tenant},
+    db::{
+        self, TenantTx, agents::Agent, backup_sets::BackupSet, runs::Run, snapshots::Snapshot,
+        sources::Source, tenants::Tenant,
+    },
     error::ApiError,
     random,
     scope::{self, Access, Actor, TenantScope},
@@ -52,9 +55,18 @@ pub async fn create(app: &App, user: &Me, request: NewTenant) -> Result<TenantSu
         return Err(ApiError::Forbidden);
     }
     let now = app.clock.now();
-    let tenant = Tenant { id: TenantId::from_uuid(random::uuid(now)), name: name("name", &request.name)? };
+    let tenant = Tenant {
+        id: TenantId::from_uuid(random::uuid(now)),
+        name: name("name", &request.name)?,
+    };
     let tx = app.db.instance().await?;
-    let taken = |error| or_taken(error, "name_taken", "A customer of this name exists: choose another name.");
+    let taken = |error| {
+        or_taken(
+            error,
+            "name_taken",
+            "A customer of this name exists: choose another name.",
+        )
+    };
     db::tenants::add(&tx, &tenant, now).await.map_err(taken)?;
     let event = db::audit::Event {
         actor: &user.email,
@@ -86,42 +98,73 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
     let snapshots = db::snapshots::newest(&tx, 50).await?;
     let mut runs = folder.open_runs.clone();
     let ended = db::runs::newest_ended(&tx, 20).await?;
-    runs.extend(ended.into_iter().take(20_usize.saturating_sub(folder.open_runs.len())));
+    runs.extend(
+        ended
+            .into_iter()
+            .take(20_usize.saturating_sub(folder.open_runs.len())),
+    );
 
     let account_name = |set: &BackupSet| {
-        accounts.iter().find(|account| account.id == set.storage_account_id).map_or("", |account| &account.name)
+        accounts
+            .iter()
+            .find(|account| account.id == set.storage_account_id)
+            .map_or("", |account| &account.name)
     };
     let mut restores = Vec::new();
-    let mut known: HashMap<SnapshotId, Snapshot> =
-        snapshots.iter().map(|snapshot| (snapshot.id, snapshot.clone())).collect();
+    let mut known: HashMap<SnapshotId, Snapshot> = snapshots
+        .iter()
+        .map(|snapshot| (snapshot.id, snapshot.clone()))
+        .collect();
     for restore in db::restores::newest(&tx, 10).await? {
         if let std::collections::hash_map::Entry::Vacant(entry) = known.entry(restore.snapshot_id)
             && let Some(snapshot) = db::snapshots::find(&tx, restore.snapshot_id).await?
         {
             entry.insert(snapshot);
         }
-        if let Some((snapshot, source)) = known
-            .get(&restore.snapshot_id)
-            .and_then(|snapshot| Some((snapshot, folder.sources.iter().find(|s| s.id == snapshot.source_id)?)))
-        {
+        if let Some((snapshot, source)) = known.get(&restore.snapshot_id).and_then(|snapshot| {
+            Some((
+                snapshot,
+                folder.sources.iter().find(|s| s.id == snapshot.source_id)?,
+            ))
+        }) {
             restores.push(views::restore(&restore, snapshot, source, now));
         }
     }
     Ok(TenantPage {
         storage_accounts: accounts.iter().map(views::storage_account).collect(),
-        backup_sets: folder.sets.values().map(|set| views::backup_set(set, account_name(set))).collect(),
-        agents: folder.agents.values().map(|agent| views::agent(agent, now)).collect(),
+        backup_sets: folder
+            .sets
+            .values()
+            .map(|set| views::backup_set(set, account_name(set)))
+            .collect(),
+        agents: folder
+            .agents
+            .values()
+            .map(|agent| views::agent(agent, now))
+            .collect(),
         sources: folder
             .sources
             .iter()
             .map(|source| {
-                let newest = folder.newest.get(&source.id).and_then(|newest| folder.snapshot_view(newest));
+                let newest = folder
+                    .newest
+                    .get(&source.id)
+                    .and_then(|newest| folder.snapshot_view(newest));
                 let active = folder.open_runs.iter().find(|run| run.source_id == source.id);
-                views::source(source, folder.hostname(source), folder.set_name(source), newest, active)
+                views::source(
+                    source,
+                    folder.hostname(source),
+                    folder.set_name(source),
+                    newest,
+                    active,
+                )
             })
             .collect(),
         runs: runs.iter().filter_map(|run| folder.run_view(run)).collect(),
-        snapshots: snapshots.iter().filter_map(|snapshot| folder.snapshot_view(snapshot)).collect(),
+        snapshots: snapshots
+            .iter()
+            .filter_map(|snapshot| folder.snapshot_view(snapshot))
+            .collect(),
         restores,
         summary: folder.summary(&tx, now).await?,
     })
@@ -140,18 +183,36 @@ struct Folder {
 
 impl Folder {
     async fn load(tx: &TenantTx) -> Result<Self, ApiError> {
-        let tenant = db::tenants::current(tx).await?.ok_or(ApiError::NotFound("tenant"))?;
+        let tenant = db::tenants::current(tx)
+            .await?
+            .ok_or(ApiError::NotFound("tenant"))?;
         let sources = db::sources::all(tx).await?;
         let mut newest = HashMap::new();
         let mut last_run = HashMap::new();
         for source in &sources {
-            newest.extend(db::snapshots::newest_complete(tx, source.id).await?.map(|found| (source.id, found)));
-            last_run.extend(db::runs::newest_ended_of_source(tx, source.id).await?.map(|found| (source.id, found)));
+            newest.extend(
+                db::snapshots::newest_complete(tx, source.id)
+                    .await?
+                    .map(|found| (source.id, found)),
+            );
+            last_run.extend(
+                db::runs::newest_ended_of_source(tx, source.id)
+                    .await?
+                    .map(|found| (source.id, found)),
+            );
         }
         Ok(Self {
             tenant,
-            sets: db::backup_sets::all(tx).await?.into_iter().map(|set| (set.id, set)).collect(),
-            agents: db::agents::all(tx).await?.into_iter().map(|agent| (agent.id, agent)).collect(),
+            sets: db::backup_sets::all(tx)
+                .await?
+                .into_iter()
+                .map(|set| (set.id, set))
+                .collect(),
+            agents: db::agents::all(tx)
+                .await?
+                .into_iter()
+                .map(|agent| (agent.id, agent))
+                .collect(),
             open_runs: db::runs::open(tx).await?,
             sources,
             newest,
@@ -160,7 +221,9 @@ impl Folder {
     }
 
     fn hostname(&self, source: &Source) -> &str {
-        self.agents.get(&source.agent_id).map_or("", |agent| &agent.hostname)
+        self.agents
+            .get(&source.agent_id)
+            .map_or("", |agent| &agent.hostname)
     }
 
     fn set_name(&self, source: &Source) -> &str {
@@ -172,11 +235,13 @@ impl Folder {
     }
 
     fn run_view(&self, run: &Run) -> Option<shared::api::view::RunView> {
-        self.source(run.source_id).map(|source| views::run(run, source, self.hostname(source)))
+        self.source(run.source_id)
+            .map(|source| views::run(run, source, self.hostname(source)))
     }
 
     fn snapshot_view(&self, snapshot: &Snapshot) -> Option<SnapshotView> {
-        self.source(snapshot.source_id).map(|source| views::snapshot(snapshot, source, self.hostname(source)))
+        self.source(snapshot.source_id)
+            .map(|source| views::snapshot(snapshot, source, self.hostname(source)))
     }
 
     async fn summary(&self, tx: &TenantTx, now: Timestamp) -> Result<TenantSummary, ApiError> {
@@ -192,7 +257,12 @@ impl Folder {
             sources: count(self.sources.len()),
             snapshots: u32::try_from(snapshots).unwrap_or(u32::MAX),
             newest_snapshot_at: self.newest.values().map(|snapshot| snapshot.received_at).max(),
-            active_runs: count(self.open_runs.iter().filter(|run| run.state != RunState::Queued).count()),
+            active_runs: count(
+                self.open_runs
+                    .iter()
+                    .filter(|run| run.state != RunState::Queued)
+                    .count(),
+            ),
         })
     }
 
@@ -204,20 +274,29 @@ impl Folder {
         let mut findings: Vec<(Health, String)> = Vec::new();
         for source in &self.sources {
             let what = format!("{} on {}", source.name, self.hostname(source));
-            let last_failed = self.last_run.get(&source.id).filter(|run| run.state == RunState::Failed);
+            let last_failed = self
+                .last_run
+                .get(&source.id)
+                .filter(|run| run.state == RunState::Failed);
             if let Some(run) = last_failed {
                 let reason = run.error.as_deref().unwrap_or("no reason given");
                 findings.push((Health::Failing, format!("{what}: the last run failed: {reason}")));
             }
             match self.newest.get(&source.id) {
                 None if last_failed.is_none() => {
-                    findings.push((Health::Attention, format!("{what}: there is no complete snapshot yet.")));
+                    findings.push((
+                        Health::Attention,
+                        format!("{what}: there is no complete snapshot yet."),
+                    ));
                 }
                 Some(newest) if newest.totals.warnings > 0 => {
                     let files = newest.totals.warnings;
                     findings.push((
                         Health::Attention,
-                        format!("{what}: snapshot {} left out or could not read {files} files.", newest.seq),
+                        format!(
+                            "{what}: snapshot {} left out or could not read {files} files.",
+                            newest.seq
+                        ),
                     ));
                 }
                 _ => {}
@@ -226,8 +305,15 @@ impl Folder {
                 findings.push((Health::Attention, format!("{what}: the scheduled run is late.")));
             }
         }
-        for agent in self.agents.values().filter(|agent| !views::agent(agent, now).online) {
-            findings.push((Health::Attention, format!("The agent on {} is not online.", agent.hostname)));
+        for agent in self
+            .agents
+            .values()
+            .filter(|agent| !views::agent(agent, now).online)
+        {
+            findings.push((
+                Health::Attention,
+                format!("The agent on {} is not online.", agent.hostname),
+            ));
         }
         for set in self.sets.values() {
             let Some(found) = &set.inspection else { continue };
@@ -235,21 +321,30 @@ impl Folder {
                 let missing = found.missing_versions;
                 findings.push((
                     Health::Failing,
-                    format!("{}: {missing} object versions are missing from the bucket.", set.name),
+                    format!(
+                        "{}: {missing} object versions are missing from the bucket.",
+                        set.name
+                    ),
                 ));
             }
             if found.delete_markers > 0 {
                 let markers = found.delete_markers;
                 findings.push((
                     Health::Attention,
-                    format!("{}: somebody put {markers} delete markers into the bucket.", set.name),
+                    format!(
+                        "{}: somebody put {markers} delete markers into the bucket.",
+                        set.name
+                    ),
                 ));
             }
             if found.unknown_versions > 0 {
                 let unknown = found.unknown_versions;
                 findings.push((
                     Health::Attention,
-                    format!("{}: {unknown} object versions in the bucket are not ours.", set.name),
+                    format!(
+                        "{}: {unknown} object versions in the bucket are not ours.",
+                        set.name
+                    ),
                 ));
             }
         }

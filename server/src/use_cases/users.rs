@@ -13,14 +13,22 @@ use crate::{
 };
 
 fn me(user: &User) -> Me {
-    Me { id: user.id, email: user.email.clone(), operator: user.operator }
+    Me {
+        id: user.id,
+        email: user.email.clone(),
+        operator: user.operator,
+    }
 }
 
 /// Makes the operator's account when there is no user at all. Gives the password, when it was made up here.
 ///
 /// # Errors
 /// When the database does not answer, or the password is too short.
-pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -> Result<Option<String>, ApiError> {
+pub async fn ensure_operator(
+    app: &App,
+    email: &str,
+    password: Option<String>,
+) -> Result<Option<String>, ApiError> {
     let tx = app.db.instance().await?;
     if db::users::count(&tx).await? > 0 {
         return Ok(None);
@@ -28,7 +36,10 @@ pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -
     let made_up = password.is_none().then(random::secret_text);
     let password = password.or_else(|| made_up.clone()).unwrap_or_default();
     if password.chars().count() < 12 {
-        return Err(ApiError::invalid("password", "HOLDFAST_OPERATOR_PASSWORD: give at least 12 characters."));
+        return Err(ApiError::invalid(
+            "password",
+            "HOLDFAST_OPERATOR_PASSWORD: give at least 12 characters.",
+        ));
     }
     let now = app.clock.now();
     let user = User {
@@ -50,11 +61,15 @@ pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -
 }
 
 async fn hash(password: String) -> Result<String, ApiError> {
-    blocking(move || secrets::hash_password(&password)).await?.map_err(Into::into)
+    blocking(move || secrets::hash_password(&password))
+        .await?
+        .map_err(Into::into)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::Internal(error.to_string()))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))
 }
 
 /// Checks e-mail address and password.
@@ -68,14 +83,21 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<Me, ApiError> {
     let user = db::users::by_email(&tx, &email).await?;
     drop(tx);
     // An unknown address costs as much time as a wrong password: the answer's delay tells nothing.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    let stored = user.as_ref().map_or_else(|| NOBODY.to_owned(), |user| user.password_hash.clone());
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let stored = user
+        .as_ref()
+        .map_or_else(|| NOBODY.to_owned(), |user| user.password_hash.clone());
     let matches = blocking(move || secrets::password_matches(&request.password, &stored)).await?;
     let user = user.filter(|_| matches);
     let tx = app.db.instance().await?;
     let event = db::audit::Event {
         actor: &email,
-        action: if user.is_some() { "session.start" } else { "session.refused" },
+        action: if user.is_some() {
+            "session.start"
+        } else {
+            "session.refused"
+        },
         subject: email.clone(),
         detail: serde_json::json!({}),
     };

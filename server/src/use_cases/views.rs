@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::api::{
     agent::SnapshotSummary,
     view::{
-        AgentView, BackupSetView, RestoreState, RestoreView, RunView, SnapshotState, SnapshotView, SourceView,
-        StorageAccountView,
+        AgentView, BackupSetView, RestoreState, RestoreView, RunView, SnapshotState, SnapshotView,
+        SourceView, StorageAccountView,
     },
 };
 
@@ -63,7 +63,9 @@ pub fn agent(agent: &Agent, now: Timestamp) -> AgentView {
         backup_set_id: agent.backup_set_id,
         enrolled_at: agent.enrolled_at,
         last_seen_at: agent.last_seen_at,
-        online: agent.last_seen_at.is_some_and(|seen| now.duration_since(seen) < ONLINE),
+        online: agent
+            .last_seen_at
+            .is_some_and(|seen| now.duration_since(seen) < ONLINE),
     }
 }
 

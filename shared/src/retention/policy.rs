@@ -121,7 +121,10 @@ impl Policy {
             return Ok(());
         }
         let needed_days = ahead_secs.div_euclid(86_400) + i64::from(ahead_secs.rem_euclid(86_400) > 0);
-        Err(PolicyError::BeyondCap { needed_days, cap_days: self.lock_cap_days })
+        Err(PolicyError::BeyondCap {
+            needed_days,
+            cap_days: self.lock_cap_days,
+        })
     }
 
     /// N as a duration.

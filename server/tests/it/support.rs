@@ -1,0 +1,390 @@
+//! One stack for each test: its own database, lockbox, server and folders.
+
+use std::{path::PathBuf, sync::Arc};
+
+use agent::{client::Client, keygen::read_kit, progress::Silent, state::State};
+use aws_sdk_s3::{
+    config::{BehaviorVersion, Credentials, Region},
+    types::ObjectLockMode,
+};
+use holdfast_server::{
+    app::App,
+    clock::Clock,
+    serve::{self, Settings},
+};
+use lockbox::{Config, Running};
+use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{
+    api::{
+        agent::SnapshotSummary,
+        request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
+        view::{
+            BackupSetView, EnrollmentTokenView, RestoreView, RunView, SourceView, StorageAccountView,
+            TenantSummary,
+        },
+    },
+    ids::{RunId, SnapshotId, TenantId},
+    retention::LockMode,
+    schedule::Schedule,
+};
+use tempfile::TempDir;
+
+pub const EMAIL: &str = "operator@example.test";
+pub const PASSWORD: &str = "correct horse battery";
+const ACCESS_KEY: &str = "test-root";
+const SECRET_KEY: &str = "test-root-secret";
+
+/// A running Holdfast.
+pub struct Stack {
+    pub app: App,
+    pub clock: Clock,
+    pub url: String,
+    pub owner: DatabaseConnection,
+    pub lockbox: Running,
+    pub folder: TempDir,
+    /// The operator's session.
+    pub operator: Session,
+}
+
+/// A signed-in person.
+#[derive(Clone)]
+pub struct Session {
+    url: String,
+    cookie: String,
+    http: reqwest::Client,
+}
+
+/// A tenant with everything that a backup needs.
+pub struct Site {
+    pub tenant: TenantId,
+    pub set: BackupSetView,
+    pub source: SourceView,
+    pub state: PathBuf,
+    pub kit: PathBuf,
+    pub data: PathBuf,
+}
+
+async fn database() -> (String, DatabaseConnection) {
+    let admin = std::env::var("HOLDFAST_TEST_DATABASE_URL").expect(
+        "HOLDFAST_TEST_DATABASE_URL must name a Postgres for tests: run `cargo xtask test unit`, which starts one",
+    );
+    let name = format!(
+        "test_{}",
+        uuid::Uuid::from_bytes(holdfast_server::random::bytes()).simple()
+    );
+    let connection = Database::connect(&admin).await.unwrap();
+    connection
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    let (server, _) = admin.rsplit_once('/').unwrap();
+    let url = format!("{server}/{name}");
+    let owner = Database::connect(&url).await.unwrap();
+    (url, owner)
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (database_url, owner) = database().await;
+        let lockbox = Running::start(Config {
+            data: folder.path().join("lockbox"),
+            credentials: vec![lockbox::Credentials {
+                access_key: ACCESS_KEY.into(),
+                secret_key: SECRET_KEY.into(),
+            }],
+            clock: lockbox::Clock::system(),
+            domains: Vec::new(),
+        })
+        .await
+        .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = Settings {
+            database_url,
+            data: folder.path().join("server"),
+            public_url: url.clone(),
+            site_root: folder.path().join("site"),
+            operator_email: EMAIL.into(),
+            operator_password: Some(PASSWORD.into()),
+        };
+        let clock = Clock::system();
+        let app = serve::start(&settings, clock.clone()).await.unwrap();
+        let served = app.clone();
+        tokio::spawn(async move { serve::serve(&served, &settings, listener, std::future::pending()).await });
+        let operator = Session::sign_in(&url, EMAIL, PASSWORD).await.unwrap();
+        Self {
+            app,
+            clock,
+            url,
+            owner,
+            lockbox,
+            folder,
+            operator,
+        }
+    }
+
+    /// The bucket's root user.
+    pub fn root(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(self.lockbox.endpoint())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
+            .force_path_style(true)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    pub fn storage_account(&self) -> NewStorageAccount {
+        NewStorageAccount {
+            name: "lockbox".into(),
+            endpoint: self.lockbox.endpoint().to_owned(),
+            region: "us-east-1".into(),
+            access_key: ACCESS_KEY.into(),
+            secret_key: SECRET_KEY.into(),
+            path_style: true,
+        }
+    }
+
+    /// A tenant `name` with storage account, backup set, enrolled agent and a source.
+    pub async fn site(&self, name: &str, schedule: Schedule) -> Site {
+        let folder = self.folder.path().join(name);
+        let data = folder.join("data");
+        std::fs::create_dir_all(&data).unwrap();
+        let kit = folder.join("kit.txt");
+        let recovery_key = agent::keygen(&kit).unwrap();
+        let tenant: TenantSummary = self
+            .operator
+            .post(
+                "/tenants",
+                &NewTenant {
+                    name: name.to_owned(),
+                },
+            )
+            .await
+            .unwrap();
+        let tenant = tenant.id;
+        let base = format!("/tenants/{tenant}");
+        let account: StorageAccountView = self
+            .operator
+            .post(&format!("{base}/storage-accounts"), &self.storage_account())
+            .await
+            .unwrap();
+        let set: BackupSetView = self
+            .operator
+            .post(
+                &format!("{base}/backup-sets"),
+                &NewBackupSet {
+                    name: "main".into(),
+                    storage_account_id: account.id,
+                    bucket: format!("{name}-bucket"),
+                    prefix: "holdfast".into(),
+                    create_bucket: true,
+                    immutable_retention: true,
+                    retention_days: 30,
+                    mode: LockMode::Compliance,
+                    recovery_key: recovery_key.to_string(),
+                },
+            )
+            .await
+            .unwrap();
+        let token: EnrollmentTokenView = self
+            .operator
+            .post(
+                &format!("{base}/enrollment-tokens"),
+                &NewEnrollmentToken {
+                    backup_set_id: set.id,
+                },
+            )
+            .await
+            .unwrap();
+        let state = folder.join("agent");
+        let enrolled = agent::enroll(&state, &self.url, &token.token, recovery_key.fingerprint())
+            .await
+            .unwrap();
+        let agent_id = enrolled.config().agent_id;
+        let source: SourceView = self
+            .operator
+            .post(
+                &format!("{base}/sources"),
+                &NewSource {
+                    agent_id,
+                    name: "files".into(),
+                    paths: vec![data.to_string_lossy().into_owned()],
+                    excludes: Vec::new(),
+                    schedule,
+                },
+            )
+            .await
+            .unwrap();
+        Site {
+            tenant,
+            set,
+            source,
+            state,
+            kit,
+            data,
+        }
+    }
+}
+
+impl Site {
+    pub fn client(&self) -> Client {
+        Client::new(State::open(&self.state).unwrap().config()).unwrap()
+    }
+
+    pub async fn backup(&self) -> Result<SnapshotSummary, String> {
+        let done = agent::backup(&self.state, None, Arc::new(Silent)).await;
+        done.map(|mut snapshots| snapshots.remove(0))
+            .map_err(|error| error.to_string())
+    }
+
+    pub async fn restore(&self, snapshot: SnapshotId, to: &std::path::Path) -> Result<(), String> {
+        read_kit(&self.kit).unwrap();
+        let done = agent::restore(&self.state, snapshot, to, &self.kit, &[], Arc::new(Silent)).await;
+        done.map(drop).map_err(|error| error.to_string())
+    }
+
+    pub async fn authorise(&self, session: &Session, snapshot: SnapshotId) -> RestoreView {
+        let path = format!("/tenants/{}/snapshots/{snapshot}/restores", self.tenant);
+        session.post(&path, &serde_json::json!({})).await.unwrap()
+    }
+
+    /// Waits for a run to end.
+    pub async fn ended(&self, session: &Session, run: RunId) -> RunView {
+        for _ in 0..300 {
+            let view: RunView = session
+                .get(&format!("/tenants/{}/runs/{run}", self.tenant))
+                .await
+                .unwrap();
+            if view.state.is_final() {
+                return view;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("the run did not end in 30 s");
+    }
+}
+
+/// What the API refused with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub code: String,
+    pub message: String,
+}
+
+impl Session {
+    pub async fn sign_in(url: &str, email: &str, password: &str) -> Result<Self, Refusal> {
+        let mut session = Self {
+            url: format!("{url}/api/v1"),
+            cookie: String::new(),
+            http: reqwest::Client::new(),
+        };
+        let request = SignIn {
+            email: email.into(),
+            password: password.into(),
+        };
+        let answer = session.send(Method::POST, "/session", Some(&request)).await;
+        let cookie = answer
+            .headers()
+            .get("set-cookie")
+            .map(|cookie| cookie.to_str().unwrap().to_owned());
+        read::<serde_json::Value>(answer).await?;
+        let cookie = cookie.expect("signing in sets a cookie");
+        assert!(
+            cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+            "{cookie}"
+        );
+        session.cookie = cookie.split(';').next().unwrap().to_owned();
+        Ok(session)
+    }
+
+    pub fn nobody(url: &str) -> Self {
+        Self {
+            url: format!("{url}/api/v1"),
+            cookie: String::new(),
+            http: reqwest::Client::new(),
+        }
+    }
+
+    pub async fn send<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> reqwest::Response {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .header("cookie", &self.cookie);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.unwrap()
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        read(self.send::<()>(Method::GET, path, None).await).await
+    }
+
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Refusal> {
+        read(self.send(Method::POST, path, Some(body)).await).await
+    }
+}
+
+async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, Refusal> {
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    if status.is_success() {
+        return Ok(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
+    }
+    let body: shared::api::ErrorBody =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    Err(Refusal {
+        status,
+        code: body.code,
+        message: body.message,
+    })
+}
+
+/// Every version in a bucket: key, version id, lock.
+pub async fn versions(s3: &aws_sdk_s3::Client, bucket: &str) -> Vec<(String, String)> {
+    let listed = s3.list_object_versions().bucket(bucket).send().await.unwrap();
+    assert!(!listed.is_truncated().unwrap_or(false));
+    let pairs = listed.versions().iter();
+    pairs
+        .map(|v| (v.key().unwrap().to_owned(), v.version_id().unwrap().to_owned()))
+        .collect()
+}
+
+/// The earliest retain-until among the versions whose key contains `part`; panics when one is not locked in
+/// COMPLIANCE mode.
+pub async fn earliest_lock(s3: &aws_sdk_s3::Client, bucket: &str, part: &str) -> jiff::Timestamp {
+    let mut earliest = jiff::Timestamp::MAX;
+    for (key, version) in versions(s3, bucket)
+        .await
+        .iter()
+        .filter(|(key, _)| key.contains(part))
+    {
+        let head = s3
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .version_id(version)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            head.object_lock_mode(),
+            Some(&ObjectLockMode::Compliance),
+            "{key}"
+        );
+        let until = head.object_lock_retain_until_date().unwrap().secs();
+        earliest = earliest.min(jiff::Timestamp::from_second(until).unwrap());
+    }
+    earliest
+}

@@ -1,0 +1,199 @@
+//! Promise P10: two walls between tenants, each tried without the other.
+
+use holdfast_server::{db, random, scope, secrets};
+use reqwest::{Method, StatusCode};
+use sea_orm::ConnectionTrait;
+use shared::{
+    api::view::{Me, TenantSummary},
+    ids::{TenantId, UserId},
+    schedule::Schedule,
+};
+
+use crate::support::{Session, Site, Stack};
+
+/// A technician of one tenant.
+async fn technician(stack: &Stack, tenant: TenantId, role: &str) -> (Me, Session) {
+    let id = UserId::from_uuid(random::uuid(stack.clock.now()));
+    let email = format!("{role}-{}@example.test", id.as_uuid().simple());
+    let password = "a technician's password";
+    let hash = secrets::hash_password(password).unwrap();
+    stack
+        .owner
+        .execute_unprepared(&format!(
+            "INSERT INTO users VALUES ('{0}', '{email}', '{hash}', false, now());
+             SET app.tenant_id = '{1}';
+             INSERT INTO memberships VALUES ('{1}', '{0}', '{role}', now());",
+            id.as_uuid(),
+            tenant.as_uuid()
+        ))
+        .await
+        .unwrap();
+    let session = Session::sign_in(&stack.url, &email, password).await.unwrap();
+    (
+        Me {
+            id,
+            email,
+            operator: false,
+        },
+        session,
+    )
+}
+
+/// Every route of a tenant, with ids of `site`. A route that is added must be added here: the test below counts.
+fn routes(site: &Site, snapshot: &str, run: &str, restore: &str) -> Vec<(Method, String)> {
+    let base = format!("/tenants/{}", site.tenant);
+    let source = site.source.id;
+    let set = site.set.id;
+    vec![
+        (Method::GET, base.clone()),
+        (Method::POST, format!("{base}/storage-accounts")),
+        (Method::POST, format!("{base}/backup-sets")),
+        (Method::POST, format!("{base}/backup-sets/{set}/inspect")),
+        (Method::POST, format!("{base}/enrollment-tokens")),
+        (Method::POST, format!("{base}/sources")),
+        (Method::POST, format!("{base}/sources/{source}/runs")),
+        (Method::GET, format!("{base}/runs/{run}")),
+        (Method::GET, format!("{base}/snapshots/{snapshot}")),
+        (Method::POST, format!("{base}/snapshots/{snapshot}/restores")),
+        (Method::GET, format!("{base}/restores/{restore}")),
+    ]
+}
+
+/// A body that every POST route can read.
+fn body(site: &Site) -> serde_json::Value {
+    let account = stack_json(&site.set.storage_account_id);
+    serde_json::json!({
+        "name": "x", "endpoint": "http://127.0.0.1:9", "region": "r", "access_key": "a", "secret_key": "s",
+        "path_style": true, "storage_account_id": account, "bucket": "b", "prefix": "", "create_bucket": false,
+        "immutable_retention": true, "retention_days": 1, "mode": "compliance", "recovery_key": "k",
+        "backup_set_id": site.set.id, "agent_id": site.source.agent_id, "paths": ["/x"],
+        "schedule": { "recurrence": { "every": "manual" }, "time_zone": "UTC" },
+    })
+}
+
+fn stack_json(value: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(value).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_route_shows_or_touches_another_tenant() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    let other: TenantSummary = stack
+        .operator
+        .post("/tenants", &serde_json::json!({ "name": "other" }))
+        .await
+        .unwrap();
+    std::fs::write(site.data.join("file"), "content").unwrap();
+    let snapshot = site.backup().await.unwrap();
+    let restore = site.authorise(&stack.operator, snapshot.id).await;
+    let page: serde_json::Value = stack
+        .operator
+        .get(&format!("/tenants/{}", site.tenant))
+        .await
+        .unwrap();
+    let run = page["runs"][0]["id"].as_str().unwrap();
+    let routes = routes(&site, &snapshot.id.to_string(), run, &restore.id.to_string());
+    let source = include_str!("../../src/http/api.rs");
+    assert_eq!(
+        source.matches(".route(\"/tenants/{tenant}").count(),
+        routes.len(),
+        "a route has no case here"
+    );
+
+    let (_, stranger) = technician(&stack, other.id, "technician").await;
+    let (_, auditor) = technician(&stack, site.tenant, "auditor").await;
+    let nobody = Session::nobody(&stack.url);
+    for (method, path) in routes {
+        let body = (method == Method::POST).then(|| body(&site));
+        let status = |session: Session| {
+            let (method, path, body) = (method.clone(), path.clone(), body.clone());
+            async move { session.send(method, &path, body.as_ref()).await.status() }
+        };
+        assert_eq!(
+            status(nobody.clone()).await,
+            StatusCode::UNAUTHORIZED,
+            "{method} {path}"
+        );
+        assert_eq!(
+            status(stranger.clone()).await,
+            StatusCode::NOT_FOUND,
+            "{method} {path}"
+        );
+        // The stranger's own tenant in the address does not help either.
+        let moved = path.replace(&site.tenant.to_string(), &other.id.to_string());
+        if moved.matches('_').count() > 1 {
+            let answer = stranger
+                .send(method.clone(), &moved, body.as_ref())
+                .await
+                .status();
+            assert_eq!(answer, StatusCode::NOT_FOUND, "{method} {moved}");
+        }
+        let expected = if method == Method::GET {
+            StatusCode::OK
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        assert_eq!(status(auditor.clone()).await, expected, "{method} {path}");
+    }
+    let seen: Vec<TenantSummary> = stranger.get("/tenants").await.unwrap();
+    assert_eq!(
+        seen.iter().map(|tenant| tenant.id).collect::<Vec<_>>(),
+        [other.id]
+    );
+    assert_eq!(
+        stranger
+            .post::<TenantSummary>("/tenants", &serde_json::json!({ "name": "mine" }))
+            .await
+            .unwrap_err()
+            .status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+/// The second wall: a query without any condition, in the wrong tenant's transaction, finds nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_level_security_holds_without_the_scope() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    std::fs::write(site.data.join("file"), "content").unwrap();
+    let snapshot = site.backup().await.unwrap();
+    let other: TenantSummary = stack
+        .operator
+        .post("/tenants", &serde_json::json!({ "name": "other" }))
+        .await
+        .unwrap();
+    let (me, _) = technician(&stack, other.id, "owner").await;
+    let foreign = scope::authorise(&stack.app.db, me.clone(), other.id, scope::Access::Manage)
+        .await
+        .unwrap();
+    let tx = stack.app.db.tenant(&foreign.scope).await.unwrap();
+    assert!(db::snapshots::find(&tx, snapshot.id).await.unwrap().is_none());
+    assert!(db::sources::find(&tx, site.source.id).await.unwrap().is_none());
+    assert!(db::agents::all(&tx).await.unwrap().is_empty());
+    assert!(db::ledger::all(&tx, site.source.id).await.unwrap().is_empty());
+    // Writing a row of another tenant is refused by the database itself.
+    let operator = Me { operator: true, ..me };
+    let own = scope::authorise(&stack.app.db, operator, site.tenant, scope::Access::Manage)
+        .await
+        .unwrap();
+    let own_tx = stack.app.db.tenant(&own.scope).await.unwrap();
+    let source = db::sources::find(&own_tx, site.source.id).await.unwrap().unwrap();
+    let smuggled = db::sources::Source {
+        id: shared::ids::SourceId::from_uuid(random::uuid(stack.clock.now())),
+        ..source
+    };
+    assert!(db::sources::add(&tx, &smuggled).await.is_err());
+    // Every table that has a tenant is bound, also for the schema's owner.
+    let unbound = stack
+        .owner
+        .query_all_raw(sea_orm::Statement::from_string(
+            stack.owner.get_database_backend(),
+            "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+             WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+               AND NOT (c.relrowsecurity AND c.relforcerowsecurity)",
+        ))
+        .await
+        .unwrap();
+    assert!(unbound.is_empty(), "{unbound:?}");
+}

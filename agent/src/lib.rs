@@ -1,1 +1,121 @@
-//! Stub, replaced in the next commits.
+//! Holdfast's agent: reads an endpoint's files, seals them to a backup set's recovery key, sends them through
+//! addresses that the server signs, and puts them back with the recovery kit.
+//!
+//! The library never prints: whoever wants to know passes an [`progress::Observer`]. The binary is a thin shell.
+
+pub mod backup;
+pub mod cache;
+pub mod client;
+pub mod clock;
+pub mod daemon;
+pub mod enroll;
+mod fetch;
+pub mod keygen;
+pub mod metadata;
+pub mod progress;
+pub mod random;
+pub mod restore;
+pub mod state;
+pub mod store;
+
+use std::{path::Path, sync::Arc};
+
+pub use enroll::enroll;
+pub use keygen::keygen;
+use shared::{
+    api::agent::{SnapshotSummary, SourceSpec},
+    ids::SnapshotId,
+};
+
+use crate::{
+    backup::BackupError,
+    client::Client,
+    progress::{Observer, RunCounters},
+    restore::{RestoreError, RestoreReport},
+    state::State,
+};
+
+/// Backs up one source (by id or name), or all of them one after the other when `source` is `None`.
+///
+/// # Errors
+/// The first failure. Sources before it have their snapshots.
+pub async fn backup(
+    state_folder: &Path,
+    source: Option<&str>,
+    observer: Arc<dyn Observer>,
+) -> Result<Vec<SnapshotSummary>, BackupError> {
+    backup_until(state_folder, source, observer, std::future::pending()).await
+}
+
+/// Like [`backup`], until `stop` resolves: then the run is given up, and the server told.
+///
+/// # Errors
+/// The first failure; [`BackupError::Interrupted`] when stopped.
+pub async fn backup_until(
+    state_folder: &Path,
+    source: Option<&str>,
+    observer: Arc<dyn Observer>,
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<SnapshotSummary>, BackupError> {
+    let state = State::open(state_folder)?;
+    let client = Client::new(state.config())?;
+    let sources = client.sources().await?;
+    let wanted: Vec<SourceSpec> = match source {
+        None => sources,
+        Some(text) => {
+            let found = sources
+                .into_iter()
+                .find(|s| s.id.to_string() == text || s.name == text);
+            vec![found.ok_or_else(|| BackupError::NoSource(text.to_owned()))?]
+        }
+    };
+    if wanted.is_empty() {
+        return Err(BackupError::NoSources);
+    }
+    let mut stop = std::pin::pin!(stop);
+    let mut snapshots = Vec::new();
+    for source in wanted {
+        let counters = Arc::new(RunCounters::new());
+        let run = backup::backup_source(&state, &client, source.id, observer.clone(), counters.clone());
+        let mut run = std::pin::pin!(run);
+        let snapshot = tokio::select! {
+            snapshot = &mut run => snapshot?,
+            () = &mut stop => {
+                counters.stop();
+                tokio::time::timeout(daemon::FAREWELL, run)
+                    .await
+                    .unwrap_or(Err(BackupError::Interrupted))?
+            }
+        };
+        snapshots.push(snapshot);
+    }
+    Ok(snapshots)
+}
+
+/// This agent's snapshots, newest first.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn snapshots(state_folder: &Path) -> Result<Vec<SnapshotSummary>, BackupError> {
+    let state = State::open(state_folder)?;
+    Ok(Client::new(state.config())?.snapshots().await?)
+}
+
+/// Restores a snapshot, or the given paths of it, below `target`. The restore must have been authorised in the
+/// console.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub async fn restore(
+    state_folder: &Path,
+    snapshot: SnapshotId,
+    target: &Path,
+    kit: &Path,
+    paths: &[String],
+    observer: Arc<dyn Observer>,
+) -> Result<RestoreReport, RestoreError> {
+    let state = State::open(state_folder)?;
+    let client = Client::new(state.config())?;
+    let kit = keygen::read_kit(kit)?;
+    restore::restore(&state, &client, snapshot, target, &kit, paths, observer).await
+}

@@ -1,2 +1,224 @@
-//! Stub.
-fn main() {}
+//! `holdfast-agent`: the endpoint's command line.
+
+mod cli;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use agent::{
+    progress::{Observer, Silent},
+    state::{DEFAULT_FOLDER, State},
+};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use repository::recovery::Fingerprint;
+use serde_json::json;
+use shared::ids::SnapshotId;
+
+/// Backs this endpoint up into locked, immutable storage, and restores it.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct StateArg {
+    /// Where the agent keeps its identity and cache
+    #[arg(long = "state", value_name = "DIR", env = "HOLDFAST_AGENT_STATE", default_value = DEFAULT_FOLDER)]
+    folder: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a recovery kit: the only key that opens a backup set
+    Keygen {
+        /// Where to write the kit; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make this endpoint an agent, with the command that the console shows
+    Enroll {
+        #[command(flatten)]
+        state: StateArg,
+        /// The server's address, such as https://backup.example.com
+        #[arg(long)]
+        server: String,
+        /// The one-time token
+        #[arg(long)]
+        token: String,
+        /// The fingerprint of the backup set's recovery key
+        #[arg(long)]
+        fingerprint: Fingerprint,
+    },
+    /// Wait for work and do it, until stopped
+    Run {
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Back up now: all sources, or one
+    Backup {
+        #[command(flatten)]
+        state: StateArg,
+        /// A source's name or id
+        #[arg(long, value_name = "NAME|ID")]
+        source: Option<String>,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// List this endpoint's snapshots
+    Snapshots {
+        #[command(flatten)]
+        state: StateArg,
+        /// Print one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Restore a snapshot, or parts of it, below a folder
+    Restore {
+        #[command(flatten)]
+        state: StateArg,
+        /// The snapshot
+        #[arg(long)]
+        snapshot: SnapshotId,
+        /// Where to put it; /srv/data/a goes to DIR/srv/data/a
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// The recovery kit
+        #[arg(long, value_name = "FILE")]
+        kit: PathBuf,
+        /// Only this file or folder, by its absolute path on the endpoint; may be repeated
+        #[arg(long = "path", value_name = "P")]
+        paths: Vec<String>,
+        /// Print JSON lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who this agent is and whether the server answers
+    Status {
+        #[command(flatten)]
+        state: StateArg,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HOLDFAST_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,agent=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    match execute(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::debug!(?error, "failed");
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Keygen { out, json } => {
+            let key = agent::keygen(&out)?;
+            let (public, fingerprint) = (key.to_string(), key.fingerprint().to_string());
+            if json {
+                cli::print(
+                    &json!({"public_key": public, "fingerprint": fingerprint, "kit": out}).to_string(),
+                );
+            } else {
+                cli::print(&format!(
+                    "recovery kit: {}\npublic key:   {public}\nfingerprint:  {fingerprint}\n\nKeep the kit offline, in two places: without it nothing can be restored.",
+                    out.display()
+                ));
+            }
+        }
+        Command::Enroll {
+            state,
+            server,
+            token,
+            fingerprint,
+        } => {
+            let state = agent::enroll(&state.folder, &server, &token, fingerprint).await?;
+            cli::print(&format!("enrolled as {}", state.config().agent_id));
+        }
+        Command::Run { state } => {
+            agent::daemon::daemon(&state.folder, Arc::new(Silent), stop_signal()?).await?;
+        }
+        Command::Backup { state, source, json } => {
+            agent::backup_until(&state.folder, source.as_deref(), observer(json), stop_signal()?).await?;
+        }
+        Command::Snapshots { state, json } => {
+            let snapshots = agent::snapshots(&state.folder).await?;
+            if json {
+                cli::print(&serde_json::to_string(&snapshots)?);
+            } else {
+                cli::print_snapshots(&snapshots);
+            }
+        }
+        Command::Restore {
+            state,
+            snapshot,
+            to,
+            kit,
+            paths,
+            json,
+        } => {
+            let report = agent::restore(&state.folder, snapshot, &to, &kit, &paths, observer(json)).await?;
+            if !json {
+                for note in &report.notes {
+                    cli::print(&format!("note: {note}"));
+                }
+            }
+        }
+        Command::Status { state } => status(&state.folder).await?,
+    }
+    Ok(())
+}
+
+fn observer(json: bool) -> Arc<dyn Observer> {
+    if json {
+        Arc::new(cli::JsonLines)
+    } else {
+        Arc::new(cli::Bar::new())
+    }
+}
+
+async fn status(folder: &std::path::Path) -> anyhow::Result<()> {
+    let state = State::open(folder)?;
+    let config = state.config();
+    cli::print(&format!(
+        "agent:        {}\nserver:       {}\nfingerprint:  {}",
+        config.agent_id, config.server, config.fingerprint
+    ));
+    let snapshots = agent::snapshots(folder).await.context("the server")?;
+    cli::print(&format!("snapshots:    {}", snapshots.len()));
+    if let Some(newest) = snapshots.iter().find(|snapshot| snapshot.complete) {
+        cli::print(&format!(
+            "newest:       {} of {}, locked until {}",
+            newest.id, newest.received_at, newest.protected_until
+        ));
+    }
+    Ok(())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,409 @@
+//! Backup: one run of one source, from the walk to the complete snapshot.
+
+mod count;
+mod engine;
+mod excludes;
+mod pack;
+mod parent;
+mod place;
+mod read;
+mod scan;
+mod segments;
+mod upload;
+
+pub use engine::{Job, Parent, Prepared, prepare};
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use repository::{
+    chunk::SourceSecret, identity::AgentSigningKey, index::IndexError, manifest::ManifestError,
+    pack::PackError, recovery::RecoveryPublicKey, tree::TreeError,
+};
+use shared::{
+    api::agent::{AbortRequest, BackupWork, CommitRequest, RunPhase, RunState, SnapshotSummary},
+    ids::AgentId,
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{
+    cache::{Cache, CacheError, CacheRun, Head},
+    client::{Client, ClientError},
+    clock,
+    enroll::{self, EnrollError},
+    progress::{Event, Observer, RunCounters, SnapshotEvent},
+    random::RandomError,
+    state::{State, StateError},
+    store::Stopped,
+};
+use upload::{UploadError, UploadQueue};
+
+/// How often progress is reported.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// Deep folders are walked by recursion.
+const STACK_BYTES: usize = 128 * 1024 * 1024;
+
+/// Why a backup ended without a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The server swapped the recovery key, or its key does not read.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// A call to the server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// An upload.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A listing.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A pack.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// An index segment.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A pattern that does not parse.
+    #[error("the exclude pattern `{pattern}` does not parse: {error}")]
+    Pattern {
+        /// Which.
+        pattern: String,
+        /// What is wrong.
+        error: String,
+    },
+    /// A path that cannot be backed up.
+    #[error("the source's path `{0}` is not an absolute path without `..`")]
+    Path(String),
+    /// Nothing of the source is there.
+    #[error("none of the source's paths exists on this endpoint; is a disk not mounted?")]
+    NothingThere,
+    /// The agent's own keys.
+    #[error("a path of the source is the agent's own state folder, which is never backed up")]
+    OwnState,
+    /// The server ended the run.
+    #[error("the run failed: {0}")]
+    Failed(String),
+    /// The commit is durable; how it ended is not known here.
+    #[error("the server has the commit and goes on confirming it without this agent: {reason}")]
+    Unconfirmed {
+        /// Why the agent stopped waiting.
+        reason: String,
+    },
+    /// Asked to stop.
+    #[error("the agent was stopped")]
+    Interrupted,
+    /// The other side of a channel is gone; the cause is reported there.
+    #[error("the backup stopped")]
+    Stopped,
+    /// No such source.
+    #[error("this agent has no source `{0}`: name one of those that the console shows, or its id")]
+    NoSource(String),
+    /// No source at all.
+    #[error("this agent has no sources yet: add one in the console")]
+    NoSources,
+    /// A thread of the backup could not run.
+    #[error("a thread of the backup failed: {0}")]
+    Thread(String),
+}
+
+impl From<Stopped> for BackupError {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Backs one source up, now.
+///
+/// # Errors
+/// See [`BackupError`]. The run is then aborted on the server.
+pub async fn backup_source(
+    state: &State,
+    client: &Client,
+    source: shared::ids::SourceId,
+    observer: Arc<dyn Observer>,
+    counters: Arc<RunCounters>,
+) -> Result<SnapshotSummary, BackupError> {
+    let lock = state.lock()?;
+    let work = client.start_run(source).await?;
+    let snapshot = run(state, client, work, observer, counters).await;
+    drop(lock);
+    snapshot
+}
+
+/// Does a run that the server has started.
+///
+/// # Errors
+/// See [`BackupError`]. The run is then aborted on the server.
+pub async fn backup_work(
+    state: &State,
+    client: &Client,
+    work: BackupWork,
+    observer: Arc<dyn Observer>,
+    counters: Arc<RunCounters>,
+) -> Result<SnapshotSummary, BackupError> {
+    let run_id = work.run_id;
+    let lock = match state.lock() {
+        Ok(lock) => lock,
+        Err(error) => {
+            let reason = "another backup of this agent is under way".to_owned();
+            let _ = client.abort(run_id, &AbortRequest { reason }).await;
+            return Err(error.into());
+        }
+    };
+    let snapshot = run(state, client, work, observer, counters).await;
+    drop(lock);
+    snapshot
+}
+
+async fn run(
+    state: &State,
+    client: &Client,
+    work: BackupWork,
+    observer: Arc<dyn Observer>,
+    counters: Arc<RunCounters>,
+) -> Result<SnapshotSummary, BackupError> {
+    let run_id = work.run_id;
+    observer.event(&Event::RunStarted {
+        run_id,
+        source_id: work.source.id,
+        source_name: work.source.name.clone(),
+    });
+    let reporter = tokio::spawn(report(client.clone(), run_id, observer.clone(), counters.clone()));
+    let result = transfer(state, client, work, observer.clone(), counters.clone()).await;
+    reporter.abort();
+    // Until it has really ended, so that the snapshot is the last event.
+    let _ = reporter.await;
+    match &result {
+        Ok(snapshot) => observer.event(&Event::Snapshot(SnapshotEvent::from(snapshot))),
+        // The server ended it itself, or will.
+        Err(BackupError::Failed(_) | BackupError::Unconfirmed { .. }) => {}
+        Err(error) => {
+            let reason = public_reason(error);
+            if let Err(error) = client.abort(run_id, &AbortRequest { reason }).await {
+                tracing::debug!(%run_id, %error, "the run could not be aborted");
+            }
+        }
+    }
+    result
+}
+
+/// What the server may know of an error: no names of files.
+fn public_reason(error: &BackupError) -> String {
+    match error {
+        BackupError::State(_) => "the agent's state folder cannot be read or written".to_owned(),
+        BackupError::Path(_) | BackupError::Pattern { .. } => {
+            "a path or an exclude pattern of the source is not valid".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+async fn report(
+    client: Client,
+    run_id: shared::ids::RunId,
+    observer: Arc<dyn Observer>,
+    counters: Arc<RunCounters>,
+) {
+    loop {
+        tokio::time::sleep(REPORT_EVERY).await;
+        let progress = counters.report();
+        observer.event(&Event::Progress(progress.clone()));
+        if let Err(error) = client.run_progress(run_id, &progress).await {
+            tracing::debug!(%run_id, %error, "a progress report was lost");
+        }
+    }
+}
+
+async fn transfer(
+    state: &State,
+    client: &Client,
+    work: BackupWork,
+    observer: Arc<dyn Observer>,
+    counters: Arc<RunCounters>,
+) -> Result<SnapshotSummary, BackupError> {
+    let recovery = enroll::pinned_key(&work.backup_set, state.config().fingerprint)?;
+    let (queue, uploads) = UploadQueue::start(client.clone(), work.run_id, counters.clone());
+    let thread = Thread {
+        handle: Handle::current(),
+        client: client.clone(),
+        agent_id: state.config().agent_id,
+        instance_id: state.config().instance_id.clone(),
+        signing_key: state.signing_key()?,
+        secret: state.source_secret(work.source.id)?,
+        cache_path: state.cache_path(work.source.id)?,
+        state_folder: state.folder().to_owned(),
+        recovery,
+        work,
+        observer,
+        counters: counters.clone(),
+        queue,
+    };
+    // Dropping this future (the process is told to end) must stop the walk as well.
+    let _stop = StopOnDrop(counters);
+    let (done, outcome) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("backup".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let _ = done.send(thread.run());
+        })
+        .map_err(|error| BackupError::Thread(error.to_string()))?;
+    let result = outcome
+        .await
+        .unwrap_or_else(|_| Err(BackupError::Thread("it ended without a result".to_owned())));
+    // The queue is gone with the thread; what it reports explains a `Stopped`.
+    match uploads.await {
+        Ok(Err(error)) if result.is_err() => Err(error.into()),
+        _ => result,
+    }
+}
+
+struct StopOnDrop(Arc<RunCounters>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// The part that reads files and waits: on a thread of its own.
+struct Thread {
+    handle: Handle,
+    client: Client,
+    agent_id: AgentId,
+    instance_id: String,
+    signing_key: AgentSigningKey,
+    secret: SourceSecret,
+    cache_path: PathBuf,
+    state_folder: PathBuf,
+    recovery: RecoveryPublicKey,
+    work: BackupWork,
+    observer: Arc<dyn Observer>,
+    counters: Arc<RunCounters>,
+    queue: UploadQueue,
+}
+
+impl Thread {
+    fn run(self) -> Result<SnapshotSummary, BackupError> {
+        let cache = Cache::open(&self.cache_path)?;
+        let run = cache.begin()?;
+        let parent = self.parent(&run)?;
+        let job = Job {
+            agent_id: self.agent_id,
+            run_id: self.work.run_id,
+            source: &self.work.source,
+            parent,
+            do_not_reuse: &self.work.do_not_reuse,
+            signing_key: &self.signing_key,
+            secret: &self.secret,
+            recovery: &self.recovery,
+            state_folder: Some(&self.state_folder),
+            counters: &self.counters,
+            observer: self.observer.as_ref(),
+        };
+        let prepared = prepare(&job, &run, &self.queue)?;
+        self.counters.enter(RunPhase::Confirm);
+        let snapshot = self.handle.block_on(self.commit(&prepared))?;
+        let head = Head {
+            seq: snapshot.seq,
+            manifest: prepared.manifest.hash,
+            instance_id: self.instance_id.clone(),
+        };
+        // The snapshot stands; a cache that cannot be written costs the next run time, not data.
+        if let Err(error) = prepared.remember(run, &head) {
+            tracing::warn!(%error, "the cache could not be written; the next backup will rebuild it");
+        }
+        Ok(snapshot)
+    }
+
+    /// What the cache and the bucket say of the snapshot to build on.
+    fn parent(&self, run: &CacheRun) -> Result<Parent, BackupError> {
+        let head = run.head()?;
+        let matches = match (&head, &self.work.parent) {
+            (Some(head), Some(parent)) => {
+                (head.seq, head.manifest) == (parent.seq, parent.manifest.hash)
+                    && head.instance_id == self.instance_id
+            }
+            _ => false,
+        };
+        if matches {
+            let snapshot = self.work.parent.as_ref();
+            return Ok(Parent {
+                seq: snapshot.map_or(0, |parent| parent.seq),
+                manifest: snapshot.map(|parent| parent.manifest.hash),
+                unlisted: Vec::new(),
+            });
+        }
+        if head.is_some() {
+            tracing::warn!(
+                "the cache is not of the newest snapshot (another agent's state, or a lost commit): reloading the index"
+            );
+        }
+        run.clear()?;
+        let Some(parent) = &self.work.parent else {
+            return Ok(Parent::default());
+        };
+        self.handle.block_on(parent::reload(
+            &self.client,
+            self.work.source.id,
+            parent,
+            &self.secret.index_key(),
+            run,
+        ))
+    }
+
+    async fn commit(&self, prepared: &Prepared) -> Result<SnapshotSummary, BackupError> {
+        let request = CommitRequest {
+            parent_seq: prepared.parent_seq,
+            manifest: prepared.manifest,
+            added: prepared.added.clone(),
+            dropped: prepared.dropped.clone(),
+            totals: prepared.totals,
+        };
+        let mut status = self.client.commit(self.work.run_id, &request).await?;
+        let mut pause = Duration::from_millis(100);
+        let began = clock::monotonic();
+        loop {
+            match (status.state, status.snapshot, status.error) {
+                (RunState::Succeeded, Some(snapshot), _) => return Ok(snapshot),
+                (RunState::Succeeded, None, _) => {
+                    return Err(BackupError::Failed("the server names no snapshot".to_owned()));
+                }
+                (RunState::Failed, _, error) => {
+                    return Err(BackupError::Failed(
+                        error.unwrap_or_else(|| "no reason given".to_owned()),
+                    ));
+                }
+                _ => {}
+            }
+            if self.counters.stopped() {
+                // The server finishes without us, and the next run reloads the index.
+                return Err(BackupError::Unconfirmed {
+                    reason: "the agent was stopped".to_owned(),
+                });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+            tracing::debug!(waited = ?began.elapsed(), "waiting for the server to confirm the locks");
+            status = self
+                .client
+                .run(self.work.run_id)
+                .await
+                .map_err(|error| BackupError::Unconfirmed {
+                    reason: error.to_string(),
+                })?;
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Rebuilding the cache's view of the bucket: from the parent's manifest and its index segments.
+
+use std::collections::{HashMap, HashSet};
+
+use repository::{chunk::IndexKey, index, manifest};
+use shared::{
+    api::agent::{OBJECTS_PER_CALL, ParentSnapshot, ReadsRequest},
+    ids::SourceId,
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
+
+use super::{BackupError, Parent};
+use crate::{cache::CacheRun, client::Client, fetch};
+
+/// Fills an empty cache with what the parent needs. Segments that do not open are skipped: their packs are not
+/// reused, and everything in them is sent again.
+pub(super) async fn reload(
+    client: &Client,
+    source: SourceId,
+    snapshot: &ParentSnapshot,
+    key: &IndexKey,
+    run: &CacheRun,
+) -> Result<Parent, BackupError> {
+    let parent = |unlisted| Parent {
+        seq: snapshot.seq,
+        manifest: Some(snapshot.manifest.hash),
+        unlisted,
+    };
+    let objects = match objects(client, source, snapshot).await {
+        Ok(objects) => objects,
+        Err(reason) => {
+            tracing::warn!(
+                reason,
+                "the newest snapshot's manifest cannot be read; sending everything again"
+            );
+            return Ok(parent(Vec::new()));
+        }
+    };
+    let mut needed: HashMap<ObjectHash, ObjectRef> =
+        objects.iter().map(|object| (object.hash, *object)).collect();
+    let segments: Vec<ObjectRef> = objects
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Index)
+        .copied()
+        .collect();
+    let mut seen = HashSet::new();
+    for batch in segments.chunks(OBJECTS_PER_CALL) {
+        let hashes = batch.iter().map(|segment| segment.hash).collect();
+        let reads = client
+            .source_reads(source, &ReadsRequest { objects: hashes })
+            .await?;
+        for segment in batch {
+            let Some(read) = reads.iter().find(|read| read.hash == segment.hash) else {
+                continue;
+            };
+            let layouts = match fetch::whole(&client.storage(), read).await {
+                Ok(bytes) => index::open(&bytes, key).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let layouts = match layouts {
+                Ok(layouts) => layouts,
+                Err(reason) => {
+                    tracing::warn!(segment = %segment.hash, reason, "an index segment does not open");
+                    continue;
+                }
+            };
+            // A segment may list packs that are no longer needed, or that a newer segment lists again.
+            let useful: Vec<_> = layouts
+                .into_iter()
+                .filter(|layout| needed.contains_key(&layout.object.hash) && seen.insert(layout.object.hash))
+                .collect();
+            if !useful.is_empty() {
+                needed.remove(&segment.hash);
+            }
+            run.add_packs(&useful, *segment)?;
+        }
+    }
+    for hash in seen {
+        needed.remove(&hash);
+    }
+    Ok(parent(needed.into_values().collect()))
+}
+
+async fn objects(
+    client: &Client,
+    source: SourceId,
+    snapshot: &ParentSnapshot,
+) -> Result<Vec<ObjectRef>, String> {
+    let request = ReadsRequest {
+        objects: vec![snapshot.manifest.hash],
+    };
+    let reads = client
+        .source_reads(source, &request)
+        .await
+        .map_err(|error| error.to_string())?;
+    let read = reads.first().ok_or("the server gives no address for it")?;
+    if read.hash != snapshot.manifest.hash {
+        return Err("the server gives the address of another object".to_owned());
+    }
+    let bytes = fetch::whole(&client.storage(), read)
+        .await
+        .map_err(|error| error.to_string())?;
+    let header = manifest::open_header_of_any(&bytes).map_err(|error| error.to_string())?;
+    if header.source_id != source {
+        return Err("it is another source's".to_owned());
+    }
+    Ok(header.objects)
+}

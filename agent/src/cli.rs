@@ -1,0 +1,154 @@
+//! What the binary shows: a progress bar for people, JSON lines for programs.
+
+use std::{
+    io::{IsTerminal, Write},
+    sync::Mutex,
+};
+
+use agent::progress::{Event, Observer};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use shared::api::agent::{RunPhase, SnapshotSummary};
+
+/// One JSON object a line, on standard output.
+pub struct JsonLines;
+
+impl Observer for JsonLines {
+    fn event(&self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            print(&line);
+        }
+    }
+}
+
+/// A bar on a terminal, plain lines elsewhere, on standard error.
+pub struct Bar {
+    bar: ProgressBar,
+    warnings: Mutex<u64>,
+}
+
+/// Warnings are shown one by one up to this many.
+const SHOWN_WARNINGS: u64 = 20;
+
+impl Bar {
+    /// A bar that appears with the first figures.
+    pub fn new() -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
+        if let Ok(style) = ProgressStyle::with_template(
+            "{bar:30} {bytes:>10} of {total_bytes:10} {bytes_per_sec:>12}  {msg}",
+        ) {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            warnings: Mutex::new(0),
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if self.bar.is_hidden() {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+}
+
+impl Observer for Bar {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::RunStarted { source_name, .. } => self.say(&format!("backing up {source_name}")),
+            Event::Progress(progress) => {
+                self.bar
+                    .set_length(progress.bytes_total.unwrap_or(0).max(progress.bytes_done));
+                self.bar.set_position(progress.bytes_done);
+                let doing = match progress.phase {
+                    RunPhase::Transfer => format!(
+                        "{} files, {} sent",
+                        progress.files_done,
+                        HumanBytes(progress.bytes_sent)
+                    ),
+                    RunPhase::Finish => "writing index and manifest".to_owned(),
+                    RunPhase::Confirm => "waiting until every lock is confirmed".to_owned(),
+                };
+                self.bar.set_message(doing);
+            }
+            Event::Warning { path, message } => {
+                let count = {
+                    let mut warnings = self
+                        .warnings
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    *warnings += 1;
+                    *warnings
+                };
+                if count <= SHOWN_WARNINGS {
+                    self.say(&format!("warning: {path}: {message}"));
+                } else if count == SHOWN_WARNINGS + 1 {
+                    self.say("more warnings follow; all are in the snapshot");
+                }
+            }
+            Event::Snapshot(snapshot) => {
+                self.bar.finish_and_clear();
+                self.say(&format!(
+                    "snapshot {} (number {}): {} files, {} of data, {} sent, locked until {}",
+                    snapshot.snapshot_id,
+                    snapshot.seq,
+                    snapshot.files,
+                    HumanBytes(snapshot.bytes),
+                    HumanBytes(snapshot.bytes_sent),
+                    snapshot.protected_until,
+                ));
+            }
+            Event::RestoreStarted { restore_id } => self.say(&format!("restore {restore_id} begins")),
+            Event::RestoreProgress(progress) => {
+                self.bar.set_length(progress.bytes_total);
+                self.bar.set_position(progress.bytes_done);
+                self.bar.set_message(format!(
+                    "{} of {} files",
+                    progress.files_done, progress.files_total
+                ));
+            }
+            Event::Restored { progress, .. } => {
+                self.bar.finish_and_clear();
+                self.say(&format!(
+                    "restored {} files and folders, {}",
+                    progress.files_done,
+                    HumanBytes(progress.bytes_done)
+                ));
+            }
+        }
+    }
+}
+
+/// A line on standard output. A reader that went away is not an error.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Snapshots as a table.
+pub fn print_snapshots(snapshots: &[SnapshotSummary]) {
+    if snapshots.is_empty() {
+        print("no snapshots yet");
+    }
+    for snapshot in snapshots {
+        let state = if snapshot.complete {
+            "locked until"
+        } else {
+            "locking, until"
+        };
+        print(&format!(
+            "{}  {}  #{:<5} {}  {:>8} files {:>12}  {state} {}",
+            snapshot.id,
+            snapshot.received_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            snapshot.seq,
+            snapshot.source_name,
+            snapshot.totals.files,
+            HumanBytes(snapshot.totals.bytes).to_string(),
+            snapshot.protected_until.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        ));
+    }
+}

@@ -1,0 +1,429 @@
+//! The agent API over HTTP: retries, timeouts, errors that people can act on.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{
+    api::{ErrorBody, agent::*},
+    ids::{RestoreId, RunId, SourceId},
+};
+
+use crate::{random, state::Config};
+
+/// Attempts of a call that may be repeated.
+const ATTEMPTS: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server said no.
+    #[error("the server refused ({code}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// A stable word.
+        code: String,
+        /// A sentence for people.
+        message: String,
+    },
+    /// The server could not be reached or broke off.
+    #[error("{host} does not answer: {error}")]
+    Network {
+        /// Which host.
+        host: String,
+        /// What went wrong, without addresses that carry signatures.
+        error: String,
+    },
+    /// The server failed.
+    #[error("the server failed with status {0}; its log says why")]
+    Server(u16),
+    /// The answer is not what the protocol says.
+    #[error("the server's answer to {call} does not parse: {error}; is the agent as new as the server?")]
+    Answer {
+        /// Which call.
+        call: String,
+        /// What the parser says.
+        error: String,
+    },
+    /// The server's address is no address.
+    #[error("`{0}` is not a server address; use http://HOST:PORT or https://HOST")]
+    Address(String),
+}
+
+impl ClientError {
+    /// Whether the server said that this is not (or no longer) allowed or known, so that trying again is useless.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Answer { .. } | Self::Address(_)
+        )
+    }
+}
+
+/// What may be sent twice without harm.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// The call is idempotent.
+    Always,
+    /// Only when it surely did not reach the server.
+    Unsent,
+    /// Not at all: the caller will call again anyway.
+    Never,
+}
+
+/// Talks to the server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    credential: Option<crate::state::Secret>,
+}
+
+/// The HTTP client that both server and storage are spoken to with.
+pub(crate) fn http() -> Result<reqwest::Client, ClientError> {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("holdfast-agent/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| network(&error, String::new()))
+}
+
+impl Client {
+    /// A client without a credential, for enrollment.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn anonymous(server: &str) -> Result<Self, ClientError> {
+        let server = server.trim_end_matches('/');
+        let valid = reqwest::Url::parse(server).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !valid {
+            return Err(ClientError::Address(server.to_owned()));
+        }
+        Ok(Self {
+            http: http()?,
+            base: format!("{server}{BASE_PATH}"),
+            credential: None,
+        })
+    }
+
+    /// A client of an enrolled agent.
+    ///
+    /// # Errors
+    /// When the stored address is none.
+    pub fn new(config: &Config) -> Result<Self, ClientError> {
+        Ok(Self {
+            credential: Some(config.credential.clone()),
+            ..Self::anonymous(&config.server)?
+        })
+    }
+
+    /// The client that storage is spoken to with: the same connections, no credential.
+    #[must_use]
+    pub(crate) fn storage(&self) -> reqwest::Client {
+        self.http.clone()
+    }
+
+    /// Looks what a token stands for.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; so for all calls below.
+    pub async fn enrollment(&self, query: &EnrollmentQuery) -> Result<EnrollmentOffer, ClientError> {
+        self.post("/enrollment", query, Repeat::Always).await
+    }
+
+    /// Uses a token up.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollResponse, ClientError> {
+        self.post("/enroll", request, Repeat::Unsent).await
+    }
+
+    /// Waits up to `wait` for something to do.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn work(&self, wait: Duration) -> Result<Work, ClientError> {
+        let call = format!("/work?wait_seconds={}", wait.as_secs());
+        self.get(&call, Repeat::Never).await
+    }
+
+    /// This agent's sources.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn sources(&self) -> Result<Vec<SourceSpec>, ClientError> {
+        self.get("/sources", Repeat::Always).await
+    }
+
+    /// Starts a run now.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn start_run(&self, source: SourceId) -> Result<BackupWork, ClientError> {
+        self.post(&format!("/sources/{source}/runs"), &(), Repeat::Unsent)
+            .await
+    }
+
+    /// Addresses of this source's own manifests and index segments.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn source_reads(
+        &self,
+        source: SourceId,
+        request: &ReadsRequest,
+    ) -> Result<Vec<SignedRead>, ClientError> {
+        self.post(&format!("/sources/{source}/reads"), request, Repeat::Always)
+            .await
+    }
+
+    /// Addresses to put objects to.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn uploads(
+        &self,
+        run: RunId,
+        request: &UploadsRequest,
+    ) -> Result<Vec<UploadTicket>, ClientError> {
+        self.post(&format!("/runs/{run}/uploads"), request, Repeat::Always)
+            .await
+    }
+
+    /// Reports progress; a lost report is replaced by the next.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn run_progress(&self, run: RunId, progress: &RunProgress) -> Result<(), ClientError> {
+        self.post_unit(&format!("/runs/{run}/progress"), progress, Repeat::Never)
+            .await
+    }
+
+    /// Asks to make the run a snapshot.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn commit(&self, run: RunId, request: &CommitRequest) -> Result<RunStatus, ClientError> {
+        self.post(&format!("/runs/{run}/commit"), request, Repeat::Always)
+            .await
+    }
+
+    /// Gives a run up.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn abort(&self, run: RunId, request: &AbortRequest) -> Result<(), ClientError> {
+        self.post_unit(&format!("/runs/{run}/abort"), request, Repeat::Unsent)
+            .await
+    }
+
+    /// Where a run stands.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn run(&self, run: RunId) -> Result<RunStatus, ClientError> {
+        self.get(&format!("/runs/{run}"), Repeat::Always).await
+    }
+
+    /// This agent's snapshots, newest first.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotSummary>, ClientError> {
+        self.get("/snapshots", Repeat::Always).await
+    }
+
+    /// Begins a restore.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn start_restore(&self, request: &RestoreRequest) -> Result<RestoreWork, ClientError> {
+        self.post("/restores", request, Repeat::Unsent).await
+    }
+
+    /// Addresses of a restore's objects.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn restore_reads(
+        &self,
+        restore: RestoreId,
+        request: &ReadsRequest,
+    ) -> Result<Vec<SignedRead>, ClientError> {
+        self.post(&format!("/restores/{restore}/reads"), request, Repeat::Always)
+            .await
+    }
+
+    /// Reports progress of a restore.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn restore_progress(
+        &self,
+        restore: RestoreId,
+        progress: &RestoreProgress,
+    ) -> Result<(), ClientError> {
+        self.post_unit(&format!("/restores/{restore}/progress"), progress, Repeat::Never)
+            .await
+    }
+
+    /// Ends a restore.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn finish_restore(
+        &self,
+        restore: RestoreId,
+        finish: &RestoreFinish,
+    ) -> Result<(), ClientError> {
+        self.post_unit(&format!("/restores/{restore}/finish"), finish, Repeat::Always)
+            .await
+    }
+
+    async fn get<A: DeserializeOwned>(&self, call: &str, repeat: Repeat) -> Result<A, ClientError> {
+        let answer = self.send(Method::GET, call, None, repeat).await?;
+        parse(call, &answer)
+    }
+
+    async fn post<B: Serialize, A: DeserializeOwned>(
+        &self,
+        call: &str,
+        body: &B,
+        repeat: Repeat,
+    ) -> Result<A, ClientError> {
+        let answer = self.send_json(call, body, repeat).await?;
+        parse(call, &answer)
+    }
+
+    async fn post_unit<B: Serialize>(&self, call: &str, body: &B, repeat: Repeat) -> Result<(), ClientError> {
+        self.send_json(call, body, repeat).await.map(drop)
+    }
+
+    async fn send_json<B: Serialize>(
+        &self,
+        call: &str,
+        body: &B,
+        repeat: Repeat,
+    ) -> Result<bytes::Bytes, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Answer {
+            call: call.to_owned(),
+            error: error.to_string(),
+        })?;
+        self.send(Method::POST, call, Some(body.into()), repeat).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        call: &str,
+        body: Option<bytes::Bytes>,
+        repeat: Repeat,
+    ) -> Result<bytes::Bytes, ClientError> {
+        let mut attempt = 0;
+        loop {
+            let (error, unsent) = match self.send_once(method.clone(), call, body.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            let again = match repeat {
+                Repeat::Always => !error.is_final(),
+                Repeat::Unsent => unsent,
+                Repeat::Never => false,
+            };
+            if !again || attempt >= ATTEMPTS {
+                return Err(error);
+            }
+            tracing::debug!(call, attempt, %error, "call failed; trying again");
+            tokio::time::sleep(pause(attempt)).await;
+        }
+    }
+
+    /// The second value of an error says that the request surely had no effect.
+    async fn send_once(
+        &self,
+        method: Method,
+        call: &str,
+        body: Option<bytes::Bytes>,
+    ) -> Result<bytes::Bytes, (ClientError, bool)> {
+        let mut request = self.http.request(method, format!("{}{call}", self.base));
+        if let Some(credential) = &self.credential {
+            request = request.bearer_auth(credential.reveal());
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let host = self.base.clone();
+        let answer = request.send().await.map_err(|error| {
+            let unsent = error.is_connect();
+            (network(&error, host.clone()), unsent)
+        })?;
+        let status = answer.status();
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| (network(&error, host), false))?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let unsent = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        if unsent || status.is_server_error() {
+            return Err((ClientError::Server(status.as_u16()), unsent));
+        }
+        let said = serde_json::from_slice::<ErrorBody>(&body).unwrap_or_else(|_| ErrorBody {
+            code: status.as_u16().to_string(),
+            message: status.canonical_reason().unwrap_or("no reason given").to_owned(),
+        });
+        Err((
+            ClientError::Refused {
+                status: status.as_u16(),
+                code: said.code,
+                message: said.message,
+            },
+            false,
+        ))
+    }
+}
+
+fn parse<A: DeserializeOwned>(call: &str, answer: &[u8]) -> Result<A, ClientError> {
+    serde_json::from_slice(answer).map_err(|error| ClientError::Answer {
+        call: call.split('?').next().unwrap_or_default().to_owned(),
+        error: error.to_string(),
+    })
+}
+
+/// What a failed request says, with its causes and without its address: a signed one is a secret.
+pub(crate) fn network(error: &reqwest::Error, host: String) -> ClientError {
+    let mut text = String::new();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() {
+        text = if error.is_timeout() {
+            "timed out"
+        } else {
+            "connection failed"
+        }
+        .to_owned();
+    }
+    ClientError::Network { host, error: text }
+}
+
+/// The pause before the next attempt: doubling, with jitter.
+pub(crate) fn pause(attempt: u32) -> Duration {
+    let full = FIRST_PAUSE
+        .saturating_mul(1 << attempt.saturating_sub(1).min(16))
+        .min(LONGEST_PAUSE);
+    full.mul_f64(0.5 + random::jitter() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end_growing() {
+        for attempt in 1..40 {
+            let pause = pause(attempt);
+            assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE);
+        }
+        assert!(pause(30) >= LONGEST_PAUSE / 2);
+    }
+
+    #[test]
+    fn addresses_are_checked() {
+        for bad in ["", "localhost:8080", "ftp://x", "/x"] {
+            assert!(
+                matches!(Client::anonymous(bad), Err(ClientError::Address(_))),
+                "{bad}"
+            );
+        }
+        assert!(Client::anonymous("http://localhost:8080/").is_ok());
+    }
+}

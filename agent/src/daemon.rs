@@ -1,0 +1,99 @@
+//! The daemon: waits for work, does it, and never gives up on a server that is away.
+
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
+
+use shared::api::agent::Work;
+
+use crate::{
+    backup,
+    backup::BackupError,
+    client::{self, Client, ClientError},
+    progress::{Observer, RunCounters},
+    state::State,
+};
+
+/// How long one question for work is held open.
+const WAIT: Duration = Duration::from_secs(25);
+/// A run that was told to stop gets this long to tell the server.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
+/// Wrong answers do not come faster than this.
+const AFTER_REFUSAL: Duration = Duration::from_secs(30);
+
+/// Runs until `stop` resolves.
+///
+/// # Errors
+/// When the state does not read. Failures of runs and of the network are logged, not returned.
+pub async fn daemon(
+    state_folder: &Path,
+    observer: Arc<dyn Observer>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), BackupError> {
+    let state = State::open(state_folder)?;
+    let client = Client::new(state.config())?;
+    tracing::info!(agent = %state.config().agent_id, server = %state.config().server, "waiting for work");
+    let mut stop = std::pin::pin!(stop);
+    let mut failures = 0;
+    loop {
+        let answer = tokio::select! {
+            () = &mut stop => break,
+            answer = client.work(WAIT) => answer,
+        };
+        match answer {
+            Ok(Work::None) => failures = 0,
+            Ok(Work::Backup(work)) => {
+                failures = 0;
+                let (run_id, source_id) = (work.run_id, work.source.id);
+                tracing::info!(%run_id, %source_id, "a backup begins");
+                let counters = Arc::new(RunCounters::new());
+                let mut run = std::pin::pin!(backup::backup_work(
+                    &state,
+                    &client,
+                    *work,
+                    observer.clone(),
+                    counters.clone()
+                ));
+                tokio::select! {
+                    result = &mut run => log(run_id, result),
+                    () = &mut stop => {
+                        tracing::info!(%run_id, "stopping: the run is given up");
+                        counters.stop();
+                        match tokio::time::timeout(FAREWELL, run).await {
+                            Ok(result) => log(run_id, result),
+                            Err(_) => tracing::warn!(%run_id, "the run did not end in time"),
+                        }
+                        break;
+                    }
+                }
+            }
+            Err(error) => {
+                failures += 1;
+                let pause = match &error {
+                    ClientError::Refused { .. } | ClientError::Answer { .. } => AFTER_REFUSAL,
+                    _ => client::pause(failures),
+                };
+                tracing::warn!(%error, retry_in = ?pause, "no work could be fetched");
+                tokio::select! {
+                    () = &mut stop => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log(run_id: shared::ids::RunId, result: Result<shared::api::agent::SnapshotSummary, BackupError>) {
+    match result {
+        Ok(snapshot) => tracing::info!(
+            %run_id,
+            snapshot = %snapshot.id,
+            seq = snapshot.seq,
+            bytes_sent = snapshot.totals.bytes_sent,
+            warnings = snapshot.totals.warnings,
+            protected_until = %snapshot.protected_until,
+            "the snapshot is complete"
+        ),
+        Err(error) => tracing::error!(%run_id, %error, "the backup failed"),
+    }
+}

@@ -1,0 +1,324 @@
+//! The agent's state folder (mode 0700): who it is, its keys, and a cache per source. Nothing in it opens a pack.
+//!
+//! ```text
+//! agent.json              server, agent id, credential, the recovery key's fingerprint, instance id
+//! signing-key             Ed25519 seed, hexadecimal
+//! lock                    held by one backup at a time
+//! sources/<uuid>/secret   32 bytes, hexadecimal: chunk ids, cut points, index key
+//! sources/<uuid>/cache    redb: what is in the bucket, and what the files looked like
+//! ```
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use repository::{chunk::SourceSecret, identity::AgentSigningKey, recovery::Fingerprint};
+use serde::{Deserialize, Serialize};
+use shared::ids::{AgentId, SourceId};
+use zeroize::Zeroizing;
+
+use crate::random::{self, RandomError};
+
+/// Where the state is when nothing else is said.
+pub const DEFAULT_FOLDER: &str = "/var/lib/holdfast-agent";
+
+const CONFIG: &str = "agent.json";
+const SIGNING_KEY: &str = "signing-key";
+
+/// What can be wrong with the state folder.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Nothing enrolled here.
+    #[error(
+        "{0} holds no enrolled agent: run `holdfast-agent enroll` with the command that the console shows"
+    )]
+    NotEnrolled(PathBuf),
+    /// Something enrolled here already.
+    #[error("{0} holds an enrolled agent already: choose another folder with --state, or remove this one")]
+    AlreadyEnrolled(PathBuf),
+    /// A file does not hold what it should.
+    #[error("{path} is damaged: {what}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Another process holds the lock.
+    #[error("another backup of this agent is under way ({0} is locked)")]
+    Locked(PathBuf),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// What enrollment left behind.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Config {
+    /// The server's address.
+    pub server: String,
+    /// This agent.
+    pub agent_id: AgentId,
+    /// The bearer credential.
+    pub credential: Secret,
+    /// The recovery key that this agent seals to, and no other.
+    pub fingerprint: Fingerprint,
+    /// Distinguishes this state from a copy that went its own way.
+    pub instance_id: String,
+}
+
+/// A secret text that wipes itself and does not print.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl Secret {
+    /// The text, to send it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("secret")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Config({} at {})", self.agent_id, self.server)
+    }
+}
+
+/// An enrolled agent's state folder.
+#[derive(Debug)]
+pub struct State {
+    folder: PathBuf,
+    config: Config,
+}
+
+impl State {
+    /// Opens the state of an enrolled agent.
+    ///
+    /// # Errors
+    /// When nothing is enrolled there or the files do not read.
+    pub fn open(folder: &Path) -> Result<Self, StateError> {
+        let path = folder.join(CONFIG);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StateError::NotEnrolled(folder.to_owned()));
+            }
+            Err(error) => return Err(StateError::Io { path, error }),
+        };
+        let config = serde_json::from_str(&text).map_err(|error| StateError::Damaged {
+            path,
+            what: format!("line {}, column {}", error.line(), error.column()),
+        })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+        })
+    }
+
+    /// Refuses a folder that holds an agent, and makes sure that an enrollment could be stored, before the token
+    /// is used up.
+    ///
+    /// # Errors
+    /// When something is enrolled there or the folder cannot be made.
+    pub fn prepare(folder: &Path) -> Result<(), StateError> {
+        if folder.join(CONFIG).exists() {
+            return Err(StateError::AlreadyEnrolled(folder.to_owned()));
+        }
+        make_private_folder(folder)?;
+        let probe = folder.join(".probe");
+        write_private(&probe, b"")?;
+        fs::remove_file(&probe).map_err(|error| StateError::Io { path: probe, error })
+    }
+
+    /// Stores an enrollment.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn create(folder: &Path, config: Config, signing_seed: &[u8; 32]) -> Result<Self, StateError> {
+        make_private_folder(folder)?;
+        let key = Zeroizing::new(data_encoding::HEXLOWER.encode(signing_seed));
+        write_private(&folder.join(SIGNING_KEY), key.as_bytes())?;
+        // The configuration comes last: it is what makes the folder an agent's.
+        let text = Zeroizing::new(serde_json::to_string_pretty(&config).unwrap_or_default());
+        write_private(&folder.join(CONFIG), text.as_bytes())?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            config,
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What enrollment left behind.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The key that signs manifests.
+    ///
+    /// # Errors
+    /// When the file does not read.
+    pub fn signing_key(&self) -> Result<AgentSigningKey, StateError> {
+        read_seed(&self.folder.join(SIGNING_KEY)).map(|seed| AgentSigningKey::from_seed(*seed))
+    }
+
+    /// The secret of a source, made at its first backup.
+    ///
+    /// # Errors
+    /// When the file does not read or cannot be made.
+    pub fn source_secret(&self, source: SourceId) -> Result<SourceSecret, StateError> {
+        let path = self.source_folder(source)?.join("secret");
+        if !path.exists() {
+            let fresh = Zeroizing::new(random::bytes::<32>()?);
+            let text = Zeroizing::new(data_encoding::HEXLOWER.encode(fresh.as_ref()));
+            write_private(&path, text.as_bytes())?;
+        }
+        read_seed(&path).map(|seed| SourceSecret::from_bytes(*seed))
+    }
+
+    /// Where a source's cache is.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn cache_path(&self, source: SourceId) -> Result<PathBuf, StateError> {
+        Ok(self.source_folder(source)?.join("cache"))
+    }
+
+    /// Takes the lock that a backup holds.
+    ///
+    /// # Errors
+    /// When another process holds it.
+    pub fn lock(&self) -> Result<StateLock, StateError> {
+        let path = self.folder.join("lock");
+        let io_error = |error| StateError::Io {
+            path: path.clone(),
+            error,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(StateLock { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(StateError::Locked(path)),
+            Err(fs::TryLockError::Error(error)) => Err(io_error(error)),
+        }
+    }
+
+    fn source_folder(&self, source: SourceId) -> Result<PathBuf, StateError> {
+        let folder = self
+            .folder
+            .join("sources")
+            .join(source.as_uuid().simple().to_string());
+        make_private_folder(&folder)?;
+        Ok(folder)
+    }
+}
+
+/// Released when dropped, also by a crash.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), StateError> {
+    let io_error = |error| StateError::Io {
+        path: folder.to_owned(),
+        error,
+    };
+    if !folder.is_dir() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(io_error)?;
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io_error)
+}
+
+/// Writes a file of mode 0600 whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let temporary = path.with_extension("new");
+    let write = || {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        match path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().map_err(|error| StateError::Io {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, StateError> {
+    let text = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| StateError::Io {
+            path: path.to_owned(),
+            error,
+        })?;
+    data_encoding::HEXLOWER
+        .decode(text.trim().as_bytes())
+        .ok()
+        .map(Zeroizing::new)
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok())
+        .map(Zeroizing::new)
+        .ok_or_else(|| StateError::Damaged {
+            path: path.to_owned(),
+            what: "expected 64 hexadecimal digits".to_owned(),
+        })
+}

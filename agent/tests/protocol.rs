@@ -1,0 +1,326 @@
+//! The agent against a server and a bucket on a loopback port, faults included.
+
+#[path = "support/server.rs"]
+mod server;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use agent::{
+    backup::BackupError,
+    client::ClientError,
+    enroll::EnrollError,
+    keygen::{KeygenError, read_kit},
+    progress::{Event, Observer, Silent},
+    restore::RestoreError,
+    state::{State, StateError},
+};
+use repository::recovery::{Fingerprint, RecoverySeed};
+use server::{Server, TOKEN};
+use shared::ids::SnapshotId;
+
+struct World {
+    folder: tempfile::TempDir,
+    server: Server,
+    fingerprint: Fingerprint,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = agent::keygen(&folder.path().join("kit")).unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let server = Server::start(key.clone(), &[&data]).await;
+        Self {
+            folder,
+            server,
+            fingerprint: key.fingerprint(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn enroll(&self) {
+        let address = self.server.lock().address.clone();
+        agent::enroll(&self.path("state"), &address, TOKEN, self.fingerprint)
+            .await
+            .unwrap();
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    async fn backup(&self) -> Result<shared::api::agent::SnapshotSummary, BackupError> {
+        agent::backup(&self.path("state"), None, Arc::new(Silent))
+            .await
+            .map(|mut all| all.remove(0))
+    }
+
+    async fn restore(&self, snapshot: SnapshotId, to: &str, kit: &str) -> Result<PathBuf, RestoreError> {
+        let to = self.path(to);
+        agent::restore(
+            &self.path("state"),
+            snapshot,
+            &to,
+            &self.path(kit),
+            &[],
+            Arc::new(Silent),
+        )
+        .await?;
+        Ok(to.join(self.path("data").strip_prefix("/").unwrap()))
+    }
+}
+
+fn noise(size: usize, seed: u8) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    blake3::Hasher::new()
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kit_is_private_and_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kit");
+    let key = agent::keygen(&path).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(read_kit(&path).unwrap().secret().public(), &key);
+    assert!(matches!(agent::keygen(&path), Err(KeygenError::Exists(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swapped_recovery_key_is_refused_and_nothing_is_stored() {
+    let world = World::new().await;
+    let address = world.server.lock().address.clone();
+    let other = RecoverySeed::from_bytes([1; 32]).secret().public().fingerprint();
+    let error = agent::enroll(&world.path("state"), &address, TOKEN, other)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, EnrollError::Fingerprint { .. }), "{error}");
+    assert!(!world.path("state").exists());
+    assert!(
+        world.server.lock().enrolled.is_empty(),
+        "the token was not used up"
+    );
+
+    let error = agent::enroll(&world.path("state"), &address, "wrong", world.fingerprint)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("the token is unknown"), "{error}");
+
+    world.enroll().await;
+    assert_eq!(mode(&world.path("state")), 0o700);
+    assert_eq!(mode(&world.path("state/agent.json")), 0o600);
+    assert_eq!(mode(&world.path("state/signing-key")), 0o600);
+    let error = agent::enroll(&world.path("state"), &address, TOKEN, world.fingerprint)
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        EnrollError::State(StateError::AlreadyEnrolled(_))
+    ));
+
+    // Later, too: the server may not swap the key of a run.
+    world.server.lock().key = Some(RecoverySeed::from_bytes([1; 32]).secret().public().clone());
+    let error = world.backup().await.unwrap_err();
+    assert!(
+        matches!(error, BackupError::Enroll(EnrollError::Fingerprint { .. })),
+        "{error}"
+    );
+    assert!(world.server.lock().bucket.is_empty());
+    assert_eq!(world.server.lock().aborts.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_and_restores_survive_faults() {
+    let world = World::new().await;
+    world.enroll().await;
+    for i in 0..50u8 {
+        world.write(&format!("d{}/f{i}", i % 5), &noise(20_000, i));
+    }
+    world.write("big", &noise(20 << 20, 200));
+    {
+        let mut server = world.server.lock();
+        server.busy_calls = 2;
+        server.busy_puts = 1;
+        server.expired_puts = 1;
+        server.lost_answers = 1;
+        server.polls = 2;
+    }
+    let first = world.backup().await.unwrap();
+    assert_eq!((first.seq, first.totals.files), (1, 51));
+    let stored = world.server.lock().bucket.len();
+
+    // Long enough for the files' times to be trusted.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    world.write("d1/new", b"new");
+    let second = world.backup().await.unwrap();
+    assert_eq!(second.seq, 2);
+    assert!(second.totals.bytes_sent < 50_000, "{}", second.totals.bytes_sent);
+
+    world.server.lock().expired_reads = 2;
+    let back = world.restore(second.id, "back", "kit").await.unwrap();
+    assert_eq!(fs::read(back.join("big")).unwrap(), noise(20 << 20, 200));
+    assert_eq!(fs::read(back.join("d1/new")).unwrap(), b"new");
+    let back = world.restore(first.id, "back1", "kit").await.unwrap();
+    assert!(!back.join("d1/new").exists());
+    assert_eq!(fs::read(back.join("d4/f49")).unwrap(), noise(20_000, 49));
+    let finishes = world.server.lock().finishes.clone();
+    assert!(finishes.iter().all(|finish| finish.error.is_none()));
+    assert_eq!(finishes[0].progress.files_done, finishes[0].progress.files_total);
+
+    // A lost cache: the index comes back from the bucket, nothing is sent twice.
+    let cache = walkdir::WalkDir::new(world.path("state"))
+        .into_iter()
+        .map(Result::unwrap)
+        .find(|entry| entry.file_name() == "cache")
+        .unwrap();
+    fs::remove_file(cache.path()).unwrap();
+    let third = world.backup().await.unwrap();
+    assert_eq!((third.seq, third.totals.bytes_sent), (3, 0));
+    assert!(world.server.lock().bucket.len() > stored);
+
+    // A cache of another snapshot (a restored machine): the same.
+    {
+        let mut server = world.server.lock();
+        let parent = server.parent.as_mut().unwrap();
+        parent.seq = 9;
+    }
+    let fourth = world.backup().await.unwrap();
+    assert_eq!((fourth.seq, fourth.totals.bytes_sent), (10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_run_is_aborted_without_names_and_the_next_one_completes() {
+    let world = World::new().await;
+    world.enroll().await;
+    world.write("very-secret-name", &noise(100_000, 1));
+    world.server.lock().run_over = true;
+    let error = world.backup().await.unwrap_err();
+    assert!(
+        error.to_string().contains("the run's deadline has passed"),
+        "{error}"
+    );
+    {
+        let mut server = world.server.lock();
+        assert_eq!(server.aborts.len(), 1);
+        assert!(!server.aborts[0].contains("very-secret-name"));
+        server.run_over = false;
+    }
+    assert_eq!(world.backup().await.unwrap().seq, 1);
+
+    // Nothing there: no empty snapshot.
+    fs::rename(world.path("data"), world.path("away")).unwrap();
+    assert!(matches!(world.backup().await, Err(BackupError::NothingThere)));
+    assert_eq!(world.server.lock().aborts.len(), 2);
+    fs::rename(world.path("away"), world.path("data")).unwrap();
+    assert_eq!(world.backup().await.unwrap().seq, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_kit_and_an_unauthorised_restore_are_refused() {
+    let world = World::new().await;
+    world.enroll().await;
+    world.write("a", b"a");
+    let snapshot = world.backup().await.unwrap();
+    agent::keygen(&world.path("other-kit")).unwrap();
+    let error = world.restore(snapshot.id, "back", "other-kit").await.unwrap_err();
+    assert!(matches!(error, RestoreError::WrongKit { .. }), "{error}");
+    assert!(!world.path("back").exists());
+    let unknown = SnapshotId::from_uuid(uuid::Uuid::from_u128(1));
+    let error = world.restore(unknown, "back", "kit").await.unwrap_err();
+    assert!(
+        matches!(error, RestoreError::Client(ClientError::Refused { .. })),
+        "{error}"
+    );
+    // A collision is told to the server without the name.
+    let data = world
+        .path("back")
+        .join(world.path("data").strip_prefix("/").unwrap());
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("a"), b"mine").unwrap();
+    assert!(world.restore(snapshot.id, "back", "kit").await.is_err());
+    let error = world.server.lock().finishes[0].error.clone().unwrap();
+    assert!(!error.contains('/'), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_backup_at_a_time() {
+    let world = World::new().await;
+    world.enroll().await;
+    world.write("a", b"a");
+    let state = State::open(&world.path("state")).unwrap();
+    let lock = state.lock().unwrap();
+    assert!(matches!(
+        world.backup().await,
+        Err(BackupError::State(StateError::Locked(_)))
+    ));
+    drop(lock);
+    world.backup().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_does_what_it_is_given_and_stops() {
+    struct Told(Mutex<Vec<Event>>);
+    impl Observer for Told {
+        fn event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+    let world = World::new().await;
+    world.enroll().await;
+    world.write("a", &noise(1 << 20, 1));
+    let told = Arc::new(Told(Mutex::default()));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let state = world.path("state");
+    let daemon = tokio::spawn({
+        let told = told.clone();
+        async move { agent::daemon::daemon(&state, told, async { drop(stopped.await) }).await }
+    });
+    world.server.lock().busy_calls = 1;
+    world.server.lock().queued = true;
+    for _ in 0..500 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if told
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|event| matches!(event, Event::Snapshot(_)))
+        {
+            break;
+        }
+    }
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), daemon)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let last = told.0.lock().unwrap().last().cloned().unwrap();
+    let Event::Snapshot(snapshot) = &last else {
+        panic!("{last:?}")
+    };
+    assert_eq!(snapshot.seq, 1);
+    let line = serde_json::to_value(&last).unwrap();
+    assert_eq!(line["event"], "snapshot");
+    assert!(line["snapshot_id"].as_str().unwrap().starts_with("snp_"));
+    assert!(line["protected_until"].is_string() && line["bytes_sent"].is_u64() && line["files"] == 1);
+}

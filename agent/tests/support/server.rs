@@ -1,0 +1,456 @@
+//! A server and a bucket on a loopback port: as much of both as an agent sees, with faults on demand. It checks
+//! what the real server must check of a commit.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use jiff::Timestamp;
+use repository::{identity::AgentPublicKey, manifest, object_list, recovery::RecoveryPublicKey};
+use shared::{
+    api::{ErrorBody, agent::*},
+    ids::*,
+    object::{ObjectHash, ObjectRef},
+};
+use uuid::Uuid;
+
+pub const TOKEN: &str = "one-time-token";
+const CREDENTIAL: &str = "credential-of-the-agent";
+
+#[derive(Default)]
+pub struct Inner {
+    pub address: String,
+    pub key: Option<RecoveryPublicKey>,
+    pub source: Option<SourceSpec>,
+    pub enrolled: Vec<EnrollRequest>,
+    pub bucket: HashMap<ObjectHash, (ObjectRef, Vec<u8>)>,
+    pub puts: u32,
+    pub parent: Option<ParentSnapshot>,
+    pub needed: BTreeSet<ObjectRef>,
+    pub snapshots: Vec<(SnapshotSummary, ObjectRef)>,
+    pub runs: u32,
+    pub open_run: Option<RunId>,
+    pub queued: bool,
+    pub aborts: Vec<String>,
+    pub finishes: Vec<RestoreFinish>,
+    pub signed: HashMap<ObjectHash, ObjectRef>,
+    /// So many puts answer 503.
+    pub busy_puts: u32,
+    /// So many puts answer 403, as an expired address does.
+    pub expired_puts: u32,
+    /// So many puts are stored, but answered 500.
+    pub lost_answers: u32,
+    /// So many reads answer 403.
+    pub expired_reads: u32,
+    /// So many API calls answer 503.
+    pub busy_calls: u32,
+    /// Uploads are refused: the run is over.
+    pub run_over: bool,
+    /// So many polls answer `committing`.
+    pub polls: u32,
+}
+
+#[derive(Clone, Default)]
+pub struct Server(Arc<Mutex<Inner>>);
+
+impl Server {
+    pub async fn start(key: RecoveryPublicKey, paths: &[&std::path::Path]) -> Self {
+        let server = Self::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        {
+            let mut inner = server.lock();
+            inner.address = format!("http://{}", listener.local_addr().unwrap());
+            inner.key = Some(key);
+            inner.source = Some(SourceSpec {
+                id: SourceId::from_uuid(Uuid::from_u128(77)),
+                name: "documents".into(),
+                paths: paths
+                    .iter()
+                    .map(|path| path.to_str().unwrap().to_owned())
+                    .collect(),
+                excludes: vec![],
+            });
+        }
+        let api = Router::new()
+            .route("/enrollment", post(enrollment))
+            .route("/enroll", post(enroll))
+            .route("/work", get(work))
+            .route("/sources", get(sources))
+            .route("/sources/{source}/runs", post(start))
+            .route("/sources/{source}/reads", post(reads))
+            .route("/runs/{run}/uploads", post(uploads))
+            .route("/runs/{run}/progress", post(|| async { StatusCode::NO_CONTENT }))
+            .route("/runs/{run}/commit", post(commit))
+            .route("/runs/{run}/abort", post(abort))
+            .route("/runs/{run}", get(status))
+            .route("/snapshots", get(snapshots))
+            .route("/restores", post(start_restore))
+            .route("/restores/{restore}/reads", post(restore_reads))
+            .route(
+                "/restores/{restore}/progress",
+                post(|| async { StatusCode::NO_CONTENT }),
+            )
+            .route("/restores/{restore}/finish", post(finish))
+            .layer(axum::middleware::from_fn_with_state(server.clone(), guard));
+        let app = Router::new()
+            .nest(BASE_PATH, api)
+            .route("/bucket/{hash}", put(put_object).get(get_object))
+            .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
+            .with_state(server.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        server
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = ErrorBody {
+        code: code.into(),
+        message: message.into(),
+    };
+    (status, Json(body)).into_response()
+}
+
+async fn guard(
+    State(server): State<Server>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let open = request.uri().path().ends_with("/enrollment") || request.uri().path().ends_with("/enroll");
+    let bearer = request
+        .headers()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    if !open && bearer != Some(&format!("Bearer {CREDENTIAL}")) {
+        return refuse(StatusCode::UNAUTHORIZED, "unauthorized", "who are you?");
+    }
+    {
+        let mut inner = server.lock();
+        if inner.busy_calls > 0 {
+            inner.busy_calls -= 1;
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+fn keys(inner: &Inner) -> BackupSetKeys {
+    let key = inner.key.as_ref().unwrap();
+    BackupSetKeys {
+        id: BackupSetId::from_uuid(Uuid::from_u128(5)),
+        name: "set".into(),
+        recovery_key: shared::api::agent::RecoveryPublicKey {
+            sealing: key.sealing_hex(),
+            certifying: key.certifying_hex(),
+        },
+    }
+}
+
+async fn enrollment(State(server): State<Server>, Json(query): Json<EnrollmentQuery>) -> Response {
+    let inner = server.lock();
+    if query.token != TOKEN {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "bad_token",
+            "the token is unknown or used up",
+        );
+    }
+    Json(EnrollmentOffer {
+        tenant_name: "Acme".into(),
+        backup_set: keys(&inner),
+        expires_at: Timestamp::MAX,
+    })
+    .into_response()
+}
+
+async fn enroll(State(server): State<Server>, Json(request): Json<EnrollRequest>) -> Response {
+    server.lock().enrolled.push(request);
+    Json(EnrollResponse {
+        agent_id: AgentId::from_uuid(Uuid::from_u128(6)),
+        credential: CREDENTIAL.into(),
+    })
+    .into_response()
+}
+
+fn begin(inner: &mut Inner) -> BackupWork {
+    inner.runs += 1;
+    let run_id = RunId::from_uuid(Uuid::from_u128(1000 + u128::from(inner.runs)));
+    inner.open_run = Some(run_id);
+    BackupWork {
+        run_id,
+        source: inner.source.clone().unwrap(),
+        backup_set: keys(inner),
+        parent: inner.parent.clone(),
+        deadline: Timestamp::MAX,
+        do_not_reuse: vec![],
+    }
+}
+
+async fn work(State(server): State<Server>) -> Json<Work> {
+    for _ in 0..50 {
+        {
+            let mut inner = server.lock();
+            if std::mem::take(&mut inner.queued) {
+                let work = begin(&mut inner);
+                return Json(Work::Backup(Box::new(work)));
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Json(Work::None)
+}
+
+async fn sources(State(server): State<Server>) -> Json<Vec<SourceSpec>> {
+    Json(server.lock().source.iter().cloned().collect())
+}
+
+async fn start(State(server): State<Server>, Path(_): Path<SourceId>) -> Json<BackupWork> {
+    Json(begin(&mut server.lock()))
+}
+
+fn sign_reads(inner: &Inner, request: &ReadsRequest) -> Vec<SignedRead> {
+    assert!(request.objects.len() <= OBJECTS_PER_CALL);
+    request
+        .objects
+        .iter()
+        .filter_map(|hash| inner.bucket.get(hash))
+        .map(|(object, _)| SignedRead {
+            hash: object.hash,
+            kind: object.kind,
+            size_bytes: object.size_bytes,
+            url: format!("{}/bucket/{}", inner.address, object.hash),
+            expires_at: Timestamp::MAX,
+        })
+        .collect()
+}
+
+async fn reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) -> Json<Vec<SignedRead>> {
+    Json(sign_reads(&server.lock(), &request))
+}
+
+async fn uploads(
+    State(server): State<Server>,
+    Path(run): Path<RunId>,
+    Json(request): Json<UploadsRequest>,
+) -> Response {
+    let mut inner = server.lock();
+    if inner.run_over || inner.open_run != Some(run) {
+        return refuse(StatusCode::CONFLICT, "run_over", "the run's deadline has passed");
+    }
+    let tickets: Vec<UploadTicket> = request
+        .objects
+        .iter()
+        .map(|upload| {
+            inner.signed.insert(upload.object.hash, upload.object);
+            if inner.bucket.contains_key(&upload.object.hash) {
+                return UploadTicket::Stored;
+            }
+            UploadTicket::Put {
+                url: format!("{}/bucket/{}", inner.address, upload.object.hash),
+                headers: vec![
+                    ("host".into(), inner.address.trim_start_matches("http://").into()),
+                    ("content-length".into(), upload.object.size_bytes.to_string()),
+                    ("content-md5".into(), upload.content_md5.clone()),
+                    ("x-amz-object-lock-mode".into(), "COMPLIANCE".into()),
+                ],
+                expires_at: Timestamp::MAX,
+            }
+        })
+        .collect();
+    Json(tickets).into_response()
+}
+
+async fn put_object(
+    State(server): State<Server>,
+    Path(hash): Path<ObjectHash>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    use base64::Engine;
+    use md5::Digest;
+    let mut inner = server.lock();
+    inner.puts += 1;
+    let object = inner.signed[&hash];
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let md5 = base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(&body));
+    assert_eq!(header("content-md5"), Some(md5));
+    assert_eq!(header("content-length"), Some(object.size_bytes.to_string()));
+    assert_eq!(header("x-amz-object-lock-mode").as_deref(), Some("COMPLIANCE"));
+    assert_eq!(
+        header("authorization"),
+        None,
+        "the credential is not for the storage"
+    );
+    assert_eq!(repository::hash(&body), hash);
+    let take = |count: &mut u32| std::mem::replace(count, count.saturating_sub(1)) > 0;
+    if take(&mut inner.busy_puts) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if take(&mut inner.expired_puts) {
+        return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
+    }
+    inner.bucket.insert(hash, (object, body.to_vec()));
+    if take(&mut inner.lost_answers) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    StatusCode::OK.into_response()
+}
+
+async fn get_object(
+    State(server): State<Server>,
+    Path(hash): Path<ObjectHash>,
+    headers: HeaderMap,
+) -> Response {
+    let mut inner = server.lock();
+    if inner.expired_reads > 0 {
+        inner.expired_reads -= 1;
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let Some((_, bytes)) = inner.bucket.get(&hash) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let range = headers.get("range").map(|value| {
+        let (begin, end) = value
+            .to_str()
+            .unwrap()
+            .strip_prefix("bytes=")
+            .unwrap()
+            .split_once('-')
+            .unwrap();
+        begin.parse::<usize>().unwrap()..end.parse::<usize>().unwrap() + 1
+    });
+    match range {
+        None => bytes.clone().into_response(),
+        Some(range) => (StatusCode::PARTIAL_CONTENT, bytes[range].to_vec()).into_response(),
+    }
+}
+
+async fn commit(
+    State(server): State<Server>,
+    Path(run): Path<RunId>,
+    Json(request): Json<CommitRequest>,
+) -> Response {
+    let mut inner = server.lock();
+    assert_eq!(inner.open_run, Some(run));
+    let parent_seq = inner.parent.as_ref().map_or(0, |parent| parent.seq);
+    if request.parent_seq != parent_seq {
+        return refuse(StatusCode::CONFLICT, "parent_moved", "another run was faster");
+    }
+    let key = AgentPublicKey::from_hex(&inner.enrolled.last().unwrap().signing_key).unwrap();
+    let header = manifest::open_header(&inner.bucket[&request.manifest.hash].1, &key).unwrap();
+    assert_eq!(header.run_id, run);
+    assert_eq!(header.totals, request.totals);
+    assert_eq!(
+        header.parent.map(|parent| parent.manifest),
+        inner.parent.as_ref().map(|p| p.manifest.hash)
+    );
+    let mut needed = inner.needed.clone();
+    for object in &request.added {
+        assert_eq!(inner.bucket[&object.hash].0, *object);
+        assert!(needed.insert(*object), "added what the parent has");
+    }
+    for hash in &request.dropped {
+        let before = needed.len();
+        needed.retain(|object| object.hash != *hash);
+        assert_eq!(needed.len() + 1, before, "dropped what the parent has not");
+    }
+    assert_eq!(object_list::root(&needed), header.objects_root);
+    inner.needed = needed;
+    let seq = parent_seq + 1;
+    let id = SnapshotId::from_uuid(Uuid::from_u128(2000 + u128::from(seq)));
+    inner.parent = Some(ParentSnapshot {
+        snapshot_id: id,
+        seq,
+        manifest: request.manifest,
+    });
+    let summary = SnapshotSummary {
+        id,
+        source_id: header.source_id,
+        source_name: "documents".into(),
+        seq,
+        received_at: header.created_at,
+        protected_until: Timestamp::MAX,
+        complete: true,
+        totals: request.totals,
+    };
+    inner.snapshots.push((summary, request.manifest));
+    Json(answer(&inner, run, RunState::Committing)).into_response()
+}
+
+fn answer(inner: &Inner, run_id: RunId, state: RunState) -> RunStatus {
+    RunStatus {
+        run_id,
+        state,
+        snapshot: inner.snapshots.last().map(|(summary, _)| summary.clone()),
+        error: None,
+    }
+}
+
+async fn status(State(server): State<Server>, Path(run): Path<RunId>) -> Json<RunStatus> {
+    let mut inner = server.lock();
+    if inner.polls > 0 {
+        inner.polls -= 1;
+        return Json(answer(&inner, run, RunState::Locking));
+    }
+    Json(answer(&inner, run, RunState::Succeeded))
+}
+
+async fn abort(State(server): State<Server>, Json(request): Json<AbortRequest>) -> StatusCode {
+    server.lock().aborts.push(request.reason);
+    StatusCode::NO_CONTENT
+}
+
+async fn snapshots(State(server): State<Server>) -> Json<Vec<SnapshotSummary>> {
+    Json(
+        server
+            .lock()
+            .snapshots
+            .iter()
+            .rev()
+            .map(|(summary, _)| summary.clone())
+            .collect(),
+    )
+}
+
+async fn start_restore(State(server): State<Server>, Json(request): Json<RestoreRequest>) -> Response {
+    let inner = server.lock();
+    let Some((snapshot, manifest)) = inner.snapshots.iter().find(|(s, _)| s.id == request.snapshot_id) else {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "not_authorised",
+            "authorise the restore in the console first",
+        );
+    };
+    Json(RestoreWork {
+        restore_id: RestoreId::from_uuid(Uuid::from_u128(9)),
+        snapshot: snapshot.clone(),
+        manifest: *manifest,
+        backup_set: keys(&inner),
+        expires_at: Timestamp::MAX,
+    })
+    .into_response()
+}
+
+async fn restore_reads(
+    State(server): State<Server>,
+    Json(request): Json<ReadsRequest>,
+) -> Json<Vec<SignedRead>> {
+    Json(sign_reads(&server.lock(), &request))
+}
+
+async fn finish(State(server): State<Server>, Json(request): Json<RestoreFinish>) -> StatusCode {
+    server.lock().finishes.push(request);
+    StatusCode::NO_CONTENT
+}

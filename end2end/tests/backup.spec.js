@@ -1,0 +1,52 @@
+import { expect, open, settings, sourceCard, tenantPath, test } from '../fixtures.js';
+
+test('back up now shows progress until S3 has confirmed every lock, and the snapshot says until when', async ({ page }) => {
+  await open(page, tenantPath());
+  const card = sourceCard(page);
+  const newest = card.locator('a[href*="/snapshots/snp_"]');
+  const before = (await newest.count()) ? await newest.textContent() : '';
+  await card.getByRole('button', { name: 'Back up now' }).click();
+  await expect(card.getByRole('progressbar')).toBeVisible();
+  await expect(card.getByText('files and folders')).toBeVisible({ timeout: 60_000 });
+  await expect(card.getByRole('button', { name: 'Back up now' })).toBeVisible({ timeout: 90_000 });
+  await expect(newest).not.toHaveText(before);
+
+  await newest.click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(settings.source);
+  await expect(page.locator('.page-head')).toContainText('Complete');
+  await expect(page.locator('.lock-until time')).toHaveText(/^\d{1,2} [A-Z][a-z]{2} \d{4}$/);
+  const until = Date.parse(await page.locator('.lock-until time').getAttribute('datetime'));
+  expect(until).toBeGreaterThan(Date.now());
+  await expect(page.locator('.timeline svg')).toBeVisible();
+});
+
+test('a run is followed on its own page', async ({ page }) => {
+  await open(page, tenantPath());
+  await sourceCard(page).getByRole('button', { name: 'Back up now' }).click();
+  await sourceCard(page).getByRole('link', { name: 'Follow this run' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText(settings.source);
+  await expect(page.locator('.page-head')).toContainText('Complete', { timeout: 90_000 });
+  await expect(page.getByRole('link', { name: 'To the snapshot' })).toBeVisible();
+});
+
+test('a restore is allowed, and its command is there to paste', async ({ page }) => {
+  await open(page, tenantPath('/snapshots'));
+  await page.locator('main a.row-link').first().click();
+  await expect(page.getByRole('heading', { name: 'Restore' })).toBeVisible();
+  const allow = page.getByRole('button', { name: 'Allow a restore' });
+  if (await allow.count()) await allow.click();
+  const command = page.getByRole('group', { name: 'Command that restores this snapshot' });
+  await expect(command).toContainText('holdfast-agent restore --snapshot snp_');
+  await expect(page.getByText('Allowed, not begun')).toBeVisible();
+});
+
+test.describe('without JavaScript', () => {
+  test.use({ javaScriptEnabled: false });
+
+  test('back up now leads to the run, which asks again until it is complete', async ({ page }) => {
+    await page.goto(tenantPath());
+    await sourceCard(page).getByRole('button', { name: 'Back up now' }).click();
+    await expect(page).toHaveURL(/\/runs\/run_/);
+    await expect(page.locator('.page-head')).toContainText('Complete', { timeout: 90_000 });
+  });
+});

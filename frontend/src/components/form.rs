@@ -1,0 +1,99 @@
+//! Pieces of forms, and what the address says was typed before.
+
+use leptos::prelude::*;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
+
+use super::icon::{Icon, Sign};
+use crate::error::ConsoleError;
+
+/// What was typed into a form that the server refused before hydration: it comes back in the address.
+#[derive(Clone, Copy)]
+pub struct Typed(StoredValue<ParamsMap>);
+
+/// What the address says was typed.
+pub fn use_typed() -> Typed {
+    Typed(StoredValue::new(use_query_map().get_untracked()))
+}
+
+impl Typed {
+    /// A field's text, or `default`.
+    pub fn text(self, field: &str, default: &str) -> String {
+        self.0
+            .with_value(|typed| typed.get_str(field).unwrap_or(default).to_owned())
+    }
+
+    /// Whether a field held `value`; `default` when the address says nothing of it.
+    pub fn is(self, field: &str, value: &str, default: bool) -> bool {
+        self.0
+            .with_value(|typed| typed.get_str(field).map_or(default, |text| text == value))
+    }
+}
+
+/// A labelled field. The control inside carries `id` and, when there is a hint, `aria-describedby` = `id`-hint.
+#[component]
+pub fn Field(
+    /// The control's id.
+    id: &'static str,
+    /// Its label.
+    label: &'static str,
+    /// A sentence below it.
+    #[prop(optional, into)]
+    hint: Option<String>,
+    /// The control.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for=id>{label}</label>
+            {children()}
+            {hint.map(|hint| view! { <p class="hint" id=format!("{id}-hint")>{hint}</p> })}
+        </div>
+    }
+    .into_any()
+}
+
+/// Why the server refused the form, above it.
+#[component]
+pub fn FormError(
+    /// The error, if there is one.
+    error: Signal<Option<ConsoleError>>,
+) -> impl IntoView {
+    view! {
+        <div class="form-error-place" role="alert">
+            {move || {
+                error
+                    .get()
+                    .map(|error| {
+                        view! {
+                            <div class="notice bad">
+                                <Icon sign=Sign::Failure />
+                                <p>{error.to_string()}</p>
+                            </div>
+                        }
+                    })
+            }}
+        </div>
+    }
+    .into_any()
+}
+
+/// A form's button, which says while the server works that it does.
+#[component]
+pub fn SubmitButton(
+    /// What it does.
+    label: &'static str,
+    /// What it says while the server works.
+    busy: &'static str,
+    /// Whether the server works.
+    pending: Signal<bool>,
+    /// Its classes.
+    #[prop(default = "button primary")]
+    class: &'static str,
+) -> impl IntoView {
+    view! {
+        <button type="submit" class=class aria-disabled=move || pending.get().then_some("true")>
+            {move || if pending.get() { busy } else { label }}
+        </button>
+    }
+    .into_any()
+}

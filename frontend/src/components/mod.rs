@@ -1,0 +1,25 @@
+//! Pieces that pages are made of.
+
+mod copy;
+mod crumbs;
+mod figures;
+mod form;
+mod health;
+mod icon;
+mod problem;
+mod progress;
+mod state;
+mod time;
+mod timeline;
+
+pub use copy::Command;
+pub use crumbs::Crumbs;
+pub use figures::{Bytes, Count};
+pub use form::{Field, FormError, SubmitButton, Typed, use_typed};
+pub use health::HealthBadge;
+pub use icon::{Icon, Logo, Sign};
+pub use problem::{Empty, Loading, problem_page};
+pub use progress::{RestoreProgressView, RunProgressView};
+pub use state::{ModeBadge, RestoreBadge, RunBadge, SnapshotBadge};
+pub use time::{Ago, At, Day};
+pub use timeline::LockTimeline;

@@ -1,0 +1,185 @@
+//! How far a run or a restore is.
+
+use leptos::prelude::*;
+use shared::api::{
+    agent::{RunPhase, RunState},
+    view::{RestoreState, RestoreView, RunView},
+};
+
+use crate::format;
+
+/// A run that is under way: phase, bar and figures.
+#[component]
+pub fn RunProgressView(
+    /// The run.
+    run: Signal<RunView>,
+) -> impl IntoView {
+    let phase = Memo::new(move |_| run.with(phase_of));
+    let percent = Memo::new(move |_| run.with(percent_of));
+    view! {
+        <div class="progress">
+            <p class="progress-phase" role="status">{move || phase.get()}</p>
+            <progress
+                max="100"
+                aria-label=move || run.with(|run| format!("Backup of {}", run.source_name))
+                value=move || percent.get().map(|percent| percent.to_string())
+            ></progress>
+            <p class="progress-figures">{move || run.with(figures_of)}</p>
+        </div>
+    }
+    .into_any()
+}
+
+fn phase_of(run: &RunView) -> String {
+    let phase = run.progress.as_ref().map(|progress| progress.phase);
+    match (run.state, phase) {
+        (RunState::Queued, _) => format!("Waiting for the agent on {}", run.hostname),
+        (RunState::Running, Some(RunPhase::Finish)) => "Writing index and manifest".to_owned(),
+        (RunState::Running, Some(RunPhase::Confirm)) | (RunState::Committing, _) => {
+            "Asking S3 to confirm each lock".to_owned()
+        }
+        (RunState::Running, _) => "Reading, and sending what is new".to_owned(),
+        (RunState::Locking, _) => "Extending locks that fall short".to_owned(),
+        (RunState::Succeeded, _) => "Complete: every object is locked, confirmed by S3".to_owned(),
+        (RunState::Failed, _) => "Failed: no snapshot was made".to_owned(),
+    }
+}
+
+/// Of the part that is under way; `None` while there is nothing to measure by.
+fn percent_of(run: &RunView) -> Option<u64> {
+    match run.state {
+        RunState::Queued | RunState::Failed => None,
+        RunState::Succeeded => Some(100),
+        RunState::Committing | RunState::Locking => {
+            run.confirmed.map(|(done, total)| format::percent(done, total))
+        }
+        RunState::Running => {
+            let progress = run.progress.as_ref()?;
+            match progress.phase {
+                RunPhase::Transfer => match progress.bytes_total {
+                    Some(0) => progress
+                        .files_total
+                        .map(|total| format::percent(progress.files_done, total)),
+                    Some(total) => Some(format::percent(progress.bytes_done, total)),
+                    None => None,
+                },
+                RunPhase::Finish | RunPhase::Confirm => Some(100),
+            }
+        }
+    }
+}
+
+fn figures_of(run: &RunView) -> AnyView {
+    let of = |done: u64, total: Option<u64>| match total {
+        Some(total) => format!("{} of {}", format::count(done), format::count(total)),
+        None => format::count(done),
+    };
+    let progress = run.progress.as_ref().map(|progress| {
+        let bytes = match progress.bytes_total {
+            Some(total) => format!(
+                "{} of {}",
+                format::bytes(progress.bytes_done),
+                format::bytes(total)
+            ),
+            None => format::bytes(progress.bytes_done),
+        };
+        view! {
+            <span>
+                <b>{of(progress.files_done, progress.files_total)}</b>
+                " files and folders"
+            </span>
+            <span>
+                <b>{bytes}</b>
+                " looked at"
+            </span>
+            <span>
+                <b>{format::bytes(progress.bytes_sent)}</b>
+                " sent"
+            </span>
+            {(progress.warnings > 0)
+                .then(|| {
+                    view! {
+                        <span class="warn-text">
+                            {format::counted(progress.warnings, "warning", "warnings")}
+                        </span>
+                    }
+                })}
+        }
+    });
+    let confirmed = run.confirmed.map(|(done, total)| {
+        view! {
+            <span>
+                <b>{of(done, Some(total))}</b>
+                " objects confirmed"
+            </span>
+        }
+    });
+    view! {
+        {progress}
+        {confirmed}
+    }
+    .into_any()
+}
+
+/// A restore that is under way.
+#[component]
+pub fn RestoreProgressView(
+    /// The restore.
+    restore: Signal<RestoreView>,
+) -> impl IntoView {
+    let phase = move || {
+        restore.with(|restore| match restore.state {
+            RestoreState::Authorised => "Allowed. Run the command on the endpoint.",
+            RestoreState::Running => "Writing files back",
+            RestoreState::Succeeded => "Everything asked for is back",
+            RestoreState::Failed => "The restore failed",
+            RestoreState::Expired => "The permission ran out unused",
+        })
+    };
+    let percent = move || {
+        restore.with(|restore| {
+            let progress = restore.progress.as_ref()?;
+            Some(if progress.bytes_total == 0 {
+                format::percent(progress.files_done, progress.files_total)
+            } else {
+                format::percent(progress.bytes_done, progress.bytes_total)
+            })
+        })
+    };
+    let figures = move || {
+        restore.with(|restore| {
+            restore.progress.as_ref().map(|progress| {
+                let files = format!(
+                    "{} of {}",
+                    format::count(progress.files_done),
+                    format::count(progress.files_total)
+                );
+                let bytes = format!(
+                    "{} of {}",
+                    format::bytes(progress.bytes_done),
+                    format::bytes(progress.bytes_total)
+                );
+                view! {
+                    <span>
+                        <b>{files}</b>
+                        " files and folders"
+                    </span>
+                    <span>
+                        <b>{bytes}</b>
+                        " written"
+                    </span>
+                }
+            })
+        })
+    };
+    let percent = Memo::new(move |_| percent().unwrap_or(0).to_string());
+    let phase = Memo::new(move |_| phase());
+    view! {
+        <div class="progress">
+            <p class="progress-phase" role="status">{move || phase.get()}</p>
+            <progress max="100" aria-label="Restore" value=move || percent.get()></progress>
+            <p class="progress-figures">{figures}</p>
+        </div>
+    }
+    .into_any()
+}

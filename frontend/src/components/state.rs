@@ -1,0 +1,70 @@
+//! Where runs, snapshots and restores stand.
+
+use leptos::prelude::*;
+use shared::{
+    api::{
+        agent::RunState,
+        view::{RestoreState, SnapshotState},
+    },
+    retention::LockMode,
+};
+
+use super::icon::{Icon, Sign};
+
+#[component]
+fn Badge(tone: &'static str, sign: Sign, word: &'static str) -> impl IntoView {
+    view! {
+        <span class=tone>
+            <Icon sign />
+            {word}
+        </span>
+    }
+    .into_any()
+}
+
+/// A run's state.
+#[component]
+pub fn RunBadge(state: RunState) -> impl IntoView {
+    let (tone, sign, word) = match state {
+        RunState::Queued => ("badge busy", Sign::Clock, "Waiting for the agent"),
+        RunState::Running => ("badge busy", Sign::Running, "Backing up"),
+        RunState::Committing => ("badge busy", Sign::Running, "Confirming locks"),
+        RunState::Locking => ("badge busy", Sign::Lock, "Extending locks"),
+        RunState::Succeeded => ("badge good", Sign::Check, "Complete"),
+        RunState::Failed => ("badge bad", Sign::Failure, "Failed"),
+    };
+    view! { <Badge tone sign word /> }.into_any()
+}
+
+/// A snapshot's state.
+#[component]
+pub fn SnapshotBadge(state: SnapshotState) -> impl IntoView {
+    let (tone, sign, word) = match state {
+        SnapshotState::Locking => ("badge busy", Sign::Lock, "Extending locks"),
+        SnapshotState::Complete => ("badge good", Sign::Check, "Complete"),
+    };
+    view! { <Badge tone sign word /> }.into_any()
+}
+
+/// A restore's state.
+#[component]
+pub fn RestoreBadge(state: RestoreState) -> impl IntoView {
+    let (tone, sign, word) = match state {
+        RestoreState::Authorised => ("badge busy", Sign::Clock, "Allowed, not begun"),
+        RestoreState::Running => ("badge busy", Sign::Running, "Restoring"),
+        RestoreState::Succeeded => ("badge good", Sign::Check, "Restored"),
+        RestoreState::Failed => ("badge bad", Sign::Failure, "Failed"),
+        RestoreState::Expired => ("badge", Sign::Blank, "Ran out unused"),
+    };
+    view! { <Badge tone sign word /> }.into_any()
+}
+
+/// A lock mode. Governance warns: it is not immutable against a bypass.
+#[component]
+pub fn ModeBadge(mode: LockMode) -> impl IntoView {
+    let (tone, sign, word) = match mode {
+        LockMode::Compliance => ("badge good", Sign::Lock, "COMPLIANCE"),
+        LockMode::Governance => ("badge warn", Sign::Warning, "GOVERNANCE: can be bypassed"),
+    };
+    view! { <Badge tone sign word /> }.into_any()
+}

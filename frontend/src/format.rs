@@ -1,0 +1,221 @@
+//! Figures, dates and schedules in words. Pure: the same text on the server and in the browser.
+
+use jiff::{Timestamp, tz::TimeZone};
+use shared::schedule::{Recurrence, Schedule};
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+
+/// A size in binary units: `0 B`, `812 KiB`, `1.25 GiB`.
+pub fn bytes(size: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if size < 1024 {
+        return format!("{size} B");
+    }
+    let mut unit = 0;
+    let mut scale = 1024_u128;
+    let size = u128::from(size);
+    // 1023.95 KiB would be written 1024 KiB: that is 1.00 MiB.
+    while unit + 1 < UNITS.len() && size * 2 >= scale * 1024 * 2 - scale {
+        unit += 1;
+        scale *= 1024;
+    }
+    let hundredths = (size * 100 + scale / 2) / scale;
+    let text = match hundredths {
+        0..1_000 => format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        1_000..10_000 => {
+            let tenths = (size * 10 + scale / 2) / scale;
+            format!("{}.{}", tenths / 10, tenths % 10)
+        }
+        _ => ((size + scale / 2) / scale).to_string(),
+    };
+    format!("{text} {}", UNITS[unit])
+}
+
+/// A count with thousands apart: `12,345`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count and its noun: `1 file`, `12,345 files`.
+pub fn counted(value: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(value), if value == 1 { one } else { many })
+}
+
+/// A date, with the time of day if given.
+pub fn calendar(year: u32, month: u32, day: u32, time: Option<(u32, u32)>) -> String {
+    let month = month
+        .checked_sub(1)
+        .and_then(|index| MONTHS.get(index as usize))
+        .unwrap_or(&"?");
+    match time {
+        Some((hour, minute)) => format!("{day} {month} {year}, {hour:02}:{minute:02}"),
+        None => format!("{day} {month} {year}"),
+    }
+}
+
+/// An instant in UTC, to the minute: `23 Nov 2026, 19:04 UTC`.
+pub fn utc(at: Timestamp) -> String {
+    at.strftime("%-d %b %Y, %H:%M UTC").to_string()
+}
+
+/// The day of an instant in UTC: `23 Nov 2026`.
+pub fn utc_day(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%-d %b %Y").to_string()
+}
+
+/// An instant to the second, for a hover: `2026-11-23 19:04:12 UTC`.
+pub fn utc_exact(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// An instant for `<time datetime>`, without a fraction of a second.
+pub fn machine(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// How far `at` is from `now`: `just now`, `2 min ago`, `in 3 days`.
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    let seconds = at.duration_since(now).as_secs();
+    let ahead = seconds > 0;
+    let seconds = seconds.unsigned_abs();
+    if seconds < 45 {
+        return if ahead { "in a moment" } else { "just now" }.to_owned();
+    }
+    let distance = match seconds {
+        ..5_400 => format!("{} min", (seconds + 30) / 60),
+        5_400..129_600 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => counted((seconds + 43_200) / 86_400, "day", "days"),
+    };
+    if ahead {
+        format!("in {distance}")
+    } else {
+        format!("{distance} ago")
+    }
+}
+
+/// How long something took or takes: `8 s`, `3 min 20 s`, `2 h 05 min`.
+pub fn duration(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}
+
+/// A schedule in words: `Every Sunday at 02:30`.
+pub fn schedule(schedule: &Schedule) -> String {
+    match schedule.recurrence {
+        Recurrence::Manual => "Only when somebody asks".to_owned(),
+        Recurrence::Hour { minute } => format!("Every hour, {minute} min past"),
+        Recurrence::Day { hour, minute } => format!("Every day at {hour:02}:{minute:02}"),
+        Recurrence::Week {
+            weekday,
+            hour,
+            minute,
+        } => {
+            let day = usize::try_from(weekday - 1)
+                .ok()
+                .and_then(|index| WEEKDAYS.get(index))
+                .unwrap_or(&"week");
+            format!("Every {day} at {hour:02}:{minute:02}")
+        }
+    }
+}
+
+/// Part of a whole in percent, never 100 before it is whole.
+pub fn percent(part: u64, whole: u64) -> u64 {
+    if whole == 0 {
+        return 0;
+    }
+    u64::try_from(u128::from(part.min(whole)) * 100 / u128::from(whole)).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ts(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn sizes_keep_three_digits() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1024), "1.00 KiB");
+        assert_eq!(bytes(1_048_575), "1.00 MiB");
+        assert_eq!(bytes(15_728_640), "15.0 MiB");
+        assert_eq!(bytes(812 * 1024 * 1024), "812 MiB");
+        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn counts_are_grouped() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(12_345_678), "12,345,678");
+        assert_eq!(counted(1, "file", "files"), "1 file");
+    }
+
+    #[test]
+    fn times_in_words() {
+        let now = ts("2026-11-23T12:00:00Z");
+        assert_eq!(utc(now), "23 Nov 2026, 12:00 UTC");
+        assert_eq!(machine(ts("2026-11-23T12:00:00.5Z")), "2026-11-23T12:00:00Z");
+        assert_eq!(relative(ts("2026-11-23T11:59:50Z"), now), "just now");
+        assert_eq!(relative(ts("2026-11-23T11:58:00Z"), now), "2 min ago");
+        assert_eq!(relative(ts("2026-11-23T15:00:00Z"), now), "in 3 h");
+        assert_eq!(relative(ts("2026-11-20T12:00:00Z"), now), "3 days ago");
+        assert_eq!(duration(ts("2026-11-23T11:56:40Z"), now), "3 min 20 s");
+        assert_eq!(calendar(2026, 3, 7, Some((4, 5))), "7 Mar 2026, 04:05");
+    }
+
+    #[test]
+    fn schedules_in_words() {
+        let words = |recurrence| {
+            schedule(&Schedule {
+                recurrence,
+                time_zone: "UTC".into(),
+            })
+        };
+        assert_eq!(words(Recurrence::Manual), "Only when somebody asks");
+        assert_eq!(
+            words(Recurrence::Day { hour: 2, minute: 5 }),
+            "Every day at 02:05"
+        );
+        let sunday = Recurrence::Week {
+            weekday: 7,
+            hour: 23,
+            minute: 0,
+        };
+        assert_eq!(words(sunday), "Every Sunday at 23:00");
+    }
+
+    #[test]
+    fn percent_is_whole_only_at_the_end() {
+        assert_eq!(percent(999, 1_000), 99);
+        assert_eq!(percent(1_000, 1_000), 100);
+        assert_eq!(percent(5, 0), 0);
+    }
+}

@@ -1,0 +1,191 @@
+//! The live stream: one `EventSource` in each tab, and what it has told so far.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use shared::{
+    api::{
+        agent::RunState,
+        view::{LiveEvent, RestoreState, RestoreView, RunView},
+    },
+    ids::{RestoreId, RunId, SourceId, TenantId},
+};
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{EventSource, MessageEvent};
+
+/// Whether the stream flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// On the server, or not open yet.
+    Waiting,
+    /// Events arrive.
+    Open,
+    /// It broke; the browser tries again by itself.
+    Lost,
+}
+
+/// What the live stream has told so far, for the tenant that is on the screen.
+#[derive(Clone, Copy)]
+pub struct Live {
+    runs: RwSignal<BTreeMap<RunId, RunView>>,
+    restores: RwSignal<BTreeMap<RestoreId, RestoreView>>,
+    turns: RwSignal<u64>,
+    connection: RwSignal<Connection>,
+}
+
+impl Live {
+    /// Opens the stream of `tenant` once the page is hydrated, and another one when the tenant changes.
+    pub fn follow(tenant: Memo<Option<TenantId>>) -> Self {
+        let live = Self {
+            runs: RwSignal::default(),
+            restores: RwSignal::default(),
+            turns: RwSignal::new(0),
+            connection: RwSignal::new(Connection::Waiting),
+        };
+        Effect::new(move || {
+            live.runs.update(BTreeMap::clear);
+            live.restores.update(BTreeMap::clear);
+            if let Some(stream) = tenant.get().and_then(|tenant| Stream::open(tenant, live)) {
+                // Kept by this effect, and dropped with it or before it runs again. Effects run in the browser only:
+                // on the server, a value that must stay on its thread would panic when another one drops it.
+                StoredValue::new_local(stream);
+            }
+        });
+        live
+    }
+
+    /// Moves on whenever something came to another state, so that lists are worth fetching again. Part of the
+    /// source of the resources that hold them.
+    pub fn turns(self) -> u64 {
+        self.turns.get()
+    }
+
+    /// Says that something came to another state.
+    pub fn turn(self) {
+        self.turns.update(|turns| *turns += 1);
+    }
+
+    /// Whether the stream flows.
+    pub fn connection(self) -> Connection {
+        self.connection.get()
+    }
+
+    /// The newest that is known of a run: from the stream, or from the page.
+    pub fn run(self, page: &RunView) -> RunView {
+        self.runs.with(|runs| match runs.get(&page.id) {
+            Some(told) if run_rank(told.state) >= run_rank(page.state) => told.clone(),
+            _ => page.clone(),
+        })
+    }
+
+    /// The run of a source that the stream told of and that is not over.
+    pub fn active_run_of(self, source: SourceId) -> Option<RunView> {
+        self.runs.with(|runs| {
+            let mut of_source = runs.values().rev().filter(|run| run.source_id == source);
+            of_source.find(|run| !run.state.is_final()).cloned()
+        })
+    }
+
+    /// The newest that is known of a restore.
+    pub fn restore(self, page: &RestoreView) -> RestoreView {
+        self.restores.with(|restores| match restores.get(&page.id) {
+            Some(told) if restore_rank(told.state) >= restore_rank(page.state) => told.clone(),
+            _ => page.clone(),
+        })
+    }
+
+    /// Takes in what is known of a run.
+    pub fn see_run(self, run: RunView) {
+        let turned = self
+            .runs
+            .with_untracked(|runs| runs.get(&run.id).is_none_or(|before| before.state != run.state));
+        self.runs.update(|runs| {
+            runs.insert(run.id, run);
+        });
+        if turned {
+            self.turn();
+        }
+    }
+
+    /// Takes in what is known of a restore.
+    pub fn see_restore(self, restore: RestoreView) {
+        let turned = self.restores.with_untracked(|restores| {
+            restores
+                .get(&restore.id)
+                .is_none_or(|before| before.state != restore.state)
+        });
+        self.restores.update(|restores| {
+            restores.insert(restore.id, restore);
+        });
+        if turned {
+            self.turn();
+        }
+    }
+}
+
+const fn run_rank(state: RunState) -> u8 {
+    match state {
+        RunState::Queued => 0,
+        RunState::Running => 1,
+        RunState::Committing => 2,
+        RunState::Locking => 3,
+        RunState::Succeeded | RunState::Failed => 4,
+    }
+}
+
+const fn restore_rank(state: RestoreState) -> u8 {
+    match state {
+        RestoreState::Authorised => 0,
+        RestoreState::Running => 1,
+        RestoreState::Succeeded | RestoreState::Failed | RestoreState::Expired => 2,
+    }
+}
+
+/// An open `EventSource` and what it calls. Closed when dropped.
+struct Stream {
+    source: EventSource,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_open: Closure<dyn FnMut()>,
+    _on_error: Closure<dyn FnMut()>,
+}
+
+impl Stream {
+    fn open(tenant: TenantId, live: Live) -> Option<Self> {
+        let source = EventSource::new(&format!("/console/events?tenant={tenant}")).ok()?;
+        let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+            let event = message.data().as_string().map(|data| serde_json::from_str(&data));
+            match event {
+                Some(Ok(LiveEvent::Run(run))) => live.see_run(*run),
+                Some(Ok(LiveEvent::Restore(restore))) => live.see_restore(*restore),
+                // A newer server may tell of things that this page does not know.
+                Some(Err(_)) | None => {}
+            }
+        });
+        let on_open = Closure::<dyn FnMut()>::new(move || {
+            // What happened while the stream was broken was not told.
+            if live.connection.get_untracked() == Connection::Lost {
+                live.turn();
+            }
+            live.connection.set(Connection::Open);
+        });
+        let on_error = Closure::<dyn FnMut()>::new(move || live.connection.set(Connection::Lost));
+        source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+        source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Some(Self {
+            source,
+            _on_message: on_message,
+            _on_open: on_open,
+            _on_error: on_error,
+        })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.source.set_onmessage(None);
+        self.source.set_onopen(None);
+        self.source.set_onerror(None);
+        self.source.close();
+    }
+}

@@ -1,0 +1,368 @@
+//! The form for a backup set: a bucket, and how long its backups are locked.
+
+use jiff::SignedDuration;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use repository::recovery::RecoveryPublicKey;
+use shared::{
+    api::view::StorageAccountView,
+    retention::{LockMode, Policy, protected_until},
+};
+
+use super::tenant::tenant_once;
+use crate::{
+    clock::{local, use_clock, use_hydrated},
+    components::{
+        Command, Crumbs, Empty, Field, FormError, Icon, Loading, Sign, SubmitButton, Typed, problem_page,
+        use_typed,
+    },
+    functions::backup_set::CreateBackupSet,
+    tenant::use_tenant,
+};
+
+/// The page.
+#[component]
+pub fn NewBackupSetPage() -> impl IntoView {
+    let tenant = use_tenant();
+    let page = tenant_once();
+    let create = ServerAction::<CreateBackupSet>::new();
+    view! {
+        <Title text="New backup set" />
+        <Crumbs above=vec![(tenant.path("/storage"), "Storage".to_owned())] here="New backup set" />
+        <h1>"New backup set"</h1>
+        <p class="lead">"A bucket, and the policy of how long the backups in it are locked."</p>
+        <Transition fallback=|| view! { <Loading /> }>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(page) if page.storage_accounts.is_empty() => {
+                        view! {
+                            <Empty title="A storage account comes first">
+                                <p>
+                                    <a class="button primary" href=tenant.path("/storage-accounts/new")>
+                                        "Add a storage account"
+                                    </a>
+                                </p>
+                            </Empty>
+                        }
+                            .into_any()
+                    }
+                    Ok(page) => view! { <Form accounts=page.storage_accounts create /> }.into_any(),
+                    Err(error) => problem_page(error),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>) -> impl IntoView {
+    let tenant = use_tenant();
+    let typed = use_typed();
+    let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    let id = tenant.id.get_untracked().map(|id| id.to_string());
+    view! {
+        <div class="card narrow">
+            <FormError error />
+            <ActionForm action=create attr:class="form" attr:autocomplete="off">
+                <input type="hidden" name="tenant" value=id />
+                <Field id="name" label="Name">
+                    <input id="name" name="name" required maxlength="100" value=typed.text("name", "") />
+                </Field>
+                <BucketFields accounts typed />
+                <RetentionFields typed />
+                <RecoveryFields typed />
+                <div class="form-end">
+                    <SubmitButton
+                        label="Create backup set"
+                        busy="Checking the bucket…"
+                        pending=create.pending().into()
+                    />
+                    <a class="button quiet" href=tenant.path("")>
+                        "Cancel"
+                    </a>
+                </div>
+            </ActionForm>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn BucketFields(accounts: Vec<StorageAccountView>, typed: Typed) -> impl IntoView {
+    let existing = typed.is("create_bucket", "false", false);
+    let options = accounts
+        .into_iter()
+        .map(|account| {
+            let id = account.id.to_string();
+            let selected = typed.is("storage_account_id", &id, false);
+            view! {
+                <option value=id selected=selected>
+                    {format!("{} ({})", account.name, account.endpoint)}
+                </option>
+            }
+        })
+        .collect_view();
+    view! {
+        <fieldset>
+            <legend>"Bucket"</legend>
+            <Field id="storage_account_id" label="Storage account">
+                <select id="storage_account_id" name="storage_account_id" required>
+                    {options}
+                </select>
+            </Field>
+            <div class="choices">
+                <label class="check">
+                    <input type="radio" name="create_bucket" value="true" checked=!existing />
+                    <span>
+                        "Create the bucket"
+                        <span class="hint">"With versioning and Object Lock switched on."</span>
+                    </span>
+                </label>
+                <label class="check">
+                    <input type="radio" name="create_bucket" value="false" checked=existing />
+                    <span>
+                        "Use a bucket that exists"
+                        <span class="hint">
+                            "It is checked for versioning and Object Lock, and refused without them."
+                        </span>
+                    </span>
+                </label>
+            </div>
+            <Field
+                id="bucket"
+                label="Bucket name"
+                hint="3 to 63 lower-case letters, digits and hyphens. A bucket of its own is best."
+            >
+                <input
+                    id="bucket"
+                    name="bucket"
+                    class="mono"
+                    required
+                    spellcheck="false"
+                    autocapitalize="none"
+                    aria-describedby="bucket-hint"
+                    value=typed.text("bucket", "")
+                />
+            </Field>
+            <Field
+                id="prefix"
+                label="Prefix (optional)"
+                hint="What every key begins with. Leave it empty, or end it with a slash, such as holdfast/"
+            >
+                <input
+                    id="prefix"
+                    name="prefix"
+                    class="mono"
+                    spellcheck="false"
+                    autocapitalize="none"
+                    aria-describedby="prefix-hint"
+                    value=typed.text("prefix", "")
+                />
+            </Field>
+        </fieldset>
+    }
+    .into_any()
+}
+
+#[component]
+fn RetentionFields(typed: Typed) -> impl IntoView {
+    let governance = typed.is("mode", "governance", false);
+    let (days, set_days) = signal(typed.text("retention_days", "90"));
+    let (bypassable, set_bypassable) = signal(governance);
+    view! {
+        <fieldset class="retention">
+            <legend>"Retention"</legend>
+            <label class="check strong">
+                <input
+                    type="checkbox"
+                    name="immutable_retention"
+                    value="true"
+                    required
+                    checked=typed.is("immutable_retention", "true", false)
+                    aria-describedby="immutable-hint"
+                />
+                <span>"Immutable retention policy"</span>
+            </label>
+            <p class="hint" id="immutable-hint">
+                "Each backup is locked in the bucket when it completes. Until its date nobody can delete it: not an "
+                "intruder, not the provider's support, not the account's root user, and not you. It is also paid for "
+                "until then. A retention that was given cannot be taken back, so choose a number that you will want "
+                "to pay for."
+            </p>
+            <Field id="retention_days" label="Lock each backup for">
+                <div class="with-unit">
+                    <input
+                        id="retention_days"
+                        name="retention_days"
+                        type="number"
+                        inputmode="numeric"
+                        min="1"
+                        max=Policy::MAX_DAYS.to_string()
+                        required
+                        aria-describedby="lock-date"
+                        value=days.get_untracked()
+                        on:input=move |event| set_days.set(event_target_value(&event))
+                    />
+                    <span>"days"</span>
+                </div>
+            </Field>
+            <LockDate days />
+            <div class="choices" role="radiogroup" aria-label="Lock mode">
+                <label class="check">
+                    <input
+                        type="radio"
+                        name="mode"
+                        value="compliance"
+                        checked=!governance
+                        on:change=move |_| set_bypassable.set(false)
+                    />
+                    <span>
+                        "COMPLIANCE"
+                        <span class="hint">
+                            "Nobody can delete or shorten before the date. This is what immutable means."
+                        </span>
+                    </span>
+                </label>
+                <label class="check">
+                    <input
+                        type="radio"
+                        name="mode"
+                        value="governance"
+                        checked=governance
+                        on:change=move |_| set_bypassable.set(true)
+                    />
+                    <span>
+                        "GOVERNANCE"
+                        <span class="hint">
+                            "Not immutable: whoever holds the right to bypass it can delete every backup. For trials."
+                        </span>
+                    </span>
+                </label>
+            </div>
+            <div role="status">
+                {move || {
+                    bypassable
+                        .get()
+                        .then(|| {
+                            view! {
+                                <div class="notice warn">
+                                    <Icon sign=Sign::Warning />
+                                    <p>
+                                        "With GOVERNANCE an intruder who has the account's keys can delete the backups. "
+                                        "Use it only to try things out."
+                                    </p>
+                                </div>
+                            }
+                        })
+                }}
+            </div>
+        </fieldset>
+    }
+    .into_any()
+}
+
+/// Until when a backup that is taken today would be locked. The date is there once the page has a clock.
+#[component]
+fn LockDate(days: ReadSignal<String>) -> impl IntoView {
+    let hydrated = use_hydrated();
+    let clock = use_clock();
+    let date = move || {
+        let now = clock.now().filter(|_| hydrated.get())?;
+        let days = days.with(|days| days.trim().parse().ok())?;
+        let policy = Policy::new(days, LockMode::Compliance).ok()?;
+        // Years beyond what a calendar holds are the server's to refuse.
+        now.checked_add(SignedDuration::from_hours(24 * i64::from(days)))
+            .ok()?;
+        let until = protected_until(&policy, now);
+        local(until).split_once(',').map(|(day, _)| day.to_owned())
+    };
+    view! {
+        <p class="lock-date" id="lock-date" aria-live="polite">
+            <Icon sign=Sign::Lock />
+            <span>
+                {move || match date() {
+                    Some(date) => {
+                        view! {
+                            "A backup taken today would be locked until "
+                            <strong>{date}</strong>
+                        }
+                            .into_any()
+                    }
+                    None => {
+                        days.with(|days| {
+                                format!("Each backup is locked for {} days from when it completes", days.trim())
+                            })
+                            .into_any()
+                    }
+                }}
+            </span>
+        </p>
+    }
+    .into_any()
+}
+
+#[component]
+fn RecoveryFields(typed: Typed) -> impl IntoView {
+    let (key, set_key) = signal(typed.text("recovery_key", ""));
+    view! {
+        <fieldset>
+            <legend>"Recovery key"</legend>
+            <p>
+                "Backups are sealed to a recovery key that this server never has. Make one on a machine that you trust, "
+                "not on an endpoint:"
+            </p>
+            <Command label="Command that makes a recovery kit" text="holdfast-agent keygen --out kit.txt" />
+            <p>
+                "Keep the kit offline, printed or in a safe. Without it nothing can be restored, and nobody can make it "
+                "again. Paste its public key here; it begins with "
+                <code>"hfrk1"</code>
+                "."
+            </p>
+            <Field
+                id="recovery_key"
+                label="Recovery public key"
+                hint="Only the public half. Never paste the words of the kit anywhere."
+            >
+                <textarea
+                    id="recovery_key"
+                    name="recovery_key"
+                    class="mono"
+                    rows="3"
+                    required
+                    spellcheck="false"
+                    autocapitalize="none"
+                    aria-describedby="recovery_key-hint"
+                    on:input=move |event| set_key.set(event_target_value(&event))
+                >
+                    {typed.text("recovery_key", "")}
+                </textarea>
+            </Field>
+            <div role="status">
+                {move || key.with(|key| (!key.trim().is_empty()).then(|| key_check(key)))}
+            </div>
+        </fieldset>
+    }
+    .into_any()
+}
+
+/// What the pasted key is: its fingerprint to compare, or what is wrong with it.
+fn key_check(key: &str) -> AnyView {
+    match RecoveryPublicKey::parse(key) {
+        Ok(key) => view! {
+            <p class="key-check">
+                <Icon sign=Sign::Check />
+                <span>
+                    "Its fingerprint is "
+                    <strong class="mono">{key.fingerprint().to_string()}</strong>
+                    ". Compare it with the one in the kit."
+                </span>
+            </p>
+        }
+        .into_any(),
+        Err(error) => {
+            let error = error.to_string();
+            view! { <p class="key-check wrong">{format!("Not a usable key: {error}.")}</p> }.into_any()
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A snapshot: what it holds, until when it is locked, and how to restore it.
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use shared::{
+    api::view::{RestoreState, RestoreView, SnapshotPage as Page, SnapshotState},
+    ids::SnapshotId,
+};
+
+use super::tenant::run_table::RestoreTable;
+use crate::{
+    components::{
+        Ago, At, Bytes, Command, Count, Crumbs, Day, FormError, Icon, Loading, LockTimeline, ModeBadge,
+        RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, problem_page,
+    },
+    error::ConsoleError,
+    functions::snapshot::{AuthoriseRestore, load_snapshot},
+    tenant::{id_in_address, no_tenant, use_tenant},
+};
+
+/// The page.
+#[component]
+pub fn SnapshotPage() -> impl IntoView {
+    let tenant = use_tenant();
+    let id = id_in_address::<SnapshotId>("snapshot");
+    let page = Resource::new(
+        move || (tenant.id.get(), id.get(), tenant.live.turns()),
+        |(tenant, snapshot, _)| async move {
+            let snapshot = snapshot.ok_or_else(|| ConsoleError::NotFound("snapshot".to_owned()))?;
+            load_snapshot(tenant.ok_or_else(no_tenant)?, snapshot).await
+        },
+    );
+    let allow = ServerAction::<AuthoriseRestore>::new();
+    Effect::new(move || {
+        if let Some(Ok(restore)) = allow.value().get() {
+            tenant.live.see_restore(restore);
+        }
+    });
+    view! {
+        <Transition fallback=|| view! { <Loading /> }>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(page) => view! { <Content page allow /> }.into_any(),
+                    Err(error) => problem_page(error),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
+    let tenant = use_tenant();
+    let snapshot = page.snapshot.clone();
+    let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
+    let title = format!("{} #{}", snapshot.source_name, snapshot.seq);
+    view! {
+        <Title text=title.clone() />
+        <Crumbs above=vec![(tenant.path("/snapshots"), "Snapshots".to_owned())] here=title.clone() />
+        <div class="page-head">
+            <h1>{title}</h1>
+            <SnapshotBadge state=snapshot.state />
+        </div>
+        <section class="card lock-card" aria-labelledby="locked-until">
+            <div class="lock-head">
+                <Icon sign=Sign::Lock />
+                <div>
+                    <h2 id="locked-until">"Locked until"</h2>
+                    <p class="lock-until">
+                        <Day at=snapshot.protected_until />
+                    </p>
+                </div>
+                <ModeBadge mode=snapshot.mode />
+            </div>
+            <p class="muted">
+                {match snapshot.state {
+                    SnapshotState::Complete => "Confirmed by S3 for every object that this snapshot needs.",
+                    SnapshotState::Locking => "Not complete yet: locks that fall short are being extended.",
+                }}
+            </p>
+            <LockTimeline
+                taken=snapshot.received_at
+                protected_until=snapshot.protected_until
+                earliest=page.earliest_lock
+                latest=page.latest_lock
+            />
+        </section>
+        <dl class="facts card">
+            <div>
+                <dt>"Taken"</dt>
+                <dd>
+                    <At at=snapshot.received_at />
+                </dd>
+            </div>
+            <div>
+                <dt>"Endpoint"</dt>
+                <dd>{snapshot.hostname.clone()}</dd>
+            </div>
+            <div>
+                <dt>"Backup set"</dt>
+                <dd>
+                    <a href=set_path>{page.backup_set.name.clone()}</a>
+                </dd>
+            </div>
+            <div>
+                <dt>"Files"</dt>
+                <dd>
+                    <Count value=snapshot.totals.files />
+                    " in "
+                    <Count value=snapshot.totals.folders />
+                    " folders"
+                </dd>
+            </div>
+            <div>
+                <dt>"Size"</dt>
+                <dd>
+                    <Bytes size=snapshot.totals.bytes />
+                </dd>
+            </div>
+            <div>
+                <dt>"Sent by this backup"</dt>
+                <dd>
+                    <Bytes size=snapshot.totals.bytes_sent />
+                </dd>
+            </div>
+            <div>
+                <dt>"In the bucket"</dt>
+                <dd>
+                    <Count value=page.objects />
+                    " objects, "
+                    <Bytes size=page.stored_bytes />
+                </dd>
+            </div>
+            <div>
+                <dt>"Warnings"</dt>
+                <dd>
+                    {match snapshot.totals.warnings {
+                        0 => view! { <span class="muted">"none"</span> }.into_any(),
+                        warnings => {
+                            view! {
+                                <span class="warn-text">
+                                    <Count value=warnings />
+                                    " files left out or not whole; the endpoint's log names them"
+                                </span>
+                            }
+                                .into_any()
+                        }
+                    }}
+                </dd>
+            </div>
+        </dl>
+        <Restore page allow />
+    }
+    .into_any()
+}
+
+#[component]
+fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
+    let tenant = use_tenant();
+    let live = tenant.live;
+    let tenant_id = tenant.id.get_untracked();
+    let snapshot = page.snapshot.id;
+    let complete = page.snapshot.state == SnapshotState::Complete;
+    let hostname = page.snapshot.hostname.clone();
+    let error = Signal::derive(move || allow.value().get().and_then(Result::err));
+    let is_open = |state| matches!(state, RestoreState::Authorised | RestoreState::Running);
+    let (open, past): (Vec<_>, Vec<_>) = page
+        .restores
+        .into_iter()
+        .partition(|restore| is_open(restore.state));
+    let open = open.into_iter().next();
+    let allowed = open.is_some();
+    view! {
+        <section aria-labelledby="restore">
+            <h2 id="restore">"Restore"</h2>
+            <FormError error />
+            {if let Some(restore) = open {
+                let now = Memo::new(move |_| live.restore(&restore));
+                view! {
+                    <noscript inner_html=r#"<meta http-equiv="refresh" content="10">"#></noscript>
+                    <div class="card">
+                        <OpenRestore restore=now />
+                        <p>
+                            "On "
+                            <strong>{hostname}</strong>
+                            ", with the recovery kit at hand, run:"
+                        </p>
+                        <Command label="Command that restores this snapshot" text=page.restore_command />
+                        <p class="hint">
+                            "It writes into the folder after --to; that may be any empty folder. The server signs addresses to "
+                            "read this snapshot only, and cannot decrypt what is read."
+                        </p>
+                    </div>
+                }
+                    .into_any()
+            } else {
+                view! {
+                    <p>
+                        "A restore runs on the endpoint, with the recovery kit. First allow it here: for 24 hours the agent on "
+                        {hostname}
+                        " may then read this snapshot, and nothing else."
+                    </p>
+                }
+                    .into_any()
+            }}
+            {(complete && !allowed)
+                .then(|| {
+                    view! {
+                        <ActionForm action=allow>
+                            <input type="hidden" name="tenant" value=tenant_id.map(|id| id.to_string()) />
+                            <input type="hidden" name="snapshot" value=snapshot.to_string() />
+                            <SubmitButton
+                                label="Allow a restore for 24 hours"
+                                busy="Allowing…"
+                                pending=allow.pending().into()
+                            />
+                        </ActionForm>
+                    }
+                })}
+            {(!past.is_empty())
+                .then(|| {
+                    view! {
+                        <h3>"Past restores"</h3>
+                        {tenant_id.map(|tenant| view! { <RestoreTable tenant restores=past /> })}
+                    }
+                })}
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn OpenRestore(restore: Memo<RestoreView>) -> impl IntoView {
+    let state = Memo::new(move |_| restore.with(|restore| restore.state));
+    let first = restore.get_untracked();
+    view! {
+        <div class="state-cell">
+            {move || view! { <RestoreBadge state=state.get() /> }}
+            <span class="muted">
+                {format!("Allowed by {}, ends ", first.authorised_by)}
+                <Ago at=first.expires_at />
+            </span>
+        </div>
+        {move || {
+            (state.get() != RestoreState::Authorised)
+                .then(|| view! { <RestoreProgressView restore=restore.into() /> })
+        }}
+        {move || {
+            restore
+                .with(|restore| restore.error.clone())
+                .map(|error| view! { <p class="cell-error">{error}</p> })
+        }}
+    }
+    .into_any()
+}

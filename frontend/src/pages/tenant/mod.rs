@@ -1,0 +1,105 @@
+//! One tenant's pages.
+
+pub mod activity;
+pub mod agents;
+pub mod home;
+pub mod run_table;
+pub mod set_up;
+pub mod snapshot_table;
+pub mod snapshots;
+pub mod source_card;
+pub mod storage;
+
+use leptos::prelude::*;
+use leptos_router::components::{A, Outlet};
+use shared::api::view::TenantPage;
+
+use crate::{
+    components::{HealthBadge, Loading, problem_page},
+    error::ConsoleError,
+    live::Connection,
+    tenant::{Tenant, use_tenant},
+};
+
+/// What every page of a tenant has around it: its name, its state, and the ways to its parts.
+#[component]
+pub fn TenantLayout() -> impl IntoView {
+    let tenant = Tenant::provide();
+    let lost = move || tenant.live.connection() == Connection::Lost;
+    view! {
+        <div class="tenant-head">
+            <Transition>
+                {move || Suspend::new(async move {
+                    // The page below says what is wrong, once.
+                    tenant
+                        .page
+                        .await
+                        .ok()
+                        .map(|page| {
+                            view! {
+                                <a class="tenant-name" href=tenant.path("")>
+                                    {page.summary.name}
+                                </a>
+                                <HealthBadge health=page.summary.health />
+                            }
+                        })
+                })}
+            </Transition>
+            <p class="live-note" role="status">
+                {move || lost().then_some("The live connection broke; trying again.")}
+            </p>
+        </div>
+        <nav class="tabs" aria-label="Customer">
+            <A href=move || tenant.path("") exact=true>
+                "Overview"
+            </A>
+            <A href=move || tenant.path("/snapshots")>"Snapshots"</A>
+            <A href=move || tenant.path("/activity") exact=true>
+                "Activity"
+            </A>
+            <A href=move || tenant.path("/agents") exact=true>
+                "Agents"
+            </A>
+            <A href=move || tenant.path("/storage") exact=true>
+                "Storage"
+            </A>
+        </nav>
+        <Outlet />
+    }
+    .into_any()
+}
+
+/// The tenant's data once it is there, fetched again whenever something came to another state.
+#[component]
+pub fn WithTenant<F>(
+    /// Makes the content.
+    content: F,
+) -> impl IntoView
+where
+    F: Fn(TenantPage) -> AnyView + Clone + Send + Sync + 'static,
+{
+    let tenant = use_tenant();
+    view! {
+        <Transition fallback=|| view! { <Loading /> }>
+            {move || {
+                let content = content.clone();
+                Suspend::new(async move {
+                    match tenant.page.await {
+                        Ok(page) => content(page),
+                        Err(error) => problem_page(error),
+                    }
+                })
+            }}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// The tenant's data for a form: fetched once, so that nothing under the fingers is redrawn.
+pub fn tenant_once() -> Resource<Result<TenantPage, ConsoleError>> {
+    let tenant = use_tenant();
+    Resource::new(
+        move || tenant.id.get(),
+        |id| async move { crate::functions::tenant::load_tenant(id.ok_or_else(crate::tenant::no_tenant)?).await },
+    )
+}

@@ -1,0 +1,170 @@
+//! A source: what is backed up, when, how it stands, and the button *Back up now*.
+
+use leptos::prelude::*;
+use shared::{
+    api::view::{RunView, SourceView},
+    ids::TenantId,
+};
+
+use crate::{
+    components::{Ago, At, Day, FormError, Icon, RunProgressView, Sign, SubmitButton},
+    format,
+    functions::source::RunNow,
+    tenant::{path, use_tenant},
+};
+
+/// The card.
+#[component]
+pub fn SourceCard(
+    /// Whose it is.
+    tenant: TenantId,
+    /// The source.
+    source: SourceView,
+    /// The run that was active when the page was made.
+    run: Option<RunView>,
+    /// Whether the agent is online.
+    online: bool,
+) -> impl IntoView {
+    let live = use_tenant().live;
+    let run_now = ServerAction::<RunNow>::new();
+    Effect::new(move || {
+        if let Some(Ok(run)) = run_now.value().get() {
+            live.see_run(run);
+        }
+    });
+    let error = Signal::derive(move || run_now.value().get().and_then(Result::err));
+    let id = source.id;
+    let active = Memo::new(move |_| {
+        live.active_run_of(id).or_else(|| {
+            run.as_ref()
+                .map(|run| live.run(run))
+                .filter(|run| !run.state.is_final())
+        })
+    });
+    let active_id = Memo::new(move |_| active.with(|run| run.as_ref().map(|run| run.id)));
+    let heading = format!("source-{id}");
+    let labelled_by = heading.clone();
+    let newest = source.newest_snapshot.clone();
+    let many_paths = source.paths.len() > 3;
+    let paths = source.paths.clone();
+    view! {
+        <article class="card source" aria-labelledby=labelled_by>
+            <div class="source-head">
+                <div>
+                    <h3 id=heading>{source.name.clone()}</h3>
+                    <p class="muted">
+                        <span class=if online { "dot on" } else { "dot" }></span>
+                        {source.hostname.clone()}
+                        {if online { " · online" } else { " · not seen lately" }}
+                        " · to "
+                        <a href=path(tenant, &format!("/backup-sets/{}", source.backup_set_id))>
+                            {source.backup_set_name.clone()}
+                        </a>
+                    </p>
+                </div>
+                <Show when=move || active_id.get().is_none()>
+                    <ActionForm action=run_now>
+                        <input type="hidden" name="tenant" value=tenant.to_string() />
+                        <input type="hidden" name="source" value=id.to_string() />
+                        <SubmitButton
+                            label="Back up now"
+                            busy="Asking…"
+                            pending=run_now.pending().into()
+                            class="button"
+                        />
+                    </ActionForm>
+                </Show>
+            </div>
+            <FormError error />
+            <div class="source-live">
+                {move || {
+                    let first = active_id.get().and_then(|_| active.get_untracked())?;
+                    let run_path = path(tenant, &format!("/runs/{}", first.id));
+                    // The last figures stay while the card is taken down.
+                    let run = Memo::new(move |before: Option<&RunView>| {
+                        active.get().or_else(|| before.cloned()).unwrap_or_else(|| first.clone())
+                    });
+                    Some(
+                        view! {
+                            <RunProgressView run=run.into() />
+                            <p>
+                                <a href=run_path>"Follow this run"</a>
+                            </p>
+                        },
+                    )
+                }}
+            </div>
+            <dl class="facts">
+                <div>
+                    <dt>"Paths"</dt>
+                    <dd class="mono">
+                        {paths.iter().take(3).cloned().collect::<Vec<_>>().join("  ")}
+                        {many_paths.then(|| format!("  and {} more", paths.len() - 3))}
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Schedule"</dt>
+                    <dd>
+                        {format::schedule(&source.schedule)}
+                        <span class="muted">
+                            {source
+                                .next_due
+                                .is_some()
+                                .then(|| format!(" ({})", source.schedule.time_zone))}
+                        </span>
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Next run"</dt>
+                    <dd>
+                        {source
+                            .next_due
+                            .map_or_else(
+                                || view! { <span class="muted">"when asked"</span> }.into_any(),
+                                |at| view! { <At at /> }.into_any(),
+                            )}
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Newest snapshot"</dt>
+                    <dd>
+                        {newest
+                            .clone()
+                            .map_or_else(
+                                || view! { <span class="muted">"none yet"</span> }.into_any(),
+                                |snapshot| {
+                                    view! {
+                                        <a href=path(tenant, &format!("/snapshots/{}", snapshot.id))>
+                                            {format!("#{}", snapshot.seq)}
+                                        </a>
+                                        " · "
+                                        <Ago at=snapshot.received_at />
+                                    }
+                                        .into_any()
+                                },
+                            )}
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Locked until"</dt>
+                    <dd>
+                        {newest
+                            .map_or_else(
+                                || view! { <span class="muted">"–"</span> }.into_any(),
+                                |snapshot| {
+                                    view! {
+                                        <span class="locked-until">
+                                            <Icon sign=Sign::Lock />
+                                            <Day at=snapshot.protected_until />
+                                        </span>
+                                    }
+                                        .into_any()
+                                },
+                            )}
+                    </dd>
+                </div>
+            </dl>
+        </article>
+    }
+    .into_any()
+}

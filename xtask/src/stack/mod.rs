@@ -1,0 +1,235 @@
+//! A whole Holdfast on this machine: Postgres, lockbox, the server and an agent, all private to one folder.
+
+pub mod agent;
+pub mod owner;
+pub mod port;
+pub mod postgres;
+pub mod secrets;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    build::Built,
+    clock,
+    process::{Ledger, Managed},
+};
+use postgres::Postgres;
+use secrets::Secrets;
+
+/// How long a program may take until it answers.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// What a stack is made from.
+pub struct Plan {
+    /// Everything that it keeps is in here.
+    pub folder: PathBuf,
+    /// Passwords and keys.
+    pub secrets: Secrets,
+    /// The console's port.
+    pub server_port: u16,
+    /// The S3 endpoint's port.
+    pub lockbox_port: u16,
+    /// An existing database instead of a private cluster.
+    pub database_url: Option<String>,
+    /// Whether the database must survive a power cut.
+    pub durable: bool,
+}
+
+/// It runs until it is dropped. The fields are in the order in which they stop.
+pub struct Stack {
+    agent: Option<Managed>,
+    server: Option<Managed>,
+    lockbox: Managed,
+    postgres: Option<Postgres>,
+    ledger: Ledger,
+    database_url: String,
+    built: Built,
+    /// What it was made from.
+    pub plan: Plan,
+}
+
+impl Stack {
+    /// Starts Postgres, lockbox and the server. The agent comes later: it must be enrolled first.
+    pub async fn start(plan: Plan, built: Built) -> Result<Self> {
+        fs::create_dir_all(plan.folder.join("logs"))?;
+        let mut ledger = Ledger::take_over(&plan.folder)?;
+        let (postgres, database_url) = match &plan.database_url {
+            Some(url) => (None, url.clone()),
+            None => {
+                let log = plan.folder.join("logs/postgres.log");
+                let mut postgres =
+                    Postgres::start(&plan.folder, &plan.secrets.postgres_password, plan.durable, &log)
+                        .await?;
+                ledger.add(postgres.process())?;
+                let url = postgres.database("holdfast").await?;
+                (Some(postgres), url)
+            }
+        };
+        let lockbox = start_lockbox(&plan, &built).await?;
+        ledger.add(&lockbox)?;
+        let mut stack = Self {
+            agent: None,
+            server: None,
+            lockbox,
+            postgres,
+            ledger,
+            database_url,
+            built,
+            plan,
+        };
+        stack.start_server().await?;
+        Ok(stack)
+    }
+
+    /// The console's address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.plan.server_port)
+    }
+
+    /// The S3 endpoint's address.
+    pub fn s3_endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.plan.lockbox_port)
+    }
+
+    /// The agent's program.
+    pub fn agent_program(&self) -> &Path {
+        &self.built.agent
+    }
+
+    /// Where the agent keeps its state.
+    pub fn agent_state(&self) -> PathBuf {
+        self.plan.folder.join("agent")
+    }
+
+    /// Where the recovery kit is.
+    pub fn kit(&self) -> PathBuf {
+        self.plan.folder.join("recovery-kit.txt")
+    }
+
+    /// Starts the server and waits until it answers.
+    pub async fn start_server(&mut self) -> Result<()> {
+        let data = self.plan.folder.join("server");
+        fs::create_dir_all(&data)?;
+        let mut command = Command::new(&self.built.server);
+        command
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{}", self.plan.server_port)])
+            .args(["--public-url", &self.url()])
+            .arg("--data")
+            .arg(data)
+            .arg("--site-root")
+            .arg(&self.built.site)
+            .env("DATABASE_URL", &self.database_url)
+            .env("HOLDFAST_OPERATOR_EMAIL", &self.plan.secrets.email)
+            .env("HOLDFAST_OPERATOR_PASSWORD", &self.plan.secrets.password)
+            // An error's reason is the last thing in the log, not a backtrace.
+            .env("RUST_LIB_BACKTRACE", "0")
+            .env_remove("LEPTOS_OUTPUT_NAME");
+        let log = self.plan.folder.join("logs/server.log");
+        let mut server = Managed::spawn("the server", &mut command, &log)?;
+        self.ledger.add(&server)?;
+        let address = format!("{}/healthz", self.url());
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(5))
+            .build()?;
+        let ready = clock::poll(READY_WITHIN, Duration::from_millis(50), async || {
+            server.must_run()?;
+            let answer = client.get(&address).send().await;
+            Ok(answer
+                .is_ok_and(|answer| answer.status().is_success())
+                .then_some(()))
+        })
+        .await?;
+        if ready.is_none() {
+            bail!(
+                "the server did not answer {address} within {} s:\n{}",
+                READY_WITHIN.as_secs(),
+                server.tail(15)
+            );
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Ends the server as `kill -9` does.
+    pub fn kill_server(&mut self) -> Result<()> {
+        let mut server = self.server.take().context("the server is not running")?;
+        server.kill()
+    }
+
+    /// Starts the agent's daemon.
+    pub fn start_agent(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.built.agent);
+        command.arg("run").arg("--state").arg(self.agent_state());
+        let agent = Managed::spawn(
+            "the agent",
+            &mut command,
+            &self.plan.folder.join("logs/agent.log"),
+        )?;
+        self.ledger.add(&agent)?;
+        self.agent = Some(agent);
+        Ok(())
+    }
+
+    /// Keeps what the programs have written, for a look after the folder is gone.
+    pub fn keep_logs(&self, to: &Path) -> Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(self.plan.folder.join("logs"))? {
+            let entry = entry?;
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+        println!("  the programs' logs are in {}", to.display());
+        Ok(())
+    }
+
+    /// An error when something of it has ended by itself.
+    pub fn must_run(&mut self) -> Result<()> {
+        if let Some(postgres) = &mut self.postgres {
+            postgres.process_mut().must_run()?;
+        }
+        self.lockbox.must_run()?;
+        if let Some(server) = &mut self.server {
+            server.must_run()?;
+        }
+        if let Some(agent) = &mut self.agent {
+            agent.must_run()?;
+        }
+        Ok(())
+    }
+}
+
+async fn start_lockbox(plan: &Plan, built: &Built) -> Result<Managed> {
+    let data = plan.folder.join("lockbox");
+    fs::create_dir_all(&data)?;
+    let log = plan.folder.join("logs/lockbox.log");
+    // What an earlier run said must not be taken for this one's word.
+    let _ = fs::remove_file(&log);
+    let mut command = Command::new(&built.lockbox);
+    command
+        .args(["--listen", &format!("127.0.0.1:{}", plan.lockbox_port)])
+        .arg("--data")
+        .arg(data)
+        .env("LOCKBOX_ACCESS_KEY", &plan.secrets.s3_access_key)
+        .env("LOCKBOX_SECRET_KEY", &plan.secrets.s3_secret_key);
+    let mut lockbox = Managed::spawn("lockbox", &mut command, &log)?;
+    let ready = clock::poll(READY_WITHIN, Duration::from_millis(20), async || {
+        lockbox.must_run()?;
+        Ok(lockbox.has_said("lockbox listening on").then_some(()))
+    })
+    .await?;
+    match ready {
+        Some(()) => Ok(lockbox),
+        None => bail!(
+            "lockbox was not ready within {} s:\n{}",
+            READY_WITHIN.as_secs(),
+            lockbox.tail(15)
+        ),
+    }
+}

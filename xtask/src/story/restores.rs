@@ -1,0 +1,90 @@
+//! The endpoint's folders are wiped, and everything comes back as it was.
+
+use std::{fs, time::Duration};
+
+use anyhow::bail;
+use shared::api::view::RestoreState;
+
+use super::{Places, backups::Restorable, report::Report, set_up::Cast};
+use crate::{
+    clock,
+    files::portrait::Portrait,
+    say,
+    stack::{Stack, agent},
+};
+
+/// The attacker has the endpoint, too.
+pub async fn wipe(report: &mut Report, places: &Places) -> Option<()> {
+    report
+        .step("attack: the source folders are wiped", async {
+            let mut files = 0;
+            for folder in [&places.source, &places.crash_source] {
+                if folder.exists() {
+                    files += Portrait::of(folder)?.totals().files;
+                    fs::remove_dir_all(folder)?;
+                }
+            }
+            Ok(((), format!("{} files gone", say::number(files))))
+        })
+        .await
+}
+
+/// Restores a snapshot on the endpoint and compares it with the copy kept aside.
+pub async fn tell(
+    stack: &Stack,
+    report: &mut Report,
+    cast: &Cast,
+    places: &Places,
+    wanted: &Restorable,
+) -> Option<()> {
+    report
+        .step(&wanted.name, async {
+            let restore = cast.api.new_restore(cast.tenant, wanted.snapshot).await?;
+            let to = places.restored.join(wanted.snapshot.to_string());
+            fs::create_dir_all(&to)?;
+            let begun = clock::start();
+            let place = agent::restore(
+                stack.agent_program(),
+                &stack.agent_state(),
+                wanted.snapshot,
+                &to,
+                &stack.kit(),
+            )
+            .await?;
+            let took = begun.elapsed();
+            let restored = Portrait::of(&place(&wanted.folder))?;
+            let copy = Portrait::of(&wanted.copy)?;
+            let differences = restored.differences(&copy);
+            if !differences.is_empty() {
+                bail!(
+                    "{} of {} entries differ, such as\n{}",
+                    differences.len(),
+                    copy.totals().files + copy.totals().folders + copy.totals().links,
+                    differences[..differences.len().min(8)].join("\n")
+                );
+            }
+            let state = clock::poll(Duration::from_secs(10), Duration::from_millis(100), async || {
+                let view = cast.api.restore(cast.tenant, restore.id).await?;
+                Ok((view.state == RestoreState::Succeeded).then_some(()))
+            })
+            .await?;
+            if state.is_none() {
+                let view = cast.api.restore(cast.tenant, restore.id).await?;
+                bail!(
+                    "everything is back, but the server shows the restore as {:?}",
+                    view.state
+                );
+            }
+            let totals = restored.totals();
+            let figures = format!(
+                "{} files, {} folders, {} links, {} equal in contents, mode, owner, time, xattrs ({})",
+                say::number(totals.files),
+                totals.folders,
+                totals.links,
+                say::bytes(totals.bytes),
+                say::duration(took)
+            );
+            Ok(((), figures))
+        })
+        .await
+}

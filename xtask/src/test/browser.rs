@@ -1,0 +1,86 @@
+//! The console in a real browser: Playwright against a whole Holdfast on free ports.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+
+use super::count::{Count, of_playwright};
+use crate::{
+    build,
+    demo::scene::Scene,
+    files, say, setup, sh,
+    stack::{Plan, Stack, port, secrets::Secrets},
+    workspace::Workspace,
+};
+
+/// Runs it.
+pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
+    let built = build::all(workspace, false).await?;
+    let folder = workspace.root.join("end2end");
+    if !folder.join("node_modules/.package-lock.json").is_file() {
+        say::doing("Installing the npm packages of the browser test");
+    }
+    sh::output(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(&folder),
+    )
+    .await?;
+    let chromium = setup::chromium_program();
+    if chromium.is_none() {
+        say::doing("Installing Playwright's own Chromium: the system offers none");
+        let mut command = Command::new("npx");
+        sh::run(
+            command
+                .args(["playwright", "install", "--with-deps", "chromium"])
+                .current_dir(&folder),
+        )
+        .await?;
+    }
+
+    let data = tempfile::Builder::new().prefix("holdfast-browser-").tempdir()?;
+    fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711))?;
+    let plan = Plan {
+        folder: data.path().to_owned(),
+        secrets: Secrets::make()?,
+        server_port: port::any()?,
+        lockbox_port: port::any()?,
+        database_url: None,
+        durable: false,
+    };
+    let mut stack = Box::pin(Stack::start(plan, built)).await?;
+    let source = data.path().join("files");
+    files::small_office(&source)?;
+    let scene = Box::pin(Scene::set_up(&mut stack, &source)).await?;
+
+    let report = data.path().join("report.json");
+    let mut command = Command::new("npx");
+    command
+        .current_dir(&folder)
+        .args(["playwright", "test", "--reporter=list,json"])
+        .args(rest)
+        .env("PLAYWRIGHT_JSON_OUTPUT_NAME", &report)
+        .env("HOLDFAST_URL", stack.url())
+        .env("HOLDFAST_EMAIL", &stack.plan.secrets.email)
+        .env("HOLDFAST_PASSWORD", &stack.plan.secrets.password)
+        .env("HOLDFAST_TENANT", scene.tenant.to_string())
+        .env("HOLDFAST_S3_ENDPOINT", stack.s3_endpoint())
+        .env("HOLDFAST_S3_ACCESS_KEY", &stack.plan.secrets.s3_access_key)
+        .env("HOLDFAST_S3_SECRET_KEY", &stack.plan.secrets.s3_secret_key)
+        .env("HOLDFAST_SOURCE", &source)
+        .env("HOLDFAST_AGENT", stack.agent_program())
+        .env("HOLDFAST_AGENT_STATE", stack.agent_state())
+        .env("HOLDFAST_KIT", stack.kit());
+    if let Some(chromium) = chromium {
+        command.env("CHROMIUM", chromium);
+    }
+    let (success, _) = sh::run_and_keep(&mut command).await?;
+    if !success {
+        stack.keep_logs(&workspace.target.join("browser-logs"))?;
+    }
+    let report = fs::read(&report).context("Playwright wrote no report")?;
+    let count =
+        of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no figures")?;
+    Ok(count.confirmed_by(success))
+}

@@ -25,5 +25,5 @@ export const settings = {
     'hfrk1ogugb6gvq4ocivr265xiod2yfqzsyliamqacz53e2adi6pvyevbui6nr54nnvslknrd25zty3kfcbdma2syzpkgtfyw7m6qtbr3dqhnsnzkyk',
   chromium: process.env.CHROMIUM ?? '/usr/bin/chromium',
   // Where the first test leaves its session for the others.
-  session: fileURLToPath(new URL('./test-results/session.json', import.meta.url)),
+  session: fileURLToPath(new URL('./node_modules/.session.json', import.meta.url)),
 };

@@ -1,4 +1,4 @@
-import AxeBuilder from '@axe-core/playwright';
+import axe from 'axe-core';
 import { everyPage, expect, hydrated, settings, tenantPath, test } from '../fixtures.js';
 
 test('the overview shows the demo tenant and its state', async ({ page }) => {
@@ -16,7 +16,9 @@ test('every page hydrates without a complaint, and axe finds nothing serious', a
       await hydrated(page);
       await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
       expect(await page.title(), path).toMatch(/\S · Holdfast$/);
-      const { violations } = await new AxeBuilder({ page }).analyze();
+      // Evaluated by the browser's debugger, so the content security policy stays as it is.
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate(() => window.axe.run());
       const serious = violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' | ')}`);

@@ -28,6 +28,17 @@ test('a protected page asks to sign in first, then comes back', async ({ page })
   await page.context().storageState({ path: settings.session });
 });
 
+test('signing out ends the session', async ({ page }) => {
+  await open(page, '/sign-in');
+  await fill(page, settings.password);
+  await page.locator(`a[href="${tenantPath()}"]`).first().click();
+  await expect(page.getByRole('navigation', { name: 'Customer' })).toBeVisible();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page).toHaveURL(/\/sign-in$/);
+  await page.goto(tenantPath());
+  await expect(page).toHaveURL(/\/sign-in\?next=/);
+});
+
 test.describe('without JavaScript', () => {
   test.use({ javaScriptEnabled: false });
 

@@ -9,9 +9,12 @@ use leptos_router::{
     path,
 };
 
+use shared::api::view::Me;
+
 use crate::{
     clock::{Clock, use_hydrated, zone},
-    components::Logo,
+    components::{Logo, problem_page},
+    error::ConsoleError,
     functions::session::{SignOut, load_me},
     pages::{
         backup_set::BackupSetPage,
@@ -46,7 +49,8 @@ pub fn App() -> impl IntoView {
             if page.is_empty() { "Holdfast".to_owned() } else { format!("{page} · Holdfast") }
         } />
         <Router>
-            <a class="skip-link" href="#main">
+            // `external`: the browser itself moves the focus, which the router would not.
+            <a class="skip-link" href="#main" rel="external">
                 "Skip to the content"
             </a>
             <FocusAfterNavigation />
@@ -78,10 +82,15 @@ pub fn App() -> impl IntoView {
     .into_any()
 }
 
+/// Who is signed in. Below [`SignedIn`] it is in the context.
+#[derive(Clone, Copy)]
+pub struct Person(pub Resource<Result<Option<Me>, ConsoleError>>);
+
 /// What pages for people who are signed in have around them.
 #[component]
 fn SignedIn() -> impl IntoView {
-    let person = Resource::new(|| (), |()| load_me());
+    let person = Person(Resource::new(|| (), |()| load_me()));
+    provide_context(person);
     let sign_out = ServerAction::<SignOut>::new();
     view! {
         <header class="top">
@@ -95,7 +104,7 @@ fn SignedIn() -> impl IntoView {
             <div class="top-person">
                 <Suspense>
                     {move || Suspend::new(async move {
-                        match person.await {
+                        match person.0.await {
                             Ok(Some(person)) => {
                                 Either::Left(
                                     view! {
@@ -107,12 +116,12 @@ fn SignedIn() -> impl IntoView {
                             }
                             Ok(None) => {
                                 Either::Right(
-                                    crate::components::problem_page(
-                                        crate::error::ConsoleError::SignInNeeded,
+                                    problem_page(
+                                        ConsoleError::SignInNeeded,
                                     ),
                                 )
                             }
-                            Err(error) => Either::Right(crate::components::problem_page(error)),
+                            Err(error) => Either::Right(problem_page(error)),
                         }
                     })}
                 </Suspense>

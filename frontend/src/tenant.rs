@@ -27,8 +27,16 @@ impl Tenant {
     pub fn provide() -> Self {
         let id = id_in_address("tenant");
         let live = Live::follow(id);
+        // Fetched again on the way from page to page as well: what a form has just made is then there. Not on the
+        // way out.
         let pathname = use_location().pathname;
-        // Fetched again on the way from page to page as well: what a form has just made is then there.
+        let pathname = Memo::new(move |before: Option<&String>| {
+            let inside = pathname.with(|path| path.starts_with("/tenants/"));
+            before
+                .filter(|_| !inside)
+                .cloned()
+                .unwrap_or_else(|| pathname.get())
+        });
         let page = Resource::new(
             move || (id.get(), live.turns(), pathname.get()),
             |(id, _, _)| async move { load_tenant(id.ok_or_else(no_tenant)?).await },

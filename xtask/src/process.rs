@@ -156,7 +156,8 @@ impl Ledger {
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
-        for process in &left {
+        // The other way round than they were started, as at an orderly end.
+        for process in left.iter().rev() {
             if started_at(process.pid) == Some(process.started) {
                 println!(
                     "  stopping {} (process {}), left over from a run that was killed",

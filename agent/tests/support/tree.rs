@@ -73,7 +73,7 @@ pub fn noise(size: usize, seed: u8) -> Vec<u8> {
         1 => bytes
             .iter_mut()
             .zip(0u32..)
-            .for_each(|(byte, i)| *byte = seed.wrapping_add((i / 997) as u8)),
+            .for_each(|(byte, i)| *byte = seed.wrapping_add((i / 997).to_le_bytes()[0])),
         _ => {}
     }
     bytes

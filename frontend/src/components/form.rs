@@ -91,7 +91,17 @@ pub fn SubmitButton(
     class: &'static str,
 ) -> impl IntoView {
     view! {
-        <button type="submit" class=class aria-disabled=move || pending.get().then_some("true")>
+        <button
+            type="submit"
+            class=class
+            aria-disabled=move || pending.get().then_some("true")
+            on:click=move |event| {
+                // Once is enough; a disabled button would lose the focus.
+                if pending.get_untracked() {
+                    event.prevent_default();
+                }
+            }
+        >
             {move || if pending.get() { busy } else { label }}
         </button>
     }

@@ -1,6 +1,7 @@
 //! What is shown instead of a page's content: errors, emptiness, waiting.
 
 use leptos::{either::Either, prelude::*};
+use leptos_meta::Title;
 use leptos_router::{components::Redirect, hooks::use_location};
 
 use super::icon::{Icon, Sign};
@@ -27,6 +28,7 @@ pub fn Problem(error: ConsoleError) -> impl IntoView {
     let hint = matches!(error, ConsoleError::NotFound(_))
         .then_some("It may have been removed, or it belongs to a customer that you may not see.");
     Either::Right(view! {
+        <Title text=heading />
         <section class="problem" role="alert">
             <Icon sign=Sign::Failure />
             <h2>{heading}</h2>

@@ -21,6 +21,7 @@ pub fn RunProgressView(
             <p class="progress-phase" role="status">{move || phase.get()}</p>
             <progress
                 max="100"
+                hidden=move || run.with(|run| run.state == RunState::Failed)
                 aria-label=move || run.with(|run| format!("Backup of {}", run.source_name))
                 value=move || percent.get().map(|percent| percent.to_string())
             ></progress>

@@ -7,6 +7,7 @@ use leptos_meta::Title;
 use shared::api::view::{Health, TenantSummary};
 
 use crate::{
+    app::Person,
     components::{
         Ago, Count, Empty, Field, FormError, HealthBadge, Loading, SubmitButton, problem_page, use_typed,
     },
@@ -19,6 +20,7 @@ const REFRESH: Duration = Duration::from_secs(15);
 /// The overview.
 #[component]
 pub fn Overview() -> impl IntoView {
+    let person = expect_context::<Person>();
     let list = Resource::new(|| (), |()| load_tenants());
     Effect::new(move || {
         if let Ok(handle) = set_interval_with_handle(move || list.refetch(), REFRESH) {
@@ -38,7 +40,12 @@ pub fn Overview() -> impl IntoView {
                 }
             })}
         </Transition>
-        <NewTenant />
+        <Suspense>
+            {move || Suspend::new(async move {
+                let operator = person.0.await.ok().flatten().is_some_and(|person| person.operator);
+                operator.then(|| view! { <NewTenant /> })
+            })}
+        </Suspense>
     }
     .into_any()
 }
@@ -50,7 +57,7 @@ fn TenantList(list: Vec<TenantSummary>) -> impl IntoView {
             <Empty title="No customers yet">
                 <p>
                     "A customer holds its own storage, endpoints and backups, apart from all others. "
-                    "Name the first one below; its page then leads through the set-up."
+                    "An operator of this instance names the first one; its page then leads through the set-up."
                 </p>
             </Empty>
         }

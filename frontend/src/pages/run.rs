@@ -73,8 +73,8 @@ fn Content(run: RunView) -> impl IntoView {
                                 <div>
                                     <p>{error}</p>
                                     <p>
-                                        "What was sent stays locked and is used by the next run. Nothing that was complete "
-                                        "before is touched."
+                                        "What was sent stays locked until its date, and the next run may use it. Nothing that was "
+                                        "complete before is touched."
                                     </p>
                                 </div>
                             </div>

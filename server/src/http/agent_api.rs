@@ -78,12 +78,12 @@ where
 }
 
 async fn offer(State(app): State<App>, Body(query): Body<EnrollmentQuery>) -> Answer<EnrollmentOffer> {
-    app.attempts.count("enrollment".to_owned())?;
+    enrollment::count_attempt(&app, &query.token)?;
     enrollment::offer(&app, &query.token).await.map(Json)
 }
 
 async fn enroll(State(app): State<App>, Body(request): Body<EnrollRequest>) -> Answer<EnrollResponse> {
-    app.attempts.count("enrollment".to_owned())?;
+    enrollment::count_attempt(&app, &request.token)?;
     enrollment::enroll(&app, request).await.map(Json)
 }
 

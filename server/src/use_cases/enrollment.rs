@@ -81,6 +81,19 @@ pub async fn create_token(
     })
 }
 
+/// Counts an attempt with a token, by the row that it names: guessing at one token's secret is slow, and does not keep
+/// other endpoints from enrolling.
+///
+/// # Errors
+/// `TooManyAttempts`.
+pub fn count_attempt(app: &App, token: &str) -> Result<(), ApiError> {
+    let named = token.rsplit_once('_').map_or("", |(row, _secret)| row);
+    app.attempts.count(format!(
+        "enrollment:{}",
+        named.chars().take(80).collect::<String>()
+    ))
+}
+
 /// What a token would enroll to. Changes nothing, so that the agent can compare the fingerprint first.
 ///
 /// # Errors

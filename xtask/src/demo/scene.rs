@@ -25,6 +25,8 @@ use crate::{
 
 /// The bucket that the scene's backups go to.
 pub const BUCKET: &str = "harbour-joinery";
+/// The name of what is backed up.
+pub const SOURCE: &str = "Office files";
 /// How long they are locked.
 pub const RETENTION_DAYS: u32 = 90;
 
@@ -63,7 +65,7 @@ impl Scene {
                 recurrence: Recurrence::Day { hour: 2, minute: 30 },
                 time_zone: "Europe/Berlin".to_owned(),
             },
-            ..source(agent, "Office files", files)
+            ..source(agent, SOURCE, files)
         };
         let source = api.new_source(tenant, &new).await?.id;
         let run = api.start_run(tenant, source).await?;

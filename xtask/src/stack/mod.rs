@@ -8,6 +8,7 @@ pub mod secrets;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -58,7 +59,7 @@ pub struct Stack {
 impl Stack {
     /// Starts Postgres, lockbox and the server. The agent comes later: it must be enrolled first.
     pub async fn start(plan: Plan, built: Built) -> Result<Self> {
-        fs::create_dir_all(plan.folder.join("logs"))?;
+        private(&plan.folder.join("logs"))?;
         let mut ledger = Ledger::take_over(&plan.folder)?;
         let (postgres, database_url) = match &plan.database_url {
             Some(url) => (None, url.clone()),
@@ -116,7 +117,7 @@ impl Stack {
     /// Starts the server and waits until it answers.
     pub async fn start_server(&mut self) -> Result<()> {
         let data = self.plan.folder.join("server");
-        fs::create_dir_all(&data)?;
+        private(&data)?;
         let mut command = Command::new(&self.built.server);
         command
             .arg("serve")
@@ -207,7 +208,7 @@ impl Stack {
 
 async fn start_lockbox(plan: &Plan, built: &Built) -> Result<Managed> {
     let data = plan.folder.join("lockbox");
-    fs::create_dir_all(&data)?;
+    private(&data)?;
     let log = plan.folder.join("logs/lockbox.log");
     // What an earlier run said must not be taken for this one's word.
     let _ = fs::remove_file(&log);
@@ -232,4 +233,11 @@ async fn start_lockbox(plan: &Plan, built: &Built) -> Result<Managed> {
             lockbox.tail(15)
         ),
     }
+}
+
+/// A folder for us alone: the one around it lets Postgres' user pass.
+fn private(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+        .with_context(|| folder.display().to_string())
 }

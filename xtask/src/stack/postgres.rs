@@ -117,7 +117,7 @@ impl Postgres {
     pub async fn database(&mut self, name: &str) -> Result<String> {
         // The password is ours and hexadecimal; the name is a constant.
         let script = format!(
-            "SELECT 'CREATE ROLE {name} LOGIN SUPERUSER' \
+            "SELECT 'CREATE ROLE {name} LOGIN CREATEROLE' \
                WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') \\gexec\n\
              ALTER ROLE {name} PASSWORD '{password}';\n\
              SELECT 'CREATE DATABASE {name} OWNER {name}' \

@@ -1,6 +1,10 @@
 //! The console in a real browser: Playwright against a whole Holdfast on free ports.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use tokio::process::Command;
@@ -8,7 +12,7 @@ use tokio::process::Command;
 use super::count::{Count, of_playwright};
 use crate::{
     build,
-    demo::scene::Scene,
+    demo::scene::{SOURCE, Scene},
     files, say, setup, sh,
     stack::{Plan, Stack, port, secrets::Secrets},
     workspace::Workspace,
@@ -27,17 +31,10 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
             .current_dir(&folder),
     )
     .await?;
-    let chromium = setup::chromium_program();
-    if chromium.is_none() {
-        say::doing("Installing Playwright's own Chromium: the system offers none");
-        let mut command = Command::new("npx");
-        sh::run(
-            command
-                .args(["playwright", "install", "--with-deps", "chromium"])
-                .current_dir(&folder),
-        )
-        .await?;
-    }
+    let chromium = match setup::chromium_program() {
+        Some(program) => program,
+        None => playwrights_own_chromium(&folder).await?,
+    };
 
     let data = tempfile::Builder::new().prefix("holdfast-browser-").tempdir()?;
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711))?;
@@ -68,13 +65,12 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
         .env("HOLDFAST_S3_ENDPOINT", stack.s3_endpoint())
         .env("HOLDFAST_S3_ACCESS_KEY", &stack.plan.secrets.s3_access_key)
         .env("HOLDFAST_S3_SECRET_KEY", &stack.plan.secrets.s3_secret_key)
-        .env("HOLDFAST_SOURCE", &source)
+        .env("HOLDFAST_SOURCE", SOURCE)
+        .env("HOLDFAST_FOLDER", &source)
         .env("HOLDFAST_AGENT", stack.agent_program())
         .env("HOLDFAST_AGENT_STATE", stack.agent_state())
-        .env("HOLDFAST_KIT", stack.kit());
-    if let Some(chromium) = chromium {
-        command.env("CHROMIUM", chromium);
-    }
+        .env("HOLDFAST_KIT", stack.kit())
+        .env("CHROMIUM", chromium);
     let (success, _) = sh::run_and_keep(&mut command).await?;
     if !success {
         stack.keep_logs(&workspace.target.join("browser-logs"))?;
@@ -83,4 +79,22 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let count =
         of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no figures")?;
     Ok(count.confirmed_by(success))
+}
+
+/// Where the system offers no Chromium, Playwright downloads one, unless that was done.
+async fn playwrights_own_chromium(folder: &Path) -> Result<PathBuf> {
+    let mut node = Command::new("node");
+    node.current_dir(folder)
+        .args(["-p", "require('@playwright/test').chromium.executablePath()"]);
+    let program = PathBuf::from(sh::output(&mut node).await?.trim());
+    if !program.is_file() {
+        say::doing("Installing Playwright's own Chromium: the system offers none");
+        let mut npx = Command::new("npx");
+        sh::run(
+            npx.args(["playwright", "install", "--with-deps", "chromium"])
+                .current_dir(folder),
+        )
+        .await?;
+    }
+    Ok(program)
 }

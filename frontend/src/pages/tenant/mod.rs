@@ -27,27 +27,29 @@ pub fn TenantLayout() -> impl IntoView {
     let tenant = Tenant::provide();
     let lost = move || tenant.live.connection() == Connection::Lost;
     view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                // Of a tenant that is not there, the page below says so.
+                tenant.page.await.ok().map(|page| view! { <Head page /> })
+            })}
+        </Transition>
+        <p class="live-note" role="status">
+            {move || lost().then_some("The live connection broke; trying again.")}
+        </p>
+        <Outlet />
+    }
+    .into_any()
+}
+
+#[component]
+fn Head(page: TenantPage) -> impl IntoView {
+    let tenant = use_tenant();
+    view! {
         <div class="tenant-head">
-            <Transition>
-                {move || Suspend::new(async move {
-                    // The page below says what is wrong, once.
-                    tenant
-                        .page
-                        .await
-                        .ok()
-                        .map(|page| {
-                            view! {
-                                <a class="tenant-name" href=tenant.path("")>
-                                    {page.summary.name}
-                                </a>
-                                <HealthBadge health=page.summary.health />
-                            }
-                        })
-                })}
-            </Transition>
-            <p class="live-note" role="status">
-                {move || lost().then_some("The live connection broke; trying again.")}
-            </p>
+            <a class="tenant-name" href=tenant.path("")>
+                {page.summary.name}
+            </a>
+            <HealthBadge health=page.summary.health />
         </div>
         <nav class="tabs" aria-label="Customer">
             <A href=move || tenant.path("") exact=true>
@@ -64,7 +66,6 @@ pub fn TenantLayout() -> impl IntoView {
                 "Storage"
             </A>
         </nav>
-        <Outlet />
     }
     .into_any()
 }

@@ -38,6 +38,7 @@ impl Managed {
             .open(log)
             .with_context(|| format!("{}: cannot be written", log.display()))?;
         let child = command
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)

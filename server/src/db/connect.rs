@@ -47,19 +47,28 @@ async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<Strin
         .ok_or_else(|| DbErr::RecordNotFound("current_database()".into()))?;
     let role: String = row.try_get("", "role")?;
     let quoted = format!("\"{}\"", role.replace('"', "\"\""));
-    let exists = owner
+    let found = owner
         .query_one_raw(Statement::from_sql_and_values(
             owner.get_database_backend(),
-            "SELECT 1 FROM pg_roles WHERE rolname = $1",
+            "SELECT rolsuper OR rolbypassrls AS unbound FROM pg_roles WHERE rolname = $1",
             [role.as_str().into()],
         ))
-        .await?
-        .is_some();
-    let verb = if exists { "ALTER" } else { "CREATE" };
+        .await?;
+    // Only a superuser may say NOSUPERUSER of a role that exists; a role that needs it said is refused instead.
+    let attributes = match found {
+        None => format!("CREATE ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"),
+        Some(row) if row.try_get("", "unbound")? => {
+            return Err(DbError::corrupt(
+                "the role of the server",
+                format!("{role} bypasses row-level security"),
+            ));
+        }
+        Some(_) => format!("ALTER ROLE {quoted} LOGIN"),
+    };
     // The password is hexadecimal of our own making: nothing in it needs quoting.
     owner
         .execute_unprepared(&format!(
-            "{verb} ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD '{app_password}';
+            "{attributes} PASSWORD '{app_password}';
              GRANT USAGE ON SCHEMA public TO {quoted};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};
              REVOKE UPDATE, DELETE ON audit_events FROM {quoted};

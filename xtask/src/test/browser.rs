@@ -22,15 +22,7 @@ use crate::{
 pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let built = build::all(workspace, false).await?;
     let folder = workspace.root.join("end2end");
-    if !folder.join("node_modules/.package-lock.json").is_file() {
-        say::doing("Installing the npm packages of the browser test");
-    }
-    sh::output(
-        Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund"])
-            .current_dir(&folder),
-    )
-    .await?;
+    packages(&folder).await?;
     let chromium = match setup::chromium_program() {
         Some(program) => program,
         None => playwrights_own_chromium(&folder).await?,
@@ -50,6 +42,8 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let source = data.path().join("files");
     files::small_office(&source)?;
     let scene = Box::pin(Scene::set_up(&mut stack, &source)).await?;
+    // New files, so that "back up now" has something to show.
+    files::large_random(&source.join("disks"), "browser", 10, 16 << 20)?;
 
     let report = data.path().join("report.json");
     let mut command = Command::new("npx");
@@ -79,6 +73,25 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let count =
         of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no figures")?;
     Ok(count.confirmed_by(success))
+}
+
+/// Installs the npm packages, unless they are there as the lock file says.
+async fn packages(folder: &Path) -> Result<()> {
+    let lock = fs::read(folder.join("package-lock.json")).context("end2end/package-lock.json")?;
+    let stamp = blake3::hash(&lock).to_hex().to_string();
+    let stamp_file = folder.join("node_modules/.holdfast-stamp");
+    if fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp) {
+        return Ok(());
+    }
+    say::doing("Installing the npm packages of the browser test");
+    sh::output(
+        Command::new("npm")
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder),
+    )
+    .await?;
+    fs::write(stamp_file, stamp)?;
+    Ok(())
 }
 
 /// Where the system offers no Chromium, Playwright downloads one, unless that was done.

@@ -1,0 +1,170 @@
+//! Step 2 of a commit: the manifest is verified, and the snapshot gets its number.
+
+use repository::{
+    layout,
+    manifest::{self, ManifestHeader},
+    object_list,
+};
+use shared::{
+    api::{
+        agent::{CommitRequest, RunState},
+        view::SnapshotState,
+    },
+    ids::SnapshotId,
+    object::{ObjectHash, ObjectKind},
+    retention,
+};
+
+use super::{Commit, Failure, of_store};
+use crate::{
+    db::{self, TenantTx, snapshots::Snapshot},
+    random,
+};
+
+/// A manifest's size at most: about a million objects.
+const MANIFEST_LIMIT_BYTES: u64 = 64 << 20;
+
+impl Commit<'_> {
+    /// The manifest as the bucket holds it: signed by this agent, of this run, on this parent.
+    pub(super) async fn read_manifest(&self, request: &CommitRequest) -> Result<ManifestHeader, Failure> {
+        let tx = self.app.db.tenant(self.scope).await?;
+        let rows = db::ledger::find(&tx, self.source.id, &[request.manifest.hash]).await?;
+        let parent = db::snapshots::by_seq(&tx, self.source.id, request.parent_seq).await?;
+        drop(tx);
+        let version = rows
+            .into_iter()
+            .find_map(|row| row.lock)
+            .map(|lock| lock.version_id);
+        let version = version.ok_or_else(|| Failure::Run("The manifest is not confirmed.".into()))?;
+        let key = layout::object_key(
+            &self.set.prefix,
+            self.source.id,
+            ObjectKind::Manifest,
+            &request.manifest.hash,
+        );
+        let bytes = self
+            .store
+            .get(&self.set.bucket, &key, &version, MANIFEST_LIMIT_BYTES)
+            .await
+            .map_err(|error| of_store("The manifest could not be read", error))?;
+        let refused = |reason: String| Failure::Run(format!("Not committed: the manifest {reason}."));
+        if repository::hash(&bytes) != request.manifest.hash {
+            return Err(refused("is not the one that was announced".into()));
+        }
+        let header = manifest::open_header(&bytes, &self.agent.signing_key)
+            .map_err(|error| refused(format!("is not acceptable: {error}")))?;
+        if header.source_id != self.source.id
+            || header.run_id != self.run.id
+            || header.agent_id != self.agent.id
+        {
+            return Err(refused("belongs to another agent, source or run".into()));
+        }
+        let named = header.parent.as_ref().map(|parent| (parent.seq, parent.manifest));
+        if named != parent.map(|parent| (parent.seq, parent.manifest.hash)) {
+            return Err(refused("builds on another snapshot".into()));
+        }
+        if header.totals != request.totals {
+            return Err(refused("tells other totals than the commit".into()));
+        }
+        Ok(header)
+    }
+
+    /// Step 2: the snapshot gets its number, the ledger what was added and dropped, all or nothing.
+    pub(super) async fn number(
+        &mut self,
+        request: &CommitRequest,
+        header: &ManifestHeader,
+    ) -> Result<(), Failure> {
+        let now = self.app.clock.now();
+        let tx = self.app.db.tenant(self.scope).await?;
+        let source = db::sources::lock(&tx, self.source.id).await?;
+        let source = source.ok_or_else(|| Failure::Run("The source is gone.".into()))?;
+        let run = db::runs::lock(&tx, self.run.id).await?;
+        let mut run = run.ok_or_else(|| Failure::Run("The run is gone.".into()))?;
+        if run.state != RunState::Committing {
+            // Another worker was here.
+            self.run = run;
+            return Ok(());
+        }
+        if source.newest_seq != request.parent_seq {
+            return Err(Failure::Run(
+                "Not committed: another snapshot came in between.".into(),
+            ));
+        }
+        let seq = source.newest_seq + 1;
+        let received_at = run.received_at.unwrap_or(now);
+        self.apply(&tx, request, header, seq).await?;
+
+        let snapshot = Snapshot {
+            id: SnapshotId::from_uuid(random::uuid(received_at)),
+            source_id: source.id,
+            run_id: run.id,
+            seq,
+            state: SnapshotState::Locking,
+            received_at,
+            protected_until: retention::protected_until(&self.set.policy, received_at),
+            lock_need: retention::commit_need(&self.set.policy, &source.schedule, received_at)?,
+            mode: self.set.policy.mode,
+            manifest: request.manifest,
+            totals: request.totals,
+        };
+        db::snapshots::add(&tx, &snapshot).await?;
+        db::sources::set_newest_seq(&tx, source.id, seq).await?;
+        run.state = RunState::Locking;
+        run.snapshot_id = Some(snapshot.id);
+        run.commit_request = None;
+        run.confirmed = run.to_confirm;
+        db::runs::save(&tx, &run).await?;
+        tx.commit().await?;
+        (self.run, self.source) = (run, source);
+        self.announce();
+        Ok(())
+    }
+
+    pub(super) async fn apply(
+        &self,
+        tx: &TenantTx,
+        request: &CommitRequest,
+        header: &ManifestHeader,
+        seq: u64,
+    ) -> Result<(), Failure> {
+        let id = self.source.id;
+        let added: Vec<ObjectHash> = request.added.iter().map(|object| object.hash).collect();
+        if db::ledger::make_live(tx, id, &added, seq).await? != added.len() as u64 {
+            return Err(Failure::Run(
+                "Not committed: an added object is being deleted or is not confirmed.".into(),
+            ));
+        }
+        if db::ledger::drop_from(tx, id, &request.dropped, seq).await? != request.dropped.len() as u64 {
+            return Err(Failure::Run(
+                "Not committed: a dropped object was not needed by the snapshot before.".into(),
+            ));
+        }
+        let listed = db::ledger::listed(tx, id, seq).await?;
+        if object_list::root(&listed) != header.objects_root {
+            return Err(Failure::Run(
+                "Not committed: what the manifest lists is not the last snapshot plus what was added minus what was dropped."
+                    .into(),
+            ));
+        }
+        // A manifest describes one snapshot: none after it needs it.
+        let manifest = [request.manifest.hash];
+        if db::ledger::make_live(tx, id, &manifest, seq).await? != 1 {
+            return Err(Failure::Run(
+                "Not committed: the manifest is not confirmed.".into(),
+            ));
+        }
+        db::ledger::drop_from(tx, id, &manifest, seq + 1).await?;
+        Ok(())
+    }
+
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let id = self
+            .run
+            .snapshot_id
+            .ok_or_else(|| Failure::Run("The run has no snapshot.".into()))?;
+        let tx = self.app.db.tenant(self.scope).await?;
+        let snapshot = db::snapshots::find(&tx, id).await?;
+        snapshot.ok_or_else(|| Failure::Run("The snapshot is gone.".into()))
+    }
+}

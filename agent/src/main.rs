@@ -173,8 +173,10 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             json,
         } => {
             let report = agent::restore(&state.folder, snapshot, &to, &kit, &paths, observer(json)).await?;
-            if !json {
-                for note in &report.notes {
+            for note in &report.notes {
+                if json {
+                    cli::print(&serde_json::json!({ "event": "note", "text": note }).to_string());
+                } else {
                     cli::print(&format!("note: {note}"));
                 }
             }

@@ -126,6 +126,8 @@ pub fn names(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
         }
     }
     names.sort_unstable();
+    // A folder that changes while it is listed may give a name twice.
+    names.dedup();
     Ok(names)
 }
 

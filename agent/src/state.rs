@@ -209,7 +209,19 @@ impl State {
     /// When the file does not read or cannot be made.
     pub fn source_secret(&self, source: SourceId) -> Result<SourceSecret, StateError> {
         let path = self.source_folder(source)?.join("secret");
-        if !path.exists() {
+        let missing = |path: &Path| match path.try_exists() {
+            Ok(there) => Ok(!there),
+            Err(error) => Err(StateError::Io {
+                path: path.to_owned(),
+                error,
+            }),
+        };
+        if missing(&path)? {
+            // A cache of the lost secret would have files reused under ids that the new one does not give.
+            let cache = self.cache_path(source)?;
+            if !missing(&cache)? {
+                fs::remove_file(&cache).map_err(|error| StateError::Io { path: cache, error })?;
+            }
             let fresh = Zeroizing::new(random::bytes::<32>()?);
             let text = Zeroizing::new(data_encoding::HEXLOWER.encode(fresh.as_ref()));
             write_private(&path, text.as_bytes())?;

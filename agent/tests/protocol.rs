@@ -230,6 +230,10 @@ async fn a_refused_run_is_aborted_without_names_and_the_next_one_completes() {
     fs::rename(world.path("data"), world.path("away")).unwrap();
     assert!(matches!(world.backup().await, Err(BackupError::NothingThere)));
     assert_eq!(world.server.lock().aborts.len(), 2);
+    // Nor of a link that leads nowhere, as when a disk is not mounted.
+    std::os::unix::fs::symlink(world.path("nowhere"), world.path("data")).unwrap();
+    assert!(matches!(world.backup().await, Err(BackupError::NothingThere)));
+    fs::remove_file(world.path("data")).unwrap();
     fs::rename(world.path("away"), world.path("data")).unwrap();
     assert_eq!(world.backup().await.unwrap().seq, 2);
 }

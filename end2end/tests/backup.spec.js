@@ -4,11 +4,11 @@ test('back up now shows progress until S3 has confirmed every lock, and the snap
   await open(page, tenantPath());
   const card = sourceCard(page);
   const newest = card.locator('a[href*="/snapshots/snp_"]');
-  const before = (await newest.count()) ? await newest.textContent() : '';
+  const before = (await newest.count()) ? await newest.getAttribute('href') : '';
   await card.getByRole('button', { name: 'Back up now' }).click();
   await expect(card.getByRole('progressbar')).toBeVisible();
   await expect(card.getByRole('button', { name: 'Back up now' })).toBeVisible({ timeout: 90_000 });
-  await expect(newest).not.toHaveText(before);
+  await expect(newest).not.toHaveAttribute('href', before);
 
   await newest.click();
   await expect(page.getByRole('heading', { level: 1 })).toContainText(settings.source);

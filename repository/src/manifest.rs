@@ -53,6 +53,9 @@ pub enum ManifestError {
     /// The sealed part does not open.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// A path's entry is not one.
+    #[error("manifest: {0}")]
+    Tree(#[from] crate::tree::TreeError),
     /// The object list's root is not that of the list.
     #[error("the manifest's object list does not have the root that it states")]
     WrongRoot,
@@ -421,7 +424,9 @@ pub fn open_content(bytes: &[u8], kit: &RecoverySecret) -> Result<ManifestConten
     if padding.iter().any(|byte| *byte != 0) {
         return Err(WireError::TrailingBytes.into());
     }
-    Ok(wire::decode(content, "manifest sealed part")?)
+    let content: ManifestContent = wire::decode(content, "manifest sealed part")?;
+    content.roots.iter().try_for_each(|root| root.entry.check())?;
+    Ok(content)
 }
 
 struct Parts<'a> {

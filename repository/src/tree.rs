@@ -148,7 +148,7 @@ pub fn is_plain_name(name: &[u8]) -> bool {
 }
 
 impl Entry {
-    fn check(&self) -> Result<(), TreeError> {
+    pub(crate) fn check(&self) -> Result<(), TreeError> {
         if !is_plain_name(&self.name) {
             return Err(TreeError::BadName);
         }

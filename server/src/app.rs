@@ -13,7 +13,7 @@ use shared::{
     api::view::LiveEvent,
     ids::{StorageAccountId, TenantId},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -47,6 +47,8 @@ pub struct Parts {
     pub live: Live,
     /// Counts up whenever a run was queued or a job is ready: whoever waits for work looks again.
     pub work: watch::Sender<u64>,
+    /// How many passwords are checked at the same time.
+    pub password_checks: Semaphore,
     stores: Mutex<HashMap<StorageAccountId, Arc<dyn ObjectStore>>>,
 }
 
@@ -72,6 +74,7 @@ impl App {
             attempts: Attempts::new(),
             live: Live(broadcast::channel(256).0),
             work: watch::channel(0).0,
+            password_checks: Semaphore::new(4),
             stores: Mutex::new(HashMap::new()),
         }))
     }

@@ -72,12 +72,7 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
     let password = data_encoding::HEXLOWER.encode(&password);
     let db = Db::start(&settings.database_url, &password).await?;
     let app = App::new(db, clock, master_key, &settings.public_url);
-    let made_up =
-        users::ensure_operator(&app, &settings.operator_email, settings.operator_password.clone()).await?;
-    if let Some(password) = made_up {
-        let email = &settings.operator_email;
-        tracing::warn!("first start: sign in as {email} with the password {password} (shown this once)");
-    }
+    users::ensure_operator(&app, &settings.operator_email, settings.operator_password.clone()).await?;
     Ok(app)
 }
 

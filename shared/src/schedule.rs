@@ -118,17 +118,6 @@ impl Schedule {
             }
         })
     }
-
-    /// The usual distance between two runs; `None` for a manual schedule.
-    #[must_use]
-    pub const fn interval(&self) -> Option<SignedDuration> {
-        match self.recurrence {
-            Recurrence::Manual => None,
-            Recurrence::Hour { .. } => Some(SignedDuration::from_hours(1)),
-            Recurrence::Day { .. } => Some(SignedDuration::from_hours(24)),
-            Recurrence::Week { .. } => Some(SignedDuration::from_hours(168)),
-        }
-    }
 }
 
 fn within(

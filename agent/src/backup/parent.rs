@@ -28,13 +28,9 @@ pub(super) async fn reload(
     };
     let objects = match objects(client, source, snapshot).await {
         Ok(objects) => objects,
-        Err(reason) => {
-            tracing::warn!(
-                reason,
-                "the newest snapshot's manifest cannot be read; sending everything again"
-            );
-            return Ok(parent(Vec::new()));
-        }
+        // Without it nobody can say what the new snapshot drops, and the server would refuse the commit after
+        // everything had been sent.
+        Err(reason) => return Err(BackupError::ParentUnreadable(reason)),
     };
     let mut needed: HashMap<ObjectHash, ObjectRef> =
         objects.iter().map(|object| (object.hash, *object)).collect();

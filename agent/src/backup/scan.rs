@@ -84,8 +84,22 @@ impl Scanner<'_, '_> {
             |name| metadata::bytes(Path::new(name)).to_vec(),
         );
         let entry = match metadata::stat(walked) {
-            Ok(stat) if excludes.is_state(&stat) => return Err(BackupError::OwnState),
-            Ok(stat) if stat.kind == Kind::Folder => Some(self.folder(walked, name, &stat, excludes)?),
+            Ok(stat) if excludes.is_state(&stat) || excludes.within_state(walked) => {
+                return Err(BackupError::OwnState);
+            }
+            // `walked` has its links resolved: one that is left leads nowhere. A disk that is not mounted must not
+            // become a snapshot of nothing, and neither must a folder that does not list.
+            Ok(stat) if stat.kind == Kind::Symlink => {
+                self.warn(path, WarningKind::PathMissing, &"a link that leads nowhere");
+                None
+            }
+            Ok(stat) if stat.kind == Kind::Folder => match metadata::names(walked) {
+                Ok(_) => Some(self.folder(walked, name, &stat, excludes)?),
+                Err(error) => {
+                    self.warn(path, unreadable(&error), &error);
+                    None
+                }
+            },
             Ok(stat) => {
                 let parent = walked.parent().unwrap_or(Path::new("/"));
                 let mut key = metadata::bytes(parent).to_vec();
@@ -253,19 +267,21 @@ impl Scanner<'_, '_> {
                 return Ok((None, None));
             }
         };
-        let xattrs = self.xattrs(path);
+        let xattrs = self.whole_xattrs(path);
+        // What could not be read whole is read again by the next run, and warned of again.
+        let whole = xattrs.is_some();
         self.count_file(read.size_bytes);
         let mut entry = entry(
             name,
             file_node(read.size_bytes, read.content.clone()),
             &read.stat,
-            xattrs,
+            xattrs.unwrap_or_default(),
         );
         entry.hard_link = hard_link;
         if hard_link.is_some() {
             self.linked.insert((stat.device, stat.inode), read.clone());
         }
-        let record = read.stable.then(|| FileRecord {
+        let record = (read.stable && whole).then(|| FileRecord {
             entry: entry.clone(),
             inode: stat.inode,
             chunks: read.chunks,
@@ -286,11 +302,16 @@ impl Scanner<'_, '_> {
     }
 
     fn xattrs(&mut self, path: &Path) -> Vec<tree::Xattr> {
+        self.whole_xattrs(path).unwrap_or_default()
+    }
+
+    /// `None`, with a warning, when there is more than what can be kept.
+    fn whole_xattrs(&mut self, path: &Path) -> Option<Vec<tree::Xattr>> {
         let attributes = match metadata::xattrs(path) {
             Ok(attributes) => attributes,
             Err(error) => {
                 self.warn(path, WarningKind::MetadataIncomplete, &error);
-                return Vec::new();
+                return None;
             }
         };
         if attributes
@@ -304,9 +325,9 @@ impl Scanner<'_, '_> {
                 WarningKind::MetadataIncomplete,
                 &"more than 1 MiB of extended attributes",
             );
-            return Vec::new();
+            return None;
         }
-        attributes
+        Some(attributes)
     }
 
     fn note_folder(&mut self, key: &[u8], records: Vec<FileRecord>) -> Result<(), BackupError> {

@@ -17,7 +17,7 @@ use super::{
     RestoreError,
     library::Library,
     plan::{Plan, What},
-    target::{Target, TargetError},
+    target::Target,
 };
 use crate::{progress::RestoreCounters, random};
 
@@ -33,6 +33,7 @@ struct Piece {
     position: u32,
     item: usize,
     offset: u64,
+    raw_len: u32,
 }
 
 /// Writes everything that the plan names below `target`. Nothing that exists is overwritten.
@@ -183,6 +184,7 @@ impl Work<'_> {
                     position: place.position,
                     item: index,
                     offset,
+                    raw_len: chunk.raw_len,
                 });
                 offset += u64::from(chunk.raw_len);
             }
@@ -243,7 +245,11 @@ impl Work<'_> {
         piece: &Piece,
         raw: &[u8],
         kept: &mut Option<(usize, OwnedFd)>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<(), RestoreError> {
+        // The listing was believed when the pieces were laid out: a wrong length would make a wrong file.
+        if raw.len() as u64 != u64::from(piece.raw_len) {
+            return Err(RestoreError::WrongSize);
+        }
         // The folder of the last piece is mostly this one's as well.
         let same_folder = kept
             .as_ref()

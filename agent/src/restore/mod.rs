@@ -74,9 +74,15 @@ pub enum RestoreError {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The manifest is of another source or run than the server says.
-    #[error("the server gave the manifest of another source: do not trust it")]
-    OtherSource,
+    /// The manifest is of another source or snapshot than the server says.
+    #[error("the server gave the manifest of another source or snapshot: do not trust it")]
+    OtherSnapshot,
+    /// Neither this endpoint nor the kit vouches for who signed the manifest.
+    #[error(
+        "the snapshot is signed by agent {0} with a key that neither this endpoint nor the recovery kit vouches for: \
+         do not trust it"
+    )]
+    UnknownSigner(shared::ids::AgentId),
     /// A pack.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -224,7 +230,7 @@ impl Job {
         enroll::pinned_key(&self.work.backup_set, self.fingerprint)?;
         let mut notes = Vec::new();
         let bytes = self.source.read(&self.work.manifest.hash, None)?;
-        let header = self.header(&bytes, &mut notes)?;
+        let header = self.header(&bytes)?;
         self.source.expect(&header.objects);
         restore_from(
             &self.source,
@@ -239,21 +245,20 @@ impl Job {
         Ok(notes)
     }
 
-    fn header(&self, bytes: &[u8], notes: &mut Vec<String>) -> Result<ManifestHeader, RestoreError> {
+    /// The manifest of the chosen snapshot, signed by this agent or by one that the kit has certified: whatever the
+    /// server says, nothing that a stranger wrote is put onto this endpoint.
+    fn header(&self, bytes: &[u8]) -> Result<ManifestHeader, RestoreError> {
         let (own_id, own_key) = &self.own;
         let header = manifest::open_header_of_any(bytes)?;
-        if header.source_id != self.work.snapshot.source_id {
-            return Err(RestoreError::OtherSource);
+        let seq = header.parent.as_ref().map_or(0, |parent| parent.seq) + 1;
+        if (header.source_id, seq) != (self.work.snapshot.source_id, self.work.snapshot.seq) {
+            return Err(RestoreError::OtherSnapshot);
         }
         if !header.certified(self.secret.public())? {
-            if header.agent_id == *own_id {
-                manifest::open_header(bytes, own_key)?;
-            } else {
-                notes.push(format!(
-                    "the snapshot was signed by agent {} with a key that the recovery kit has not certified",
-                    header.agent_id
-                ));
+            if header.agent_id != *own_id {
+                return Err(RestoreError::UnknownSigner(header.agent_id));
             }
+            manifest::open_header(bytes, own_key)?;
         }
         Ok(header)
     }

@@ -185,6 +185,7 @@ CREATE TABLE objects (
     lock_mode    text CHECK (lock_mode IN ('compliance', 'governance')),
     locked_until timestamptz,
     confirmed_at timestamptz,
+    missing_since timestamptz,
     born         bigint,
     dropped      bigint,
     PRIMARY KEY (source_id, hash),
@@ -194,6 +195,7 @@ CREATE TABLE objects (
     FOREIGN KEY (tenant_id, run_id) REFERENCES runs (tenant_id, id)
 );
 COMMENT ON COLUMN objects.signed_until IS 'the retain-until date that was signed into the newest upload address';
+COMMENT ON COLUMN objects.missing_since IS 'when S3 first said that this version is gone: its data enters the next backup again';
 COMMENT ON COLUMN objects.locked_until IS 'the retain-until date that a HEAD of this version last showed';
 CREATE INDEX objects_needed ON objects (source_id, locked_until) WHERE state = 'live' AND dropped IS NULL;
 

@@ -19,7 +19,24 @@ impl Db {
         let owner = Database::connect(options(owner_url, 2)).await?;
         let role = prepare(&owner, app_password).await;
         owner.close().await?;
-        let pool = Database::connect(options(&app_url(owner_url, &role?, app_password)?, 16)).await?;
+        let role = role?;
+        let pool = Database::connect(options(&app_url(owner_url, &role, app_password)?, 16)).await?;
+        // The address may name another user in its query: the second wall must not be off without a word.
+        let bound = "SELECT current_user = $1 AND NOT rolsuper AND NOT rolbypassrls AS bound
+                     FROM pg_roles WHERE rolname = current_user";
+        let bound =
+            Statement::from_sql_and_values(pool.get_database_backend(), bound, [role.as_str().into()]);
+        let row = pool.query_one_raw(bound).await?;
+        if !row
+            .map(|row| row.try_get("", "bound"))
+            .transpose()?
+            .unwrap_or(false)
+        {
+            return Err(DbError::corrupt(
+                "DATABASE_URL",
+                "row-level security does not bind the connection: name the user before the `@`, not in the query",
+            ));
+        }
         Ok(Self { pool })
     }
 }

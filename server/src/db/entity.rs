@@ -181,6 +181,7 @@ table!(object = "objects" {
     lock_mode: Option<String>,
     locked_until: Option<At>,
     confirmed_at: Option<At>,
+    missing_since: Option<At>,
     born: Option<i64>,
     dropped: Option<i64>,
 });

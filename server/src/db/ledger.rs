@@ -146,6 +146,7 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
                 lock_mode: None,
                 locked_until: None,
                 confirmed_at: None,
+                missing_since: None,
                 born: None,
                 dropped: None,
             }
@@ -156,7 +157,15 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
         return Ok(());
     }
     let renew = OnConflict::columns([object::Column::SourceId, object::Column::Hash])
-        .update_columns([object::Column::RunId, object::Column::SignedUntil])
+        .update_columns([
+            object::Column::RunId,
+            object::Column::SignedUntil,
+            // What an earlier upload was locked to says nothing of the version that is about to be put.
+            object::Column::VersionId,
+            object::Column::LockMode,
+            object::Column::LockedUntil,
+            object::Column::ConfirmedAt,
+        ])
         .action_and_where(Expr::col((object::Entity, object::Column::State)).eq("pending"))
         .to_owned();
     object::Entity::insert_many(rows)
@@ -265,13 +274,14 @@ pub async fn listed(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Vec<Obj
         .collect()
 }
 
-/// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them.
+/// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them
+/// if one is given.
 pub async fn short_of(
     tx: &TenantTx,
     source: SourceId,
     seq: u64,
     need: Timestamp,
-    limit: u64,
+    limit: Option<u64>,
 ) -> Result<Vec<LedgerObject>, DbError> {
     let query = object::Entity::find()
         .filter(needed_by(source, seq)?)
@@ -282,6 +292,36 @@ pub async fn short_of(
         .await?
         .into_iter()
         .map(TryInto::try_into)
+        .collect()
+}
+
+/// Notes that S3 no longer has the confirmed version.
+pub async fn set_missing(
+    tx: &TenantTx,
+    source: SourceId,
+    hash: ObjectHash,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    object::Entity::update_many()
+        .col_expr(object::Column::MissingSince, Expr::value(At::try_from(now)?))
+        .filter(named(source, &[hash]))
+        .exec(&tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// Packs that the newest snapshot needs and S3 no longer has: their chunks must enter the next backup again.
+pub async fn missing_packs(tx: &TenantTx, source: SourceId) -> Result<Vec<ObjectHash>, DbError> {
+    let kinds = [ObjectKind::Pack, ObjectKind::TreePack].map(|kind| i16::from(kind.tag()));
+    let query = object::Entity::find()
+        .filter(object::Column::SourceId.eq(source.as_uuid()))
+        .filter(object::Column::State.eq("live"))
+        .filter(object::Column::Dropped.is_null())
+        .filter(object::Column::MissingSince.is_not_null())
+        .filter(object::Column::Kind.is_in(kinds));
+    let rows = query.all(&tx.tx).await?;
+    rows.into_iter()
+        .map(|row| LedgerObject::try_from(row).map(|row| row.object.hash))
         .collect()
 }
 

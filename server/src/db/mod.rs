@@ -131,12 +131,6 @@ pub struct TenantTx {
 }
 
 impl TenantTx {
-    /// The tenant.
-    #[must_use]
-    pub fn tenant(&self) -> TenantId {
-        self.tenant
-    }
-
     /// Makes the changes durable.
     ///
     /// # Errors

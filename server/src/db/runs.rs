@@ -15,7 +15,7 @@ use super::{
     DbError, TenantTx,
     entity::{run, source},
     insert,
-    types::{from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
+    types::{At, from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
 };
 
 /// One attempt of a backup.
@@ -209,6 +209,17 @@ pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
         .into_iter()
         .map(TryInto::try_into)
         .collect()
+}
+
+/// Runs under way that have passed their deadline.
+pub async fn overdue(tx: &TenantTx, now: Timestamp) -> Result<Vec<RunId>, DbError> {
+    let query = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(run::Column::State.eq("running"))
+        .filter(run::Column::Deadline.lte(At::try_from(now)?));
+    let ids: Vec<uuid::Uuid> = query.into_tuple().all(&tx.tx).await?;
+    Ok(ids.into_iter().map(RunId::from_uuid).collect())
 }
 
 /// The queued and active runs of one agent's sources, oldest first.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json, Router,
-    extract::{FromRef, FromRequestParts, Path, Query, State},
+    extract::{DefaultBodyLimit, FromRef, FromRequestParts, Path, Query, State},
     http::{StatusCode, header::AUTHORIZATION, request::Parts},
     routing::{get, post},
 };
@@ -29,6 +29,11 @@ use crate::{
 type Answer<T> = Result<Json<T>, ApiError>;
 type Done = Result<StatusCode, ApiError>;
 
+/// A commit names every object that was added: a million of them at most.
+const COMMIT_LIMIT_BYTES: usize = 256 << 20;
+/// Every other body is small: 256 uploads are the largest.
+const BODY_LIMIT_BYTES: usize = 256 << 10;
+
 /// The routes below [`shared::api::agent::BASE_PATH`].
 pub fn routes(app: &App) -> Router {
     Router::new()
@@ -41,13 +46,17 @@ pub fn routes(app: &App) -> Router {
         .route("/runs/{run}", get(status))
         .route("/runs/{run}/uploads", post(uploads))
         .route("/runs/{run}/progress", post(progress))
-        .route("/runs/{run}/commit", post(commit))
         .route("/runs/{run}/abort", post(abort))
         .route("/snapshots", get(snapshots))
         .route("/restores", post(begin_restore))
         .route("/restores/{restore}/reads", post(restore_reads))
         .route("/restores/{restore}/progress", post(restore_progress))
         .route("/restores/{restore}/finish", post(restore_finish))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .route(
+            "/runs/{run}/commit",
+            post(commit).layer(DefaultBodyLimit::max(COMMIT_LIMIT_BYTES)),
+        )
         .with_state(app.clone())
 }
 

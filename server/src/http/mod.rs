@@ -28,12 +28,10 @@ use tower_sessions::{
 
 use crate::{app::App, db::sessions::PostgresSessions, error::ApiError};
 
-/// How long a session lasts without a request.
+/// How long a session lasts after it was last written, which is at the sign-in.
 const SESSION_IDLE: Duration = Duration::hours(12);
 /// Bodies of people's requests are small.
 const BODY_LIMIT_BYTES: usize = 256 << 10;
-/// A commit names every object that was added: a million of them at most.
-const AGENT_BODY_LIMIT_BYTES: usize = 256 << 20;
 
 /// Every route of the server. `site` is the folder with the built console: `pkg/` and the icons.
 pub fn router(app: &App, site: &Path) -> Router {
@@ -55,9 +53,7 @@ pub fn router(app: &App, site: &Path) -> Router {
         .layer(sessions)
         .layer(RequestBodyLimitLayer::new(BODY_LIMIT_BYTES))
         .with_state(options);
-    let agents = agent_api::routes(app)
-        .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(AGENT_BODY_LIMIT_BYTES));
+    let agents = agent_api::routes(app);
     // Server-sent events must not sit in a compressor's buffer.
     let compressible = DefaultPredicate::new().and(NotForContentType::const_new("text/event-stream"));
     Router::new()

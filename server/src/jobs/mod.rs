@@ -3,8 +3,9 @@
 mod commit;
 mod rounds;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt;
 use jiff::SignedDuration;
 
 use crate::{
@@ -62,8 +63,15 @@ async fn claim(app: &App) -> Result<Option<Job>, ApiError> {
 async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
     let scope = TenantScope::of_job(job);
     let held = hold(app, job);
+    let work = async {
+        match job.kind {
+            JobKind::Commit => commit::execute(app, &scope, job.subject).await,
+        }
+    };
+    // A panic must not take the worker with it, and the next one, and the next.
+    let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = tokio::select! {
-        outcome = async { match job.kind { JobKind::Commit => commit::execute(app, &scope, job.subject).await } } => outcome,
+        outcome = work => outcome.unwrap_or_else(|_| Err(ApiError::Internal("the job panicked".into()))),
         () = held => return Ok(()),
     };
     let now = app.clock.now();

@@ -20,28 +20,33 @@ const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// Queues the runs that are due, and fails those past their deadline.
 pub async fn schedule(app: App) {
     loop {
-        let round = async {
-            for scope in TenantScope::all(&app.db).await? {
-                queue_due(&app, &scope).await?;
-                fail_overdue(&app, &scope).await?;
+        match TenantScope::all(&app.db).await {
+            Ok(scopes) => {
+                for scope in scopes {
+                    // One tenant's trouble must not stop the others' backups.
+                    if let Err(error) = round(&app, &scope).await {
+                        tracing::error!(%error, tenant = %scope.tenant(), "a tenant's schedule round failed");
+                    }
+                }
             }
-            Ok::<_, ApiError>(())
-        };
-        if let Err(error) = round.await {
-            tracing::error!(%error, "the schedule round failed");
+            Err(error) => tracing::error!(%error, "the list of tenants can not be read"),
         }
         tokio::time::sleep(SCHEDULE_EVERY).await;
     }
+}
+
+async fn round(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+    queue_due(app, scope).await?;
+    fail_overdue(app, scope).await
 }
 
 async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let due = db::sources::due(&tx, now).await?;
-    if due.is_empty() {
-        return Ok(());
-    }
+    drop(tx);
     for source in due {
+        let tx = app.db.tenant(scope).await?;
         let Some(source) = db::sources::lock(&tx, source.id).await? else {
             continue;
         };
@@ -51,25 +56,24 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         // Occurrences that passed while nobody was there, or while a run was open, are skipped, not made up for.
         let (run, queued) = sources::queue(&tx, &source, now).await?;
         db::sources::set_next_due(&tx, source.id, source.schedule.next_after(now)?).await?;
+        let view = sources::run_view(&tx, &run, &source).await?;
+        tx.commit().await?;
         if queued {
-            sources::announce(app, scope, sources::run_view(&tx, &run, &source).await?);
+            sources::announce(app, scope, view);
+            app.work_changed();
         }
     }
-    tx.commit().await?;
-    app.work_changed();
     Ok(())
 }
 
 async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
-    let overdue: Vec<_> = db::runs::open(&tx)
-        .await?
-        .into_iter()
-        .filter(|run| run.state == RunState::Running && run.deadline.is_some_and(|deadline| deadline <= now))
-        .collect();
+    let overdue = db::runs::overdue(&tx, now).await?;
+    drop(tx);
     for run in overdue {
-        let Some(mut run) = db::runs::lock(&tx, run.id).await? else {
+        let tx = app.db.tenant(scope).await?;
+        let Some(mut run) = db::runs::lock(&tx, run).await? else {
             continue;
         };
         if run.state != RunState::Running {
@@ -77,11 +81,13 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         }
         run.fail("The run did not end before its deadline.", now);
         db::runs::save(&tx, &run).await?;
-        if let Some(source) = db::sources::find(&tx, run.source_id).await? {
-            sources::announce(app, scope, sources::run_view(&tx, &run, &source).await?);
-        }
+        let source = db::sources::find(&tx, run.source_id)
+            .await?
+            .ok_or(ApiError::NotFound("source"))?;
+        let view = sources::run_view(&tx, &run, &source).await?;
+        tx.commit().await?;
+        sources::announce(app, scope, view);
     }
-    tx.commit().await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
     types::{
         BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, ObjectLockEnabled,
-        ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode,
+        ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ServerSideEncryption,
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -249,6 +249,10 @@ impl ObjectStore for AwsStore {
                 .content_length()
                 .and_then(|length| u64::try_from(length).ok())
                 .unwrap_or(0),
+            kms: matches!(
+                answer.server_side_encryption(),
+                Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
+            ),
             etag: answer.e_tag().unwrap_or_default().trim_matches('"').to_owned(),
             lock: mode
                 .zip(retain_until)

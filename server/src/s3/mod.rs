@@ -47,12 +47,6 @@ pub enum S3Error {
 }
 
 impl S3Error {
-    /// Whether the object, version or bucket is not there.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
-    }
-
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -100,9 +94,11 @@ pub struct VersionHead {
     pub version_id: String,
     /// Its length in bytes.
     pub size_bytes: u64,
-    /// The ETag without its quotes. MD5 of the content for a plain PUT, unless the bucket encrypts with KMS keys
-    /// (Amazon S3 API, Object, `ETag`).
+    /// The ETag without its quotes: MD5 of the content for a plain PUT, something with a hyphen for a multipart
+    /// upload (Amazon S3 API, Object, `ETag`).
     pub etag: String,
+    /// Whether the bucket encrypts with KMS keys. Then the ETag is no MD5 (same source).
+    pub kms: bool,
     /// Its lock.
     pub lock: Option<Lock>,
 }

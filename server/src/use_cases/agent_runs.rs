@@ -84,18 +84,19 @@ fn spec(source: &Source) -> SourceSpec {
 /// When the database does not answer.
 pub async fn next_work(app: &App, caller: &Caller, wait: std::time::Duration) -> Result<Work, ApiError> {
     let mut changed = app.work.subscribe();
-    let search = async {
-        loop {
-            changed.mark_unchanged();
-            if let Some(work) = take_queued(app, caller).await? {
-                return Ok(Work::Backup(Box::new(work)));
-            }
-            if changed.changed().await.is_err() {
-                return Ok(Work::None);
-            }
+    let deadline = tokio::time::sleep(wait);
+    tokio::pin!(deadline);
+    loop {
+        changed.mark_unchanged();
+        // Looks to the end: a run that is begun is always handed over. Only the waiting is cut short.
+        if let Some(work) = take_queued(app, caller).await? {
+            return Ok(Work::Backup(Box::new(work)));
         }
-    };
-    tokio::time::timeout(wait, search).await.unwrap_or(Ok(Work::None))
+        tokio::select! {
+            () = &mut deadline => return Ok(Work::None),
+            woken = changed.changed() => if woken.is_err() { return Ok(Work::None) },
+        }
+    }
 }
 
 async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, ApiError> {
@@ -195,7 +196,7 @@ async fn begin(
             manifest: parent.manifest,
         }),
         deadline,
-        do_not_reuse: Vec::new(),
+        do_not_reuse: db::ledger::missing_packs(tx, source.id).await?,
     })
 }
 
@@ -281,12 +282,21 @@ pub async fn commit(
         ));
     }
     let tx = app.db.tenant(&caller.scope).await?;
-    let (mut run, _) = own_run(&tx, caller, run).await?;
-    if run.commit_request.as_ref() == Some(&request) {
+    let source = db::runs::find(&tx, run)
+        .await?
+        .ok_or(ApiError::NotFound("run"))?
+        .source_id;
+    // The source's row first, then the run's, as everywhere: the other way round two callers could wait for each other.
+    let source = own_source(&tx, caller, source).await?;
+    let mut run = db::runs::lock(&tx, run).await?.ok_or(ApiError::NotFound("run"))?;
+    // A run commits once. An agent that asks again has missed the answer.
+    if matches!(
+        run.state,
+        RunState::Committing | RunState::Locking | RunState::Succeeded
+    ) {
         return status_in(&tx, &run).await;
     }
     must_run(&run, now)?;
-    let source = own_source(&tx, caller, run.source_id).await?;
     if request.parent_seq != source.newest_seq {
         return Err(ApiError::conflict(
             "parent",

@@ -1,6 +1,6 @@
 //! Signing what an agent may send and read: one object at a time, under its own source's prefix, with its lock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::SignedDuration;
@@ -21,7 +21,7 @@ use crate::{
     db::{
         self,
         backup_sets::BackupSet,
-        ledger::{LedgerObject, NewObject, ObjectState},
+        ledger::{ConfirmedLock, LedgerObject, NewObject, ObjectState},
         storage_accounts::StorageAccount,
     },
     error::ApiError,
@@ -85,6 +85,13 @@ pub async fn sign_uploads(
             need,
         ));
     }
+    let mut seen = HashSet::new();
+    if let Some((twice, _)) = wanted.iter().find(|(new, _)| !seen.insert(new.object.hash)) {
+        return Err(ApiError::invalid(
+            "object",
+            format!("{}: asked for twice.", twice.object.hash),
+        ));
+    }
     let hashes: Vec<ObjectHash> = wanted.iter().map(|(new, _)| new.object.hash).collect();
     let known = db::ledger::find(&tx, source.id, &hashes).await?;
     drop(tx);
@@ -108,20 +115,20 @@ pub async fn sign_uploads(
                 format!("{}: known with another content.", new.object.hash),
             ));
         }
-        let lock = match &row.lock {
-            Some(lock) => Some(lock.clone()),
+        // A live object may fall short: the commit extends it. One that was never committed is put again.
+        let suffices = |lock: &ConfirmedLock| row.state == ObjectState::Live || lock.locked_until >= *need;
+        let found = match &row.lock {
+            Some(lock) => suffices(lock),
             // Signed before, perhaps sent: S3 knows.
             None => {
                 let key = layout::object_key(&set.prefix, source.id, new.object.kind, &new.object.hash);
-                let found = confirm::confirm(store.as_ref(), &set.bucket, &key, row, set.policy.mode)
-                    .await
-                    .ok();
-                confirmed.extend(found.clone().map(|lock| (new.object.hash, lock)));
-                found
+                let lock = confirm::confirm(store.as_ref(), &set.bucket, &key, row, set.policy.mode).await;
+                let lock = lock.ok().filter(suffices);
+                confirmed.extend(lock.clone().map(|lock| (new.object.hash, lock)));
+                lock.is_some()
             }
         };
-        // A live object may fall short: the commit extends it. One that was never committed is put again.
-        stored.push(lock.is_some_and(|lock| row.state == ObjectState::Live || lock.locked_until >= *need));
+        stored.push(found);
     }
 
     let tx = app.db.tenant(&caller.scope).await?;

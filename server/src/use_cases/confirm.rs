@@ -1,7 +1,5 @@
 //! Asking S3 whether an object is there, whole and locked. Nothing counts as locked that was not seen so.
 
-use std::fmt::Write as _;
-
 use shared::retention::LockMode;
 
 use crate::{
@@ -33,7 +31,8 @@ pub enum NotConfirmed {
 }
 
 /// The version of `object` under `key` and its lock. The newest version is asked first; where it does not match
-/// (somebody wrote over the key), the earliest that does is taken, which nobody can have put there afterwards.
+/// (somebody wrote over the key), or its ETag can not tell, the earliest that matches is taken, which nobody can have
+/// put there after the signed upload.
 ///
 /// # Errors
 /// See [`NotConfirmed`].
@@ -47,7 +46,7 @@ pub async fn confirm(
     let newest = store.head(bucket, key, None).await?;
     if let Some(lock) = newest
         .as_ref()
-        .filter(|head| matches(head, object))
+        .filter(|head| !head.kms && matches(head, object))
         .and_then(|head| locked(head, mode))
     {
         return Ok(lock);
@@ -73,8 +72,11 @@ pub async fn confirm(
     })
 }
 
+/// A COMPLIANCE lock is as good as a GOVERNANCE one where that is asked for; not the other way round.
 fn locked(head: &VersionHead, mode: LockMode) -> Option<ConfirmedLock> {
-    let lock = head.lock.filter(|lock| lock.mode == mode)?;
+    let lock = head
+        .lock
+        .filter(|lock| lock.mode == mode || lock.mode == LockMode::Compliance)?;
     Some(ConfirmedLock {
         version_id: head.version_id.clone(),
         mode: lock.mode,
@@ -82,18 +84,12 @@ fn locked(head: &VersionHead, mode: LockMode) -> Option<ConfirmedLock> {
     })
 }
 
-/// Size, and MD5 where the ETag is one: with KMS encryption or a multipart upload it is something else, and then the
-/// signed Content-MD5, which S3 verified at the upload, has to suffice.
+/// Size, and MD5 as the ETag shows it. Signed uploads are plain PUTs, so an ETag that is no MD5 is somebody else's
+/// multipart upload; only under KMS keys the ETag says nothing, and the signed Content-MD5, which S3 verified at the
+/// upload, has to suffice.
 fn matches(head: &VersionHead, object: &LedgerObject) -> bool {
-    let is_md5 = head.etag.len() == 32 && head.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let md5 = object
-        .content_md5
-        .iter()
-        .fold(String::with_capacity(32), |mut text, byte| {
-            write!(text, "{byte:02x}").ok();
-            text
-        });
-    head.size_bytes == object.object.size_bytes && (!is_md5 || head.etag.eq_ignore_ascii_case(&md5))
+    let md5 = data_encoding::HEXLOWER.encode(&object.content_md5);
+    head.size_bytes == object.object.size_bytes && (head.kms || head.etag.eq_ignore_ascii_case(&md5))
 }
 
 /// The versions under exactly this key, newest first.

@@ -158,11 +158,11 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
         return Err(ApiError::NotFound("snapshot"));
     }
     // A restore that broke off may begin anew while its permission lasts.
-    let usable = |restore: &&Restore| {
+    let usable = |restore: &Restore| {
         matches!(restore.state, StoredState::Authorised | StoredState::Running) && restore.expires_at > now
     };
     let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
-    let Some(open) = restores.iter().find(usable) else {
+    let Some(open) = restores.iter().find(|restore| usable(restore)) else {
         return Err(ApiError::conflict(
             "restore_not_authorised",
             "Nobody has allowed a restore of this snapshot. Open its page in the console and choose “Allow a restore”.",
@@ -171,6 +171,9 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     let mut restore = db::restores::lock(&tx, open.id)
         .await?
         .ok_or(ApiError::NotFound("restore"))?;
+    if !usable(&restore) {
+        return Err(ApiError::conflict("restore_over", "This restore has just ended."));
+    }
     restore.state = StoredState::Running;
     restore.progress = None;
     db::restores::save(&tx, &restore).await?;

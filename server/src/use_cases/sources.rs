@@ -54,14 +54,13 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
             "paths: give at least one absolute path, such as /srv/data.",
         ));
     }
-    for pair in paths.windows(2) {
-        if pair[0] == "/" || pair[1].starts_with(&format!("{}/", pair[0])) {
+    for inner in &paths {
+        let inside =
+            |outer: &&String| *outer != inner && (*outer == "/" || inner.starts_with(&format!("{outer}/")));
+        if let Some(outer) = paths.iter().find(inside) {
             return Err(ApiError::invalid(
                 "paths",
-                format!(
-                    "paths: `{}` lies inside `{}`: give only the outer one.",
-                    pair[1], pair[0]
-                ),
+                format!("paths: `{inner}` lies inside `{outer}`: give only the outer one."),
             ));
         }
     }

@@ -24,9 +24,6 @@ use crate::{
     scope::{self, Access, Actor, TenantScope},
 };
 
-/// How late a run may be before somebody should look.
-const LATE: SignedDuration = SignedDuration::from_hours(1);
-
 /// Every tenant that the user may see, the worst first.
 ///
 /// # Errors
@@ -266,6 +263,26 @@ impl Folder {
         })
     }
 
+    /// Whether no snapshot has come in since one was due, with the policy's grace. The scheduler's own `next_due` can
+    /// not tell: it moves on when a run is queued, and a queued run may wait for its agent for weeks.
+    fn is_late(&self, source: &Source, now: Timestamp) -> bool {
+        let since = self
+            .newest
+            .get(&source.id)
+            .map_or(source.created_at, |newest| newest.received_at);
+        let grace = self
+            .sets
+            .get(&source.backup_set_id)
+            .map_or(SignedDuration::ZERO, |set| set.policy.grace());
+        // A schedule that can not be read is the schedule round's to report.
+        source
+            .schedule
+            .next_after(since)
+            .ok()
+            .flatten()
+            .is_some_and(|due| due + grace < now)
+    }
+
     /// The worst of what is found, and a sentence for each finding.
     fn health(&self, now: Timestamp) -> (Health, Vec<String>) {
         if self.sources.is_empty() {
@@ -301,7 +318,7 @@ impl Folder {
                 }
                 _ => {}
             }
-            if source.next_due.is_some_and(|due| now.duration_since(due) > LATE) {
+            if self.is_late(source, now) {
                 findings.push((Health::Attention, format!("{what}: the scheduled run is late.")));
             }
         }

@@ -20,18 +20,14 @@ fn me(user: &User) -> Me {
     }
 }
 
-/// Makes the operator's account when there is no user at all. Gives the password, when it was made up here.
+/// Makes the operator's account when there is no user at all. A password that is made up here is told in the log, once.
 ///
 /// # Errors
 /// When the database does not answer, or the password is too short.
-pub async fn ensure_operator(
-    app: &App,
-    email: &str,
-    password: Option<String>,
-) -> Result<Option<String>, ApiError> {
+pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -> Result<(), ApiError> {
     let tx = app.db.instance().await?;
     if db::users::count(&tx).await? > 0 {
-        return Ok(None);
+        return Ok(());
     }
     let made_up = password.is_none().then(random::secret_text);
     let password = password.or_else(|| made_up.clone()).unwrap_or_default();
@@ -56,8 +52,12 @@ pub async fn ensure_operator(
     };
     db::audit::add_instance(&tx, event, now).await?;
     db::users::add(&tx, user, now).await?;
+    if let Some(password) = made_up {
+        // Before the commit: a password that is stored and was never told would lock everybody out.
+        tracing::warn!("first start: sign in as {email} with the password {password} (shown this once)");
+    }
     tx.commit().await?;
-    Ok(made_up)
+    Ok(())
 }
 
 async fn hash(password: String) -> Result<String, ApiError> {
@@ -78,6 +78,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// `WrongCredentials` for either, without saying which, and after the same work; `TooManyAttempts`.
 pub async fn sign_in(app: &App, request: SignIn) -> Result<Me, ApiError> {
     let email = request.email.trim().to_lowercase();
+    // No address is longer (RFC 5321, 4.5.3.1.3), and what is longer must not reach the log or the limiter.
+    if email.len() > 254 {
+        return Err(ApiError::WrongCredentials);
+    }
     app.attempts.count(format!("sign-in:{email}"))?;
     let tx = app.db.instance().await?;
     let user = db::users::by_email(&tx, &email).await?;
@@ -88,7 +92,10 @@ pub async fn sign_in(app: &App, request: SignIn) -> Result<Me, ApiError> {
     let stored = user
         .as_ref()
         .map_or_else(|| NOBODY.to_owned(), |user| user.password_hash.clone());
+    // Each check takes 19 MiB for a while: a flood of sign-ins waits here instead of taking the server's memory.
+    let turn = app.password_checks.acquire().await;
     let matches = blocking(move || secrets::password_matches(&request.password, &stored)).await?;
+    drop(turn);
     let user = user.filter(|_| matches);
     let tx = app.db.instance().await?;
     let event = db::audit::Event {

@@ -154,7 +154,9 @@ pub fn restore(restore: &Restore, snapshot: &Snapshot, source: &Source, now: Tim
         source_name: source.name.clone(),
         seq: snapshot.seq,
         state: match restore.state {
-            StoredState::Authorised if restore.expires_at <= now => RestoreState::Expired,
+            StoredState::Authorised | StoredState::Running if restore.expires_at <= now => {
+                RestoreState::Expired
+            }
             StoredState::Authorised => RestoreState::Authorised,
             StoredState::Running => RestoreState::Running,
             StoredState::Succeeded => RestoreState::Succeeded,

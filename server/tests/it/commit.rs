@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use aws_sdk_s3::primitives::ByteStream;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use holdfast_server::{db, scope};
 use jiff::SignedDuration;
 use shared::{
     api::{
@@ -11,10 +12,11 @@ use shared::{
         view::{RunView, TenantPage},
     },
     object::{ObjectKind, ObjectRef},
+    retention::LockMode,
     schedule::{Recurrence, Schedule},
 };
 
-use crate::support::{Site, Stack, earliest_lock, versions};
+use crate::support::{EMAIL, PASSWORD, Session, Site, Stack, earliest_lock, versions};
 
 fn upload(kind: ObjectKind, content: &[u8]) -> UploadRequest {
     let object = ObjectRef {
@@ -265,4 +267,128 @@ async fn a_signed_address_is_good_for_exactly_what_was_signed() {
         client.uploads(newer.run_id, &request).await.unwrap(),
         [UploadTicket::Stored]
     );
+}
+
+/// A pack that is gone (here by a GOVERNANCE bypass) must neither be built on nor hold the source up for ever: the run
+/// that would have shared it fails before it has a number, and the next sends the data again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_from_the_bucket_enters_the_next_backup_again() {
+    let stack = Stack::start().await;
+    let site = stack
+        .site_in("acme", Schedule::manual(), LockMode::Governance)
+        .await;
+    fs::write(site.data.join("stays"), "what must not be lost".repeat(1_000)).unwrap();
+    site.backup().await.unwrap();
+    let root = stack.root();
+    let all = versions(&root, &site.set.bucket).await;
+    let (key, version) = all.iter().find(|(key, _)| key.contains("/packs/")).unwrap();
+    let delete = root
+        .delete_object()
+        .bucket(&site.set.bucket)
+        .key(key)
+        .version_id(version);
+    delete.bypass_governance_retention(true).send().await.unwrap();
+
+    stack.clock.advance(SignedDuration::from_hours(20 * 24));
+    let refused = site.backup().await.unwrap_err();
+    assert!(refused.contains("gone from the bucket"), "{refused}");
+    let healed = site.backup().await.unwrap();
+    assert_eq!(healed.seq, 2);
+    // Twenty days on, the session has ended.
+    let operator = Session::sign_in(&stack.url, EMAIL, PASSWORD).await.unwrap();
+    site.authorise(&operator, healed.id).await;
+    let target = stack.folder.path().join("restored");
+    site.restore(healed.id, &target).await.unwrap();
+    let restored = target.join(site.data.strip_prefix("/").unwrap()).join("stays");
+    assert_eq!(
+        fs::read(restored).unwrap(),
+        fs::read(site.data.join("stays")).unwrap()
+    );
+}
+
+/// Somebody with the bucket's keys writes over a pack between its upload and the commit, with the same length and a lock
+/// of their own, as a multipart upload whose ETag is no MD5. The signed version is the one that counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_version_on_top_is_not_confirmed() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    let client = site.client();
+    let work = client.start_run(site.source.id).await.unwrap();
+    let content = b"what the agent sent".as_slice();
+    let request = UploadsRequest {
+        objects: vec![upload(ObjectKind::Pack, content)],
+    };
+    let tickets = client.uploads(work.run_id, &request).await.unwrap();
+    let UploadTicket::Put { url, headers, .. } = &tickets[0] else {
+        panic!("{tickets:?}")
+    };
+    let put = headers
+        .iter()
+        .fold(reqwest::Client::new().put(url), |put, (name, value)| {
+            put.header(name, value)
+        });
+    assert!(
+        put.body(content.to_vec())
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
+    let root = stack.root();
+    let (key, signed) = versions(&root, &site.set.bucket).await.remove(0);
+    let until = aws_sdk_s3::primitives::DateTime::from_secs(stack.clock.now().as_second() + 90 * 86_400);
+    let begun = root
+        .create_multipart_upload()
+        .bucket(&site.set.bucket)
+        .key(&key)
+        .object_lock_mode(aws_sdk_s3::types::ObjectLockMode::Compliance)
+        .object_lock_retain_until_date(until)
+        .send()
+        .await
+        .unwrap();
+    let garbage = ByteStream::from_static(b"WHAT AN INTRUDER PUT");
+    let part = root
+        .upload_part()
+        .bucket(&site.set.bucket)
+        .key(&key)
+        .upload_id(begun.upload_id().unwrap());
+    let part = part.part_number(1).body(ByteStream::from(
+        garbage.collect().await.unwrap().to_vec()[..content.len()].to_vec(),
+    ));
+    let etag = part.send().await.unwrap().e_tag().unwrap().to_owned();
+    let parts = aws_sdk_s3::types::CompletedMultipartUpload::builder()
+        .parts(
+            aws_sdk_s3::types::CompletedPart::builder()
+                .part_number(1)
+                .e_tag(etag)
+                .build(),
+        )
+        .build();
+    root.complete_multipart_upload()
+        .bucket(&site.set.bucket)
+        .key(&key)
+        .upload_id(begun.upload_id().unwrap())
+        .multipart_upload(parts)
+        .send()
+        .await
+        .unwrap();
+    // Asked again, the server looks, and finds the agent's version beneath the stranger's.
+    assert_eq!(
+        client.uploads(work.run_id, &request).await.unwrap(),
+        [UploadTicket::Stored]
+    );
+    let actor = scope::authorise(
+        &stack.app.db,
+        stack.operator_user().await,
+        site.tenant,
+        scope::Access::Read,
+    )
+    .await
+    .unwrap();
+    let tx = stack.app.db.tenant(&actor.scope).await.unwrap();
+    let rows = db::ledger::find(&tx, site.source.id, &[request.objects[0].object.hash])
+        .await
+        .unwrap();
+    assert_eq!(rows[0].lock.as_ref().unwrap().version_id, signed);
 }

@@ -21,7 +21,7 @@ use shared::{
         agent::SnapshotSummary,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
-            BackupSetView, EnrollmentTokenView, RestoreView, RunView, SourceView, StorageAccountView,
+            BackupSetView, EnrollmentTokenView, Me, RestoreView, RunView, SourceView, StorageAccountView,
             TenantSummary,
         },
     },
@@ -138,6 +138,11 @@ impl Stack {
         aws_sdk_s3::Client::from_conf(config)
     }
 
+    /// The operator.
+    pub async fn operator_user(&self) -> Me {
+        self.operator.get("/me").await.unwrap()
+    }
+
     pub fn storage_account(&self) -> NewStorageAccount {
         NewStorageAccount {
             name: "lockbox".into(),
@@ -151,6 +156,11 @@ impl Stack {
 
     /// A tenant `name` with storage account, backup set, enrolled agent and a source.
     pub async fn site(&self, name: &str, schedule: Schedule) -> Site {
+        self.site_in(name, schedule, LockMode::Compliance).await
+    }
+
+    /// The same, in a lock mode.
+    pub async fn site_in(&self, name: &str, schedule: Schedule, mode: LockMode) -> Site {
         let folder = self.folder.path().join(name);
         let data = folder.join("data");
         std::fs::create_dir_all(&data).unwrap();
@@ -185,7 +195,7 @@ impl Stack {
                     create_bucket: true,
                     immutable_retention: true,
                     retention_days: 30,
-                    mode: LockMode::Compliance,
+                    mode,
                     recovery_key: recovery_key.to_string(),
                 },
             )

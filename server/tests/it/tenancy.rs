@@ -96,7 +96,7 @@ async fn no_route_shows_or_touches_another_tenant() {
     let routes = routes(&site, &snapshot.id.to_string(), run, &restore.id.to_string());
     let source = include_str!("../../src/http/api.rs");
     assert_eq!(
-        source.matches(".route(\"/tenants/{tenant}").count(),
+        source.matches("\"/tenants/{tenant}").count(),
         routes.len(),
         "a route has no case here"
     );

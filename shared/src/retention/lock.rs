@@ -150,9 +150,9 @@ mod tests {
     fn bad_policies_name_the_field() {
         assert_eq!(
             Policy::new(0, LockMode::Compliance).unwrap_err().to_string(),
-            "retention_days: 0 is out of range; use 1 to 36500"
+            "retention_days: 0 is out of range; use 1 to 36400"
         );
-        assert!(Policy::new(36_501, LockMode::Compliance).is_err());
+        assert!(Policy::new(36_401, LockMode::Compliance).is_err());
     }
 
     fn schedules() -> impl Strategy<Value = Schedule> {

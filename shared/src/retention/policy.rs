@@ -58,14 +58,18 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// The longest retention that may be asked for: 100 years, S3's own limit.
+    /// The furthest that any lock may reach: 100 years, S3's own limit.
     /// Source: Amazon S3 API, `DefaultRetention` and `s3:object-lock-remaining-retention-days`.
     pub const MAX_DAYS: u32 = 36_500;
+
+    /// The longest N: a lock reaches beyond it by grace, Q and the distance to the next run, and must still stay below
+    /// S3's own limit.
+    pub const MAX_RETENTION_DAYS: u32 = 36_400;
 
     /// A policy of `retention_days` with the usual values for the rest.
     ///
     /// # Errors
-    /// When `retention_days` is 0 or above 100 years.
+    /// When `retention_days` is 0 or above [`MAX_RETENTION_DAYS`](Self::MAX_RETENTION_DAYS).
     pub fn new(retention_days: u32, mode: LockMode) -> Result<Self, PolicyError> {
         // N + Q + grace + the longest distance of two runs (31 days), twice over, stays below the cap.
         let lock_ahead_days = retention_days.clamp(1, 14);
@@ -88,7 +92,7 @@ impl Policy {
     /// Names the first field that is out of range.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let fields = [
-            ("retention_days", self.retention_days, 1, Self::MAX_DAYS),
+            ("retention_days", self.retention_days, 1, Self::MAX_RETENTION_DAYS),
             ("lock_ahead_days", self.lock_ahead_days, 1, 3_650),
             ("grace_hours", self.grace_hours, 1, 24 * 90),
             (

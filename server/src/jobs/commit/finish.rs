@@ -1,11 +1,14 @@
 //! Steps 3 and 4 of a commit: locks that fall short are extended, the commit record is put, and the snapshot is
 //! complete.
 
+use std::collections::HashSet;
+
+use jiff::Timestamp;
 use repository::{commit::CommitRecord, layout};
 use shared::{
-    api::agent::RunState,
+    api::agent::{CommitRequest, RunState},
     object::{ObjectKind, ObjectRef},
-    retention::{LockError, upload_lock},
+    retention::{self, LockError, LockMode, upload_lock},
 };
 
 use super::{Commit, Failure, of_confirm, of_store};
@@ -21,32 +24,52 @@ use crate::{
 };
 
 impl Commit<'_> {
-    /// Step 3: whatever the snapshot needs and is locked too short, older objects above all, is extended: to the
-    /// promise, or to what the upcoming run needs and Q days on top, so that it is not touched at every run.
+    /// Before the number is given: what the snapshot shares with its parent is there, and locked long enough. What is
+    /// gone fails the run here, where failing costs nothing but the run.
+    pub(super) async fn extend_inherited(&mut self, request: &CommitRequest) -> Result<(), Failure> {
+        let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
+        let need = retention::commit_need(&self.set.policy, &self.source.schedule, received_at)?;
+        let tx = self.app.db.tenant(self.scope).await?;
+        let mut short = db::ledger::short_of(&tx, self.source.id, request.parent_seq, need, None).await?;
+        drop(tx);
+        let dropped: HashSet<_> = request.dropped.iter().collect();
+        short.retain(|object| {
+            !dropped.contains(&object.object.hash)
+                && !matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit)
+        });
+        self.extend_all(short, need).await
+    }
+
+    /// Step 3: whatever the snapshot needs and is locked too short is extended: to the promise, or to what the
+    /// upcoming run needs.
     pub(super) async fn extend_short(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         let need = snapshot.lock_need.max(snapshot.protected_until);
-        let retain_until = need + self.set.policy.lock_ahead();
-        self.set
-            .policy
-            .within_cap(self.app.clock.now(), retain_until)
-            .map_err(LockError::from)?;
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
-            let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, 1_000).await?;
+            let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, Some(1_000)).await?;
             drop(tx);
             if short.is_empty() {
                 return Ok(());
             }
-            tracing::info!(run = %self.run.id, objects = short.len(), until = %retain_until, "extending locks");
-            self.confirm_all(
-                short,
-                Some(Lock {
-                    mode: snapshot.mode,
-                    retain_until,
-                }),
-            )
-            .await?;
+            self.extend_all(short, need).await?;
         }
+    }
+
+    /// Extends to `need` and Q days on top, so that an object is not touched at every run.
+    async fn extend_all(&mut self, short: Vec<LedgerObject>, need: Timestamp) -> Result<(), Failure> {
+        if short.is_empty() {
+            return Ok(());
+        }
+        let (policy, now) = (&self.set.policy, self.app.clock.now());
+        let lock = Lock {
+            mode: policy.mode,
+            retain_until: need + policy.lock_ahead(),
+        };
+        policy
+            .within_cap(now, lock.retain_until)
+            .map_err(LockError::from)?;
+        tracing::info!(run = %self.run.id, objects = short.len(), until = %lock.retain_until, "extending locks");
+        self.confirm_all(short, Some(lock)).await
     }
 
     /// Step 4: the commit record, the last object of a snapshot. It is the same bytes at every try.
@@ -144,14 +167,13 @@ impl Commit<'_> {
         db::ledger::confirm(&tx, source.id, hash[0], &lock, now).await?;
         db::ledger::make_live(&tx, source.id, &hash, snapshot.seq).await?;
         db::ledger::drop_from(&tx, source.id, &hash, snapshot.seq + 1).await?;
-        let short = db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.lock_need, 1).await?;
+        let short = db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.lock_need, Some(1)).await?;
         if !short.is_empty() {
             return Err(Failure::Passing(ApiError::Internal(
                 "a lock is still too short".into(),
             )));
         }
         db::snapshots::complete(&tx, snapshot.id).await?;
-        db::sources::set_next_due(&tx, source.id, source.schedule.next_after(snapshot.received_at)?).await?;
         run.state = RunState::Succeeded;
         run.finished_at = Some(now);
         run.error = None;
@@ -172,33 +194,42 @@ impl Commit<'_> {
     }
 }
 
-/// Extends one version's lock, and asks S3 what it is now. Never shortens: a lock that reaches further stays.
+/// Extends one version's lock, and asks S3 what it is now; `None` when the version is gone. Never shortens: a lock that
+/// is as strong and reaches as far, whoever set it, stays as it is.
 pub(super) async fn extend(
     store: &dyn ObjectStore,
     bucket: &str,
     key: &str,
     old: &ConfirmedLock,
     lock: Lock,
-) -> Result<ConfirmedLock, Failure> {
+) -> Result<Option<ConfirmedLock>, Failure> {
     let failed = |error| of_store("A lock could not be extended", error);
-    store
-        .extend_lock(bucket, key, &old.version_id, lock)
-        .await
-        .map_err(failed)?;
-    let head = store
-        .head(bucket, key, Some(&old.version_id))
-        .await
-        .map_err(failed)?;
-    let shown = head
-        .and_then(|head| head.lock)
-        .filter(|shown| shown.mode == lock.mode);
-    match shown {
-        Some(shown) if shown.retain_until >= lock.retain_until => Ok(ConfirmedLock {
+    let suffices = |shown: &Lock| {
+        (shown.mode == lock.mode || shown.mode == LockMode::Compliance)
+            && shown.retain_until >= lock.retain_until
+    };
+    let head = || store.head(bucket, key, Some(&old.version_id));
+    let Some(before) = head().await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let mut shown = before.lock;
+    if !shown.as_ref().is_some_and(suffices) {
+        // A stronger mode than the policy's can not be taken back either: it is extended as it is.
+        let stronger = shown.is_some_and(|shown| shown.mode == LockMode::Compliance);
+        let mode = if stronger { LockMode::Compliance } else { lock.mode };
+        store
+            .extend_lock(bucket, key, &old.version_id, Lock { mode, ..lock })
+            .await
+            .map_err(failed)?;
+        shown = head().await.map_err(failed)?.and_then(|head| head.lock);
+    }
+    match shown.filter(suffices) {
+        Some(shown) => Ok(Some(ConfirmedLock {
             version_id: old.version_id.clone(),
             mode: shown.mode,
             locked_until: shown.retain_until,
-        }),
-        _ => Err(Failure::Run(format!(
+        })),
+        None => Err(Failure::Run(format!(
             "{key}: S3 accepted a longer lock and does not show it."
         ))),
     }

@@ -45,6 +45,7 @@ use crate::{
 const PARALLEL: usize = 16;
 /// Confirmations written in one transaction, and shown as progress.
 const BATCH: usize = 64;
+
 /// Why a commit did not go through.
 enum Failure {
     /// The run can not become a snapshot; the reason is for the technician.
@@ -62,7 +63,7 @@ impl<E: Into<ApiError>> From<E> for Failure {
 /// A store that cannot be asked now is asked again later; anything else it says is final.
 fn of_store(what: &str, error: S3Error) -> Failure {
     if error.is_passing() {
-        Failure::Passing(error.into())
+        Failure::Passing(ApiError::conflict("object_store", format!("{what}: {error}")))
     } else {
         Failure::Run(format!("{what}: {error}"))
     }
@@ -101,7 +102,7 @@ pub async fn execute(app: &App, scope: &TenantScope, run: Uuid) -> Result<(), Ap
         }
         // The number is given: nothing but the locks is left to do, and giving up would leave a gap.
         Err(Failure::Run(reason)) if commit.run.state == RunState::Locking => {
-            let error = ApiError::Internal(reason);
+            let error = ApiError::conflict("locking", reason);
             commit.note_waiting(&error).await?;
             Err(error)
         }
@@ -144,6 +145,7 @@ impl<'a> Commit<'a> {
             let request = request.ok_or_else(|| Failure::Run("The commit request is gone.".into()))?;
             self.confirm_added(&request).await?;
             let manifest = self.read_manifest(&request).await?;
+            self.extend_inherited(&request).await?;
             self.number(&request, &manifest).await?;
         }
         if self.run.state == RunState::Locking {
@@ -194,13 +196,16 @@ impl<'a> Commit<'a> {
                     (Some(lock), Some(old)) => {
                         finish::extend(store.as_ref(), &set.bucket, &key, old, lock).await?
                     }
-                    _ => confirm::confirm(store.as_ref(), &set.bucket, &key, &object, mode)
-                        .await
-                        .map_err(of_confirm)?,
+                    _ => Some(
+                        confirm::confirm(store.as_ref(), &set.bucket, &key, &object, mode)
+                            .await
+                            .map_err(of_confirm)?,
+                    ),
                 };
                 Ok::<_, Failure>((object.object.hash, confirmed))
             }
         });
+        let mut gone = 0;
         let mut batches = stream::iter(checks).buffer_unordered(PARALLEL).try_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             // What was confirmed before an error is kept: the next try begins there.
@@ -209,18 +214,31 @@ impl<'a> Commit<'a> {
                 Err(broken) => (broken.0, Some(broken.1)),
             };
             self.write_confirmed(&batch).await?;
+            gone += batch.iter().filter(|(_, lock)| lock.is_none()).count();
             if let Some(error) = error {
                 return Err(error);
             }
         }
+        if gone > 0 {
+            return Err(Failure::Run(format!(
+                "{gone} objects that the backup shares with earlier ones are gone from the bucket. The next run sends \
+                 their data again."
+            )));
+        }
         Ok(())
     }
 
-    async fn write_confirmed(&mut self, batch: &[(ObjectHash, ConfirmedLock)]) -> Result<(), ApiError> {
+    async fn write_confirmed(
+        &mut self,
+        batch: &[(ObjectHash, Option<ConfirmedLock>)],
+    ) -> Result<(), ApiError> {
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
         for (hash, lock) in batch {
-            db::ledger::confirm(&tx, self.source.id, *hash, lock, now).await?;
+            match lock {
+                Some(lock) => db::ledger::confirm(&tx, self.source.id, *hash, lock, now).await?,
+                None => db::ledger::set_missing(&tx, self.source.id, *hash, now).await?,
+            }
         }
         self.run.confirmed = (self.run.confirmed + batch.len() as u64).min(self.run.to_confirm);
         db::runs::set_confirmed(&tx, self.run.id, self.run.confirmed).await?;
@@ -234,7 +252,8 @@ impl<'a> Commit<'a> {
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
         };
-        if !run.state.is_final() {
+        // Another worker may have numbered it meanwhile: then it is no longer ours to fail.
+        if run.state == RunState::Committing {
             tracing::warn!(run = %run.id, reason, "a commit was refused");
             run.fail(reason, self.app.clock.now());
             run.commit_request = None;
@@ -253,7 +272,11 @@ impl<'a> Commit<'a> {
             return Ok(());
         };
         if !run.state.is_final() {
-            run.error = Some(format!("Waiting to try again: {error}"));
+            let shown = match error {
+                ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.as_str(),
+                _ => "the server could not go on; its log says why",
+            };
+            run.error = Some(format!("Waiting to try again: {shown}"));
             db::runs::save(&tx, &run).await?;
         }
         tx.commit().await?;

@@ -11,7 +11,7 @@ use shared::{
         view::SnapshotState,
     },
     ids::SnapshotId,
-    object::{ObjectHash, ObjectKind},
+    object::{ObjectHash, ObjectKind, ObjectRef},
     retention,
 };
 
@@ -20,9 +20,6 @@ use crate::{
     db::{self, TenantTx, snapshots::Snapshot},
     random,
 };
-
-/// A manifest's size at most: about a million objects.
-const MANIFEST_LIMIT_BYTES: u64 = 64 << 20;
 
 impl Commit<'_> {
     /// The manifest as the bucket holds it: signed by this agent, of this run, on this parent.
@@ -44,7 +41,12 @@ impl Commit<'_> {
         );
         let bytes = self
             .store
-            .get(&self.set.bucket, &key, &version, MANIFEST_LIMIT_BYTES)
+            .get(
+                &self.set.bucket,
+                &key,
+                &version,
+                manifest::MAX_MANIFEST_BYTES as u64,
+            )
             .await
             .map_err(|error| of_store("The manifest could not be read", error))?;
         let refused = |reason: String| Failure::Run(format!("Not committed: the manifest {reason}."));
@@ -62,6 +64,9 @@ impl Commit<'_> {
         let named = header.parent.as_ref().map(|parent| (parent.seq, parent.manifest));
         if named != parent.map(|parent| (parent.seq, parent.manifest.hash)) {
             return Err(refused("builds on another snapshot".into()));
+        }
+        if header.recovery != self.set.recovery_key.fingerprint() {
+            return Err(refused("is sealed to another recovery key".into()));
         }
         if header.totals != request.totals {
             return Err(refused("tells other totals than the commit".into()));
@@ -113,6 +118,7 @@ impl Commit<'_> {
         run.state = RunState::Locking;
         run.snapshot_id = Some(snapshot.id);
         run.commit_request = None;
+        run.error = None;
         run.confirmed = run.to_confirm;
         db::runs::save(&tx, &run).await?;
         tx.commit().await?;
@@ -129,6 +135,17 @@ impl Commit<'_> {
         seq: u64,
     ) -> Result<(), Failure> {
         let id = self.source.id;
+        let listed_kind = |object: &ObjectRef| {
+            matches!(
+                object.kind,
+                ObjectKind::Pack | ObjectKind::TreePack | ObjectKind::Index
+            )
+        };
+        if !request.added.iter().all(listed_kind) {
+            return Err(Failure::Run(
+                "Not committed: only packs and index segments can be added.".into(),
+            ));
+        }
         let added: Vec<ObjectHash> = request.added.iter().map(|object| object.hash).collect();
         if db::ledger::make_live(tx, id, &added, seq).await? != added.len() as u64 {
             return Err(Failure::Run(

@@ -29,10 +29,14 @@ pub struct PostgresSessions {
 }
 
 impl PostgresSessions {
-    /// A store on this database, which tells by `clock` whether a session has ended.
+    /// A store on this database. tower-sessions reckons when a session ends by the system's clock and takes no other,
+    /// so the store asks that one too, whatever clock the server was given.
     #[must_use]
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock }
+    pub fn new(db: Db) -> Self {
+        Self {
+            db,
+            clock: Clock::system(),
+        }
     }
 
     /// Deletes the sessions that have ended.

@@ -35,7 +35,7 @@ const BODY_LIMIT_BYTES: usize = 256 << 10;
 
 /// Every route of the server. `site` is the folder with the built console: `pkg/` and the icons.
 pub fn router(app: &App, site: &Path) -> Router {
-    let sessions = SessionManagerLayer::new(PostgresSessions::new(app.db.clone(), app.clock.clone()))
+    let sessions = SessionManagerLayer::new(PostgresSessions::new(app.db.clone()))
         .with_name("holdfast_session")
         .with_http_only(true)
         .with_same_site(SameSite::Lax)

@@ -16,7 +16,7 @@ use shared::{
     schedule::{Recurrence, Schedule},
 };
 
-use crate::support::{EMAIL, PASSWORD, Session, Site, Stack, earliest_lock, versions};
+use crate::support::{Site, Stack, earliest_lock, versions};
 
 fn upload(kind: ObjectKind, content: &[u8]) -> UploadRequest {
     let object = ObjectRef {
@@ -294,9 +294,7 @@ async fn what_is_gone_from_the_bucket_enters_the_next_backup_again() {
     assert!(refused.contains("gone from the bucket"), "{refused}");
     let healed = site.backup().await.unwrap();
     assert_eq!(healed.seq, 2);
-    // Twenty days on, the session has ended.
-    let operator = Session::sign_in(&stack.url, EMAIL, PASSWORD).await.unwrap();
-    site.authorise(&operator, healed.id).await;
+    site.authorise(&stack.operator, healed.id).await;
     let target = stack.folder.path().join("restored");
     site.restore(healed.id, &target).await.unwrap();
     let restored = target.join(site.data.strip_prefix("/").unwrap()).join("stays");

@@ -375,6 +375,11 @@ impl Thread {
             dropped: prepared.dropped.clone(),
             totals: prepared.totals,
         };
+        // A run that is over before the first report was due has its figures too.
+        let last = self.counters.report();
+        if let Err(error) = self.client.run_progress(self.work.run_id, &last).await {
+            tracing::debug!(%error, "the last progress report was lost");
+        }
         let mut status = self.client.commit(self.work.run_id, &request).await?;
         let mut pause = Duration::from_millis(100);
         let began = clock::monotonic();

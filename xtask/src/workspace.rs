@@ -22,7 +22,11 @@ pub struct Workspace {
 impl Workspace {
     /// Asks cargo.
     pub fn load() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        // As `cargo run` tells it now, not as it was at compile time: two clones that share a target folder share
+        // this binary, too, and each means its own sources.
+        let package =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&package).join("Cargo.toml");
         let metadata = MetadataCommand::new()
             .cargo_path(cargo())
             .manifest_path(manifest)

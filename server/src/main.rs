@@ -46,7 +46,7 @@ struct Serve {
     /// E-mail address of the first operator, at the first start.
     #[arg(long, env = "HOLDFAST_OPERATOR_EMAIL", default_value = "operator@localhost")]
     operator_email: String,
-    /// Password of the first operator, at the first start. Made up and told once when not given.
+    /// Password of the first operator, at the first start. Made up when not given, and told in the data folder.
     #[arg(env = "HOLDFAST_OPERATOR_PASSWORD", long, hide = true, hide_env_values = true)]
     operator_password: Option<String>,
 }

@@ -16,8 +16,8 @@ use crate::random;
 /// Why a secret could not be sealed, opened or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The master key's file can not be read or written.
-    #[error("the master key {path}: {source}")]
+    /// A secret's file can not be read or written.
+    #[error("the secret file {path}: {source}")]
     KeyFile {
         /// The file.
         path: String,
@@ -137,6 +137,22 @@ fn binding(tenant: Uuid, row: Uuid) -> [u8; 32] {
     aad[..16].copy_from_slice(tenant.as_bytes());
     aad[16..].copy_from_slice(row.as_bytes());
     aad
+}
+
+/// Writes a secret into a file that only this user can read.
+///
+/// # Errors
+/// When the file can not be written.
+pub fn write_private(path: &Path, secret: &[u8]) -> Result<(), SecretError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(secret).and_then(|()| file.sync_all()));
+    written.map_err(|source| SecretError::KeyFile {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// The hash under which a random secret of full entropy is stored. Not for passwords.

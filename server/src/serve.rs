@@ -26,7 +26,7 @@ pub struct Settings {
     pub site_root: PathBuf,
     /// The first operator.
     pub operator_email: String,
-    /// The first operator's password; made up, and told once, when there is none.
+    /// The first operator's password; made up, and told in a file of the data folder, when there is none.
     pub operator_password: Option<String>,
 }
 
@@ -72,7 +72,13 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
     let password = data_encoding::HEXLOWER.encode(&password);
     let db = Db::start(&settings.database_url, &password).await?;
     let app = App::new(db, clock, master_key, &settings.public_url);
-    users::ensure_operator(&app, &settings.operator_email, settings.operator_password.clone()).await?;
+    users::ensure_operator(
+        &app,
+        &settings.operator_email,
+        settings.operator_password.clone(),
+        &settings.data.join("first-operator-password"),
+    )
+    .await?;
     Ok(app)
 }
 

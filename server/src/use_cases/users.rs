@@ -1,5 +1,7 @@
 //! Signing in, and the first operator.
 
+use std::path::Path;
+
 use shared::{
     api::{request::SignIn, view::Me},
     ids::UserId,
@@ -20,11 +22,17 @@ fn me(user: &User) -> Me {
     }
 }
 
-/// Makes the operator's account when there is no user at all. A password that is made up here is told in the log, once.
+/// Makes the operator's account when there is no user at all. A password that is made up here is
+/// told in the file `tell`.
 ///
 /// # Errors
 /// When the database does not answer, or the password is too short.
-pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -> Result<(), ApiError> {
+pub async fn ensure_operator(
+    app: &App,
+    email: &str,
+    password: Option<String>,
+    tell: &Path,
+) -> Result<(), ApiError> {
     let tx = app.db.instance().await?;
     if db::users::count(&tx).await? > 0 {
         return Ok(());
@@ -53,8 +61,11 @@ pub async fn ensure_operator(app: &App, email: &str, password: Option<String>) -
     db::audit::add_instance(&tx, event, now).await?;
     db::users::add(&tx, user, now).await?;
     if let Some(password) = made_up {
-        // Before the commit: a password that is stored and was never told would lock everybody out.
-        tracing::warn!("first start: sign in as {email} with the password {password} (shown this once)");
+        // A log is no place for a secret, and it is told before the commit: a password that is stored and was never
+        // told would lock everybody out.
+        secrets::write_private(tell, password.as_bytes())?;
+        let file = tell.display();
+        tracing::warn!("first start: the password of {email} is in {file}. Sign in, then delete that file");
     }
     tx.commit().await?;
     Ok(())

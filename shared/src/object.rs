@@ -19,6 +19,8 @@ pub enum ObjectKind {
     Manifest = 4,
     /// What makes a snapshot count, written by the server.
     Commit = 5,
+    /// A part of the list of the objects that snapshots need.
+    ListPage = 6,
 }
 
 impl ObjectKind {
@@ -37,6 +39,7 @@ impl ObjectKind {
             3 => Self::Index,
             4 => Self::Manifest,
             5 => Self::Commit,
+            6 => Self::ListPage,
             _ => return None,
         })
     }
@@ -147,10 +150,11 @@ mod tests {
             ObjectKind::Index,
             ObjectKind::Manifest,
             ObjectKind::Commit,
+            ObjectKind::ListPage,
         ] {
             assert_eq!(ObjectKind::from_tag(kind.tag()), Some(kind));
         }
         assert_eq!(ObjectKind::from_tag(0), None);
-        assert_eq!(ObjectKind::from_tag(6), None);
+        assert_eq!(ObjectKind::from_tag(7), None);
     }
 }

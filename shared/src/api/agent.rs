@@ -117,6 +117,24 @@ pub struct SourceSpec {
     pub paths: Vec<String>,
     /// Patterns of what to leave out, in gitignore syntax, relative to each path.
     pub excludes: Vec<String>,
+    /// What else limits it.
+    #[serde(default)]
+    pub options: SourceOptions,
+}
+
+/// What a source takes, and how fast it is sent. The default takes everything, as fast as possible.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceOptions {
+    /// Patterns of what to take, in gitignore syntax, relative to each path; empty: everything. What is also excluded
+    /// is left out.
+    pub includes: Vec<String>,
+    /// Whether other file systems that are mounted below a path are left out.
+    pub one_file_system: bool,
+    /// Files of more bytes are left out.
+    pub max_file_bytes: Option<u64>,
+    /// No more bytes are sent in a second.
+    pub max_upload_bytes_per_second: Option<u64>,
 }
 
 /// The newest complete snapshot, which a run builds on.
@@ -147,7 +165,8 @@ pub struct BackupWork {
     pub do_not_reuse: Vec<ObjectHash>,
 }
 
-/// Asks for signed upload addresses, at most [`OBJECTS_PER_CALL`] of them.
+/// Asks for signed upload addresses, at most [`OBJECTS_PER_CALL`] of them. An agent also asks it of packs that a run
+/// which broke off may have sent, to take over those that are [`UploadTicket::Stored`]; other addresses it lets lapse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadsRequest {
     /// One entry an object; kind `commit` is refused.
@@ -240,6 +259,19 @@ pub struct CommitRequest {
     pub dropped: Vec<ObjectHash>,
     /// Totals; they must equal the manifest's.
     pub totals: SnapshotTotals,
+    /// Packs of which this snapshot uses a part only, where the agent has counted; of all others it then uses the whole. A hint to
+    /// the planner, which weighs by it what to add again: a wrong one costs money, never protection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worn: Option<Vec<WornPack>>,
+}
+
+/// A pack that holds chunks which the snapshot no longer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WornPack {
+    /// The pack.
+    pub hash: ObjectHash,
+    /// How many of its bytes the snapshot still uses.
+    pub live_bytes: u64,
 }
 
 /// Gives a run up.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{AgentId, BackupSetId, StorageAccountId},
-    retention::LockMode,
+    retention::{LockAhead, LockMode, Policy, PolicyError, Tier},
     schedule::Schedule,
 };
 
@@ -63,6 +63,59 @@ pub struct NewBackupSet {
     pub mode: LockMode,
     /// The recovery public key, as `holdfast-agent keygen` prints it.
     pub recovery_key: String,
+    /// The rest of the policy.
+    #[serde(flatten)]
+    pub options: PolicyOptions,
+}
+
+/// What a policy has besides N and the mode. Whatever is left out has its usual value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PolicyOptions {
+    /// The IANA time zone in which hours, days, weeks, months and years begin.
+    pub time_zone: String,
+    /// Longer retention for the first snapshots of periods.
+    pub tiers: Vec<Tier>,
+    /// How many of a source's newest complete snapshots never lapse.
+    pub keep_last: u32,
+    /// Q: `"auto"`, or days.
+    #[serde(rename = "lock_ahead_days")]
+    pub lock_ahead: LockAhead,
+    /// How late a run may be without a gap in protection, in hours.
+    pub grace_hours: u32,
+}
+
+impl Default for PolicyOptions {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".to_owned(),
+            tiers: Vec::new(),
+            keep_last: 1,
+            lock_ahead: LockAhead::Auto,
+            grace_hours: 24,
+        }
+    }
+}
+
+impl PolicyOptions {
+    /// The whole policy, with room below its cap for its longest retention.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn policy(&self, retention_days: u32, mode: LockMode) -> Result<Policy, PolicyError> {
+        let mut policy = Policy {
+            time_zone: self.time_zone.clone(),
+            tiers: self.tiers.clone(),
+            keep_last: self.keep_last,
+            lock_ahead: self.lock_ahead,
+            grace_hours: self.grace_hours,
+            ..Policy::new(retention_days, mode)?
+        };
+        let longest = policy.longest_retention_days().min(Policy::MAX_RETENTION_DAYS);
+        policy.lock_cap_days = Policy::new(longest, mode)?.lock_cap_days;
+        policy.validate()?;
+        Ok(policy)
+    }
 }
 
 /// `POST /api/v1/tenants/{tenant}/enrollment-tokens`: leave for one endpoint to enroll, for one hour.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::agent::{RestoreProgress, RunProgress, RunState, SnapshotTotals};
 use crate::{
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId, StorageAccountId, TenantId, UserId},
-    retention::LockMode,
+    retention::{LockMode, Period, Policy},
     schedule::Schedule,
 };
 
@@ -113,12 +113,17 @@ pub struct BackupSetView {
     pub retention_days: u32,
     /// The lock mode.
     pub mode: LockMode,
+    /// The whole policy.
+    pub policy: Policy,
     /// Fingerprint of the recovery public key, as printed in the recovery kit.
     pub recovery_fingerprint: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// What the last look into the bucket found.
     pub inspection: Option<BucketInspection>,
+    /// What the server's last periodic check found; only on the tenant's page.
+    #[serde(default)]
+    pub check: Option<BucketCheckView>,
 }
 
 /// What a look into the bucket found, below the set's prefix.
@@ -141,6 +146,104 @@ pub struct BucketInspection {
     pub missing_versions: u64,
     /// A few of the keys behind the markers, for a look with an S3 client.
     pub marker_examples: Vec<String>,
+}
+
+/// The server's periodic comparison of a backup set's bucket with the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketCheckView {
+    /// When the last one began.
+    pub began_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it counted.
+    #[serde(flatten)]
+    pub report: BucketCheckReport,
+    /// What is not as it should be, the worst first; a page's worth.
+    pub findings: Vec<BucketFindingView>,
+}
+
+/// What a check counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BucketCheckReport {
+    /// Objects of the ledger that were looked for in the listing, by version and size.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects of which S3 was asked for the lock this time.
+    pub locks_asked: u64,
+    /// The part of the ledger whose locks were asked for, from 0.
+    pub slice: u32,
+    /// How many parts there are: after so many checks every lock was asked for.
+    pub slices: u32,
+    /// Objects that are gone.
+    pub missing: u64,
+    /// Those of them that a kept snapshot needs.
+    pub needed_missing: u64,
+    /// Objects of another size.
+    pub other_size: u64,
+    /// Objects whose lock is weaker, shorter, or gone.
+    pub weak_lock: u64,
+    /// Versions that nobody signed.
+    pub unknown_versions: u64,
+    /// Delete markers.
+    pub delete_markers: u64,
+    /// Why it broke off; then the counts are not of the whole.
+    pub refused: Option<String>,
+    /// When the last whole check ended.
+    pub whole_at: Option<Timestamp>,
+}
+
+impl BucketCheckReport {
+    /// Whether everything that the ledger knows is there and locked, and nothing else is.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let counts = [
+            self.missing,
+            self.other_size,
+            self.weak_lock,
+            self.unknown_versions,
+            self.delete_markers,
+        ];
+        self.refused.is_none() && counts.iter().all(|count| *count == 0)
+    }
+}
+
+/// What is not as it should be in a bucket. The worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BucketFindingKind {
+    /// The version that the ledger knows is gone.
+    Missing,
+    /// It has another size.
+    OtherSize,
+    /// Its lock is weaker or shorter than S3 had confirmed, or gone.
+    WeakLock,
+    /// A version that nobody signed.
+    UnknownVersion,
+    /// A delete marker.
+    DeleteMarker,
+}
+
+/// One thing that is not as it should be in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketFindingView {
+    /// What it is.
+    pub kind: BucketFindingKind,
+    /// The source.
+    pub source_id: SourceId,
+    /// The key.
+    pub key: String,
+    /// The version.
+    pub version_id: String,
+    /// Whether a kept snapshot needs the object.
+    pub needed: bool,
+    /// Particulars, for people.
+    pub detail: String,
+    /// When it was first found.
+    pub first_seen_at: Timestamp,
+    /// When it was last found.
+    pub last_seen_at: Timestamp,
 }
 
 /// An agent.
@@ -191,6 +294,100 @@ pub struct SourceView {
     pub newest_snapshot: Option<SnapshotView>,
     /// The run that is queued or under way.
     pub active_run: Option<RunId>,
+    /// How its backups are kept protected between runs.
+    pub protection: ProtectionView,
+}
+
+/// How a source's backups are kept protected between its runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectionView {
+    /// Since when nothing is backed up any more, and the snapshots run out.
+    pub retired_at: Option<Timestamp>,
+    /// The last sweep.
+    pub last_sweep: Option<SweepView>,
+    /// When the next one is due; `None` before the first.
+    pub next_sweep_at: Option<Timestamp>,
+}
+
+/// A sweep: locks that fell short were refreshed, and what is neither needed nor locked was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepView {
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it did.
+    #[serde(flatten)]
+    pub report: SweepReport,
+}
+
+/// What a sweep did, what waits, and what was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SweepReport {
+    /// Q, as it was used.
+    pub lock_ahead_days: u32,
+    /// Objects whose lock was extended, confirmed by S3.
+    pub refreshed: u64,
+    /// Objects that were put again as a new locked version, because the provider can not extend a lock.
+    pub copied: u64,
+    /// Packs that the next run is asked to add again.
+    pub add_again: u64,
+    /// Snapshots whose longer protection is now confirmed.
+    pub promoted: u64,
+    /// Snapshots that were given up.
+    pub expired: u64,
+    /// Object versions that were deleted.
+    pub deleted_versions: u64,
+    /// Their bytes.
+    pub deleted_bytes: u64,
+    /// What nobody needs and is still locked.
+    pub awaiting: Vec<AwaitingUnlock>,
+    /// What was not done, in sentences that say why.
+    pub refused: Vec<String>,
+}
+
+impl SweepReport {
+    /// Whether anything is different after it.
+    #[must_use]
+    pub fn changed_anything(&self) -> bool {
+        let counts = [
+            self.refreshed,
+            self.copied,
+            self.add_again,
+            self.promoted,
+            self.expired,
+            self.deleted_versions,
+        ];
+        counts.iter().any(|count| *count > 0)
+    }
+}
+
+/// Why something is stored that nobody needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AwaitReason {
+    /// No snapshot that is kept needs it any more.
+    Dropped,
+    /// A run that broke off had sent it.
+    BrokenRun,
+    /// A later version under the same key took its place.
+    Superseded,
+}
+
+/// Objects that nobody needs and that are still locked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitingUnlock {
+    /// Why they are there.
+    pub reason: AwaitReason,
+    /// How many.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the first of the locks ends.
+    pub first: Timestamp,
+    /// When the last does.
+    pub last: Timestamp,
 }
 
 /// A run. `GET /api/v1/tenants/{tenant}/runs/{run}`; also the `run` event of the live stream.
@@ -230,6 +427,8 @@ pub enum SnapshotState {
     Locking,
     /// Everything it needs is locked until `protected_until`, confirmed by S3.
     Complete,
+    /// Given up when its protection had ended. Final: what it needed may be gone, so it can not be restored.
+    Expired,
 }
 
 /// A snapshot.
@@ -251,6 +450,8 @@ pub struct SnapshotView {
     pub received_at: Timestamp,
     /// *Locked until*: the promise, confirmed by S3 when the snapshot is complete.
     pub protected_until: Timestamp,
+    /// The periods whose first snapshot it is: it is kept longer for them.
+    pub tiers: Vec<Period>,
     /// The lock mode.
     pub mode: LockMode,
     /// Totals.
@@ -342,4 +543,14 @@ pub enum LiveEvent {
     Run(Box<RunView>),
     /// A restore moved on.
     Restore(Box<RestoreView>),
+    /// A sweep of this source has ended: its page shows what it did.
+    Sweep {
+        /// The source.
+        source: SourceId,
+    },
+    /// A check of this backup set's bucket has ended.
+    Check {
+        /// The backup set.
+        backup_set: BackupSetId,
+    },
 }

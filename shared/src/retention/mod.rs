@@ -1,13 +1,44 @@
-//! Retention: until when an object must be locked, and what a snapshot is promised.
+//! Retention: what must be locked until when, what is to be refreshed, and what may go.
 //!
-//! One rule, one place: the server signs uploads, confirms commits and extends locks by these functions and by
-//! no others. The names follow `docs/RETENTION.md`.
+//! One rule, one place: the server signs uploads, completes commits, extends locks and grooms by these functions and by
+//! no others; the console and the command line reckon with the same ones. [`plan`] decides, [`check`] distrusts it,
+//! [`due`] says what both must see. The rules in prose stand in `docs/RETENTION.md`, whose names these are.
 
+mod check;
+mod cost;
+mod due;
+mod file;
+mod input;
 mod lock;
+mod lock_ahead;
+mod plan;
 mod policy;
+mod provider;
+mod range_max;
+mod rule;
+mod simulate;
+mod tier;
+mod verdict;
 
-pub use lock::{LockError, UploadLock, commit_need, protected_until, upload_lock};
-pub use policy::{LockMode, Policy, PolicyError};
+pub use check::{Violation, ViolationKind, check};
+pub use due::{Bounds, due};
+pub use file::{
+    ObjectEntry, ObjectLine, PlanFile, PlanFileError, PlanReport, SnapshotEntry, SnapshotLine, SourceEntry,
+};
+pub use input::{
+    ObjectInput, ObjectState, PlanError, PlanInput, Seq, SnapshotInput, SnapshotState, SourceInput,
+};
+pub use lock::{CommitLock, LockError, UploadLock, commit_lock, protected_until, upload_lock};
+pub use lock_ahead::{Churn, ChurnWindow};
+pub use plan::plan;
+pub use policy::{LockAhead, LockMode, Period, Policy, PolicyError, Tier, days};
+pub use provider::{LockStrategy, Provider, ProviderError, gb};
+pub use simulate::{
+    Day, Event, EventKind, Horizon, Missed, Promises, Rival, SimulateError, Simulation, Timeline, Totals,
+    Usd, Workload, simulate, simulate_rival,
+};
+pub use tier::{EarlierSnapshot, assign_tiers, tiers_look_back};
+pub use verdict::{KeepReason, Need, NeedKind, ObjectVerdict, Plan, SnapshotPlan, SourcePlan};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,6 +50,16 @@ pub fn ceil_to_second(at: Timestamp) -> Timestamp {
     if fraction == 0 {
         at
     } else {
-        at + SignedDuration::from_nanos(1_000_000_000 - fraction)
+        later(at, SignedDuration::from_nanos(1_000_000_000 - fraction))
     }
+}
+
+/// `by` after `at`, or the end of time.
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// `by` before `at`, or the beginning of time.
+fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }

@@ -1,0 +1,228 @@
+//! Who keeps the locks, and by which rule: Holdfast's, which are those of `plan`, or a rival's.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Rival, SimulateError, Simulation,
+    calendar::{Calendar, DAY, Secs},
+    live::Group,
+};
+use crate::retention::{NeedKind, cost::Worn, lock::last_commit, rule::Rules};
+
+/// Whose rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    Holdfast,
+    Rival(Rival),
+}
+
+/// The newest snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newest {
+    pub number: u32,
+    pub received_at: Secs,
+    pub protected_until: Secs,
+}
+
+/// What is known at an instant.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub simulation: &'a Simulation,
+    pub calendar: &'a Calendar,
+    pub now: Secs,
+    /// Q.
+    pub lock_ahead_days: u32,
+    pub newest: Newest,
+    /// Right after the commit of the newest snapshot.
+    pub committed: bool,
+}
+
+/// Locks that end before `need` are moved to `until`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    pub need: Secs,
+    pub until: Secs,
+}
+
+fn ts(at: Secs) -> Timestamp {
+    Timestamp::from_second(at).unwrap_or(Timestamp::MAX)
+}
+
+impl Moment<'_> {
+    fn rules(&self, next_due: Option<Secs>) -> Rules<'_> {
+        Rules {
+            policy: &self.simulation.policy,
+            lock_ahead_days: self.lock_ahead_days,
+            next_due: next_due.map(ts),
+            now: ts(self.now),
+        }
+    }
+
+    fn of_newest(&self) -> Rules<'_> {
+        self.rules(self.calendar.next_due(self.newest.received_at))
+    }
+
+    /// What the live objects need. Snapshots before the newest one need no more than they were given at their commit.
+    fn live(&self) -> Result<Demand, SimulateError> {
+        let rules = self.of_newest();
+        let (own, upcoming) = (ts(self.newest.protected_until), rules.upcoming().until);
+        self.reach(rules, Some(own), upcoming)
+    }
+
+    /// What the `keep_last` newest snapshots need.
+    pub fn last_good(&self) -> Result<Demand, SimulateError> {
+        let rules = self.of_newest();
+        self.reach(rules, None, rules.last_good(NeedKind::LastGood).until)
+    }
+
+    fn reach(
+        &self,
+        rules: Rules<'_>,
+        fixed: Option<Timestamp>,
+        rolling: Timestamp,
+    ) -> Result<Demand, SimulateError> {
+        let need = fixed.map_or(rolling, |fixed| fixed.max(rolling));
+        let until = rules.extend_to(fixed, Some(rolling)).unwrap_or(need);
+        Ok(Demand {
+            need: need.as_second(),
+            until: until.as_second(),
+        })
+    }
+
+    /// Refuses what the policy's cap does not allow.
+    pub fn allow(&self, demand: Demand) -> Result<(), SimulateError> {
+        self.simulation.policy.within_cap(ts(self.now), ts(demand.need))?;
+        Ok(())
+    }
+
+    /// Whether a live group that falls short waits for the next run to add it again.
+    pub fn waits(&self, group: &Group) -> bool {
+        let rules = self.of_newest();
+        let Some(interval) = self.calendar.interval else {
+            return false;
+        };
+        let (policy, provider) = (&self.simulation.policy, &self.simulation.provider);
+        let mut owed = ts(self.newest.protected_until);
+        if policy.keep_last > 1 && group.born < self.newest.received_at {
+            owed = owed.max(rules.last_good(NeedKind::LastGood).until);
+        }
+        if !rules.may_wait(ts(group.lock), owed, interval) {
+            return false;
+        }
+        if !provider.can_extend {
+            return true;
+        }
+        let piece = self.simulation.workload.piece_bytes();
+        let worn = Worn {
+            bytes: u64::from(group.size) * piece,
+            live_bytes: u64::from(group.live) * piece,
+            age: SignedDuration::from_secs(self.now - group.born),
+            still_locked: SignedDuration::from_secs(group.lock - self.now),
+        };
+        worn.is_cheaper_added_again(provider, self.lock_ahead_days)
+    }
+}
+
+/// The keeper's own memory.
+pub(super) struct Keeper {
+    pub way: Way,
+    /// When the generation began that is running, or the last maintenance was.
+    last: Option<Secs>,
+}
+
+impl Keeper {
+    pub fn new(way: Way) -> Self {
+        Self { way, last: None }
+    }
+
+    /// Whether each new date is confirmed by a HEAD.
+    pub fn confirms(&self) -> bool {
+        matches!(self.way, Way::Holdfast)
+    }
+
+    /// A run begins.
+    pub fn begin_run(&mut self, now: Secs) {
+        if let Way::Rival(Rival::Generations { days }) = self.way
+            && self
+                .last
+                .is_none_or(|began| now - began >= DAY * Secs::from(days))
+        {
+            self.last = Some(now);
+        }
+    }
+
+    /// The lock of an upload; `spread` is u.
+    pub fn upload(
+        &self,
+        simulation: &Simulation,
+        calendar: &Calendar,
+        lock_ahead_days: u32,
+        now: Secs,
+        spread: u16,
+    ) -> Result<Secs, SimulateError> {
+        let retention = DAY * Secs::from(simulation.policy.retention_days);
+        match self.way {
+            Way::Holdfast => {
+                let hours = i64::from(simulation.workload.run_deadline_hours);
+                let deadline = ts(now) + SignedDuration::from_hours(hours);
+                let last_commit = last_commit(deadline, ts(now));
+                let rules = Rules {
+                    policy: &simulation.policy,
+                    lock_ahead_days,
+                    next_due: calendar.next_due(last_commit.as_second()).map(ts),
+                    now: ts(now),
+                };
+                Ok(rules.upload(last_commit, spread)?.retain_until.as_second())
+            }
+            Way::Rival(Rival::Generations { days }) => {
+                Ok(self.last.unwrap_or(now) + DAY * Secs::from(days) + retention)
+            }
+            Way::Rival(Rival::Slack { days }) => Ok(now + retention + DAY * Secs::from(days)),
+            Way::Rival(_) => Ok(now + retention),
+        }
+    }
+
+    /// What is asked of the live objects now; `None` when the rule does not look.
+    pub fn demand(&mut self, moment: &Moment<'_>) -> Result<Option<Demand>, SimulateError> {
+        let now = moment.now;
+        let retention = DAY * Secs::from(moment.simulation.policy.retention_days);
+        let until = match self.way {
+            Way::Holdfast => return moment.live().map(Some),
+            _ if !moment.committed => return Ok(None),
+            Way::Rival(Rival::UploadOnly | Rival::UploadAgain) => return Ok(None),
+            Way::Rival(Rival::ExtendNewest) => now + retention,
+            Way::Rival(Rival::Slack { days }) => {
+                let need = now + retention;
+                let until = need + DAY * Secs::from(days);
+                return Ok(Some(Demand { need, until }));
+            }
+            Way::Rival(Rival::ExtendAll { every_hours }) => {
+                if self
+                    .last
+                    .is_some_and(|last| now - last < 3_600 * Secs::from(every_hours))
+                {
+                    return Ok(None);
+                }
+                self.last = Some(now);
+                now + retention
+            }
+            Way::Rival(Rival::Generations { days }) => {
+                self.last.unwrap_or(now) + DAY * Secs::from(days) + retention
+            }
+        };
+        Ok(Some(Demand { need: until, until }))
+    }
+
+    /// Whether what older snapshots need is extended with the rest.
+    pub fn extends_dropped(&self) -> bool {
+        matches!(self.way, Way::Rival(Rival::ExtendAll { .. }))
+    }
+
+    /// The lock below which a run uploads live objects again without asking further.
+    pub fn uploads_again_below(&self, moment: &Moment<'_>) -> Option<Secs> {
+        match self.way {
+            Way::Rival(Rival::UploadAgain) => moment.calendar.next_due(moment.now),
+            _ => None,
+        }
+    }
+}

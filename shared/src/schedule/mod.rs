@@ -1,0 +1,164 @@
+//! Recurrences: when a source's next run is due, in a named time zone.
+//!
+//! A schedule names local times. These are the rules by which they become instants:
+//!
+//! - **Times of day** (daily, weekly, monthly, most cron lines): a local time is due at the first instant at which
+//!   the local clock shows it or a later one. So a time that occurs twice in autumn is due once, the first time;
+//!   one that the clocks skip in spring is due at the very instant of the jump (02:30 in Berlin: when 02:00
+//!   becomes 03:00, which is 01:00 UTC); and the times of a whole skipped day are due once, when the next day
+//!   begins. No local time is ever lost, and several that a jump brings together are due once.
+//! - **Running hours** (hourly, and cron lines that name every hour of the day): due whenever the local clock shows
+//!   the minute, so in each of the two hours of a repeated one. An hour that the clocks skip as a whole is none;
+//!   of an hour that they cut short, a minute that is skipped is due at the instant of the jump.
+//! - **Months** without a 29th, 30th or 31st: their last day. No month goes without a backup.
+//! - **Cron lines** keep to what they say: `0 3 29 2 *` is due in leap years only.
+//!
+//! Nothing here reads a clock. Offsets are those of the time zone database: the system's natively, the bundled one
+//! in the browser.
+
+mod cron;
+mod days;
+mod describe;
+mod error;
+mod pattern;
+mod timetable;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use days::{MonthDay, Weekdays};
+pub use error::{HourMinute, ScheduleError};
+pub use timetable::Timetable;
+
+/// How often a source is backed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "every", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Recurrence {
+    /// Only when somebody asks.
+    Manual,
+    /// Each hour, at this minute.
+    Hour {
+        /// 0–59.
+        minute: i8,
+    },
+    /// Each day, at this time.
+    Day {
+        /// 0–23.
+        hour: i8,
+        /// 0–59.
+        minute: i8,
+    },
+    /// Each week, on these days at this time.
+    Week {
+        /// One or more. Stored as `weekday` with one number when a schedule had one day.
+        #[serde(alias = "weekday")]
+        weekdays: Weekdays,
+        /// 0–23.
+        hour: i8,
+        /// 0–59.
+        minute: i8,
+    },
+    /// Each month, on this day at this time.
+    Month {
+        /// The day, or the last day of a shorter month.
+        day: MonthDay,
+        /// 0–23.
+        hour: i8,
+        /// 0–59.
+        minute: i8,
+    },
+    /// By a cron line.
+    Cron {
+        /// Five fields: minute, hour, day of month, month, day of week, such as `30 2 * * 1-5`. Names (`MON`,
+        /// `JAN`), `L`, `15W`, `1#2` and `5L` are read; a line with a day of month and a day of week is due on
+        /// either, or on both at once where the day of week begins with `+`. Seconds, years and nicknames
+        /// (`@daily`) are refused, and so is a line that never fires, or that fires twice within less than five
+        /// minutes.
+        line: String,
+    },
+}
+
+/// A recurrence in a time zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// How often.
+    pub recurrence: Recurrence,
+    /// An IANA name, such as `Europe/Berlin`.
+    pub time_zone: String,
+}
+
+impl Schedule {
+    /// A source that is backed up only when somebody asks.
+    #[must_use]
+    pub fn manual() -> Self {
+        Self {
+            recurrence: Recurrence::Manual,
+            time_zone: "UTC".to_owned(),
+        }
+    }
+
+    /// Checks every field, the zone too.
+    ///
+    /// # Errors
+    /// Which field is wrong, and what to do.
+    pub fn validate(&self) -> Result<(), ScheduleError> {
+        self.timetable().map(drop)
+    }
+
+    /// The schedule read and checked, for callers that ask it more than once.
+    ///
+    /// # Errors
+    /// As [`Schedule::validate`].
+    pub fn timetable(&self) -> Result<Timetable, ScheduleError> {
+        Timetable::read(self)
+    }
+
+    /// The first instant strictly after `after` at which a run is due, by the rules of [this module](self);
+    /// `None` for a manual schedule, and where the calendar ends (after the year 9999).
+    ///
+    /// # Errors
+    /// As [`Schedule::validate`].
+    pub fn next_after(&self, after: Timestamp) -> Result<Option<Timestamp>, ScheduleError> {
+        Ok(self.timetable()?.next_after(after))
+    }
+
+    /// The instants after `from` and up to and including `to`, in order, each reckoned when it is asked for.
+    ///
+    /// # Errors
+    /// As [`Schedule::validate`].
+    pub fn occurrences(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<impl Iterator<Item = Timestamp> + use<>, ScheduleError> {
+        let timetable = self.timetable()?;
+        let mut latest = from;
+        Ok(std::iter::from_fn(move || {
+            latest = timetable.occurrences(latest, to).next()?;
+            Some(latest)
+        }))
+    }
+
+    /// The longest time between an occurrence in the year (366 days) after `from` and the occurrence that follows it,
+    /// wherever that lies; where the year has none, the time between the next two. `None` for a manual schedule.
+    ///
+    /// This is elapsed time: Monday to Friday at 02:30 gives three days in UTC and three days and an hour in Berlin,
+    /// where a weekend in autumn has an hour more. So no run that keeps to its schedule comes later than this after the
+    /// one before.
+    ///
+    /// # Errors
+    /// As [`Schedule::validate`].
+    pub fn longest_interval(&self, from: Timestamp) -> Result<Option<SignedDuration>, ScheduleError> {
+        Ok(self.timetable()?.longest_interval(from))
+    }
+
+    /// The schedule in words: `Every week on Mon, Thu at 02:30 (Europe/Berlin)`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        describe::describe(self)
+    }
+}

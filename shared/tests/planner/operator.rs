@@ -1,0 +1,83 @@
+//! What people, clocks and providers do to a world.
+
+use jiff::SignedDuration;
+use shared::retention::ObjectState;
+
+use crate::{
+    hours, runs,
+    world::{World, random_policy},
+};
+
+/// Now and then, one of many things.
+pub fn meddle(world: &mut World) {
+    if !world.dice.percent(12) {
+        return;
+    }
+    let at = world.dice.place(world.sources.len());
+    let snapshots = world.sources[at].snapshots.len();
+    match world.dice.below(100) {
+        0..15 => {
+            world.policy = random_policy(&mut world.dice);
+            let policy = world.policy.clone();
+            world.note(|| format!("policy: {policy:?}"));
+        }
+        15..25 => {
+            // Raised or lowered, the rest as it was.
+            world.policy.retention_days = world.dice.pick(&[1, 2, 5, 10, 40]);
+            world.policy.keep_last = world.dice.days(1, 4);
+            let (days, keep_last) = (world.policy.retention_days, world.policy.keep_last);
+            world.note(|| format!("policy: N = {days}, keep_last = {keep_last}"));
+        }
+        25..40 if snapshots > 0 => {
+            let place = world.dice.place(snapshots);
+            let snapshot = &mut world.sources[at].snapshots[place];
+            snapshot.pinned = !snapshot.pinned && !snapshot.expired;
+            let (seq, pinned) = (snapshot.seq, snapshot.pinned);
+            world.note(|| format!("source {at}: {seq} pinned: {pinned}"));
+        }
+        40..55 => {
+            let until = world.now() + hours(world.dice.between(10, 24 * 400));
+            world.sources[at].silent_until = Some(until);
+            world.note(|| format!("source {at}: silent until {until}"));
+        }
+        55..65 => world.sources[at].silent_until = None,
+        65..80 => {
+            // The server's clock is set, forwards or a little back.
+            let seconds = i64::try_from(world.dice.below(600)).unwrap() - 300;
+            world.skew = SignedDuration::from_secs(seconds);
+            world.note(|| format!("the server's clock is {seconds} s ahead"));
+        }
+        80..83 => {
+            runs::close(world, at);
+            world.sources[at].retired = true;
+            world.note(|| format!("source {at}: retired"));
+        }
+        83..86 => {
+            world.provider.can_extend = !world.provider.can_extend;
+            let can_extend = world.provider.can_extend;
+            world.note(|| format!("the provider can extend: {can_extend}"));
+        }
+        _ => lose_track(world, at),
+    }
+}
+
+/// The lock doctor finds something that it does not understand, or sets it right.
+fn lose_track(world: &mut World, at: usize) {
+    let rows = world.sources[at].live_rows();
+    if rows.is_empty() {
+        return;
+    }
+    let id = rows[world.dice.place(rows.len())];
+    let forgets = world.dice.percent(50);
+    let row = world.sources[at].row_mut(id);
+    match row.state {
+        _ if forgets => row.locked_until = None,
+        ObjectState::Live => row.state = ObjectState::Unknown,
+        ObjectState::Unknown if row.born.is_some() => row.state = ObjectState::Live,
+        ObjectState::Unknown => row.state = ObjectState::Pending,
+        ObjectState::Pending => row.state = ObjectState::Unknown,
+        ObjectState::Deleting => {}
+    }
+    let state = row.state;
+    world.note(|| format!("source {at}: row {id} is {state:?}, its lock forgotten: {forgets}"));
+}

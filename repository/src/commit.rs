@@ -15,7 +15,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    identity::{self, IdentityError, SIGNATURE_LEN},
+    identity::{self, IdentityError},
+    manifest::ManifestHeader,
     seal::hex,
     wire::{self, WireError, WireObject, WireTime},
 };
@@ -33,6 +34,12 @@ pub enum CommitError {
     /// The signature is not by this key.
     #[error(transparent)]
     Signature(#[from] IdentityError),
+    /// The manifest beside it is not the one that it makes count.
+    #[error("the commit record is not of this manifest: they name different {what}")]
+    OtherManifest {
+        /// What differs.
+        what: &'static str,
+    },
 }
 
 /// A longer retention that a snapshot carries because it is the first of its period. Reserved: this version writes
@@ -120,6 +127,14 @@ impl CommitRecord {
     /// The object's bytes.
     #[must_use]
     pub fn sign(&self, key: &CommitSigningKey) -> Vec<u8> {
+        let mut bytes = self.frame();
+        let signature = identity::sign(&key.0, DOMAIN, &bytes);
+        bytes.extend_from_slice(&signature);
+        bytes
+    }
+
+    /// All but the signature.
+    pub(crate) fn frame(&self) -> Vec<u8> {
         let header = wire::encode(&WireCommit {
             source: *self.source_id.as_uuid().as_bytes(),
             snapshot: *self.snapshot_id.as_uuid().as_bytes(),
@@ -135,10 +150,7 @@ impl CommitRecord {
             },
             tiers: self.tiers.clone(),
         });
-        let mut bytes = wire::frame(ObjectKind::Commit, &header);
-        let signature = identity::sign(&key.0, DOMAIN, &bytes);
-        bytes.extend_from_slice(&signature);
-        bytes
+        wire::frame(ObjectKind::Commit, &header)
     }
 
     /// Reads a record and verifies its signature.
@@ -146,13 +158,40 @@ impl CommitRecord {
     /// # Errors
     /// When the bytes are not a record, or not signed by `key`.
     pub fn open(bytes: &[u8], key: &CommitVerifyingKey) -> Result<Self, CommitError> {
-        let (header, signature, _) = wire::unframe(ObjectKind::Commit, bytes, MAX_HEADER)?;
-        if signature.len() > SIGNATURE_LEN {
-            return Err(WireError::TrailingBytes.into());
-        }
-        let (signed, signature) = wire::split_tail(bytes, SIGNATURE_LEN)?;
-        identity::verify(&key.0, DOMAIN, signed, signature, "commit record")?;
-        let wire: WireCommit = wire::decode(header, "commit record")?;
+        let signed = wire::unframe_signed(ObjectKind::Commit, bytes, MAX_HEADER)?;
+        identity::verify(&key.0, DOMAIN, signed.content, signed.signature, "commit record")?;
+        Self::read(bytes)
+    }
+
+    /// Checks that the record is of the snapshot that this manifest describes; that the manifest has the hash that the
+    /// record names is the reader's to check.
+    ///
+    /// # Errors
+    /// When they disagree: one of the two was put in another one's place.
+    pub fn leads_to(&self, manifest: &ManifestHeader) -> Result<(), CommitError> {
+        let parent = manifest.parent.map(|parent| parent.manifest);
+        let what = if self.source_id != manifest.source_id {
+            "sources"
+        } else if self.run_id != manifest.run_id {
+            "runs"
+        } else if self.seq != manifest.seq() {
+            "numbers"
+        } else if self.parent_manifest != parent {
+            "parents"
+        } else {
+            return Ok(());
+        };
+        Err(CommitError::OtherManifest { what })
+    }
+
+    /// Reads a record whose signature nobody can verify: without the server's key it is a hint, and what it leads to must
+    /// prove itself.
+    ///
+    /// # Errors
+    /// When the bytes are not a record.
+    pub fn read(bytes: &[u8]) -> Result<Self, CommitError> {
+        let signed = wire::unframe_signed(ObjectKind::Commit, bytes, MAX_HEADER)?;
+        let wire: WireCommit = wire::decode(signed.header, "commit record")?;
         let manifest = ObjectRef::try_from(&wire.manifest)?;
         if manifest.kind != ObjectKind::Manifest || wire.seq == 0 {
             return Err(WireError::Malformed {

@@ -58,3 +58,6 @@ impl TryRng for Hedge {
 }
 
 impl TryCryptoRng for Hedge {}
+
+#[cfg(test)]
+mod tests;

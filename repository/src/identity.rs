@@ -1,4 +1,5 @@
-//! Who signs: an agent's Ed25519 key, and the certificate by which a recovery kit vouches for it.
+//! Who an agent is: the Ed25519 key that signs, the certificate by which a recovery kit vouches for it, and the
+//! X25519 key to which restore grants are sealed.
 
 use std::fmt;
 
@@ -13,6 +14,10 @@ use crate::{
     seal::hex,
     wire,
 };
+
+mod restore_key;
+
+pub use restore_key::{AgentRestoreKey, AgentRestorePublicKey, SignedRestoreKey};
 
 /// Bytes of a signature.
 pub(crate) const SIGNATURE_LEN: usize = 64;
@@ -30,9 +35,15 @@ pub enum IdentityError {
         /// What was signed.
         what: &'static str,
     },
-    /// A certificate for another agent or key.
-    #[error("the certificate is for another agent or key")]
+    /// A certificate or a restore key of another agent.
+    #[error("it is the word for another agent or key than this one")]
     OtherSubject,
+    /// Not an X25519 key.
+    #[error("a restore key is 32 bytes of an X25519 public key")]
+    NotARestoreKey,
+    /// The bytes are not what they should be.
+    #[error(transparent)]
+    Wire(#[from] wire::WireError),
 }
 
 /// An agent's public key: verifies its manifests.

@@ -43,13 +43,13 @@ pub enum IndexError {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct Header {
+pub(crate) struct Header {
     #[cbor(n(0), with = "minicbor::bytes")]
-    salt: [u8; 32],
+    pub(crate) salt: [u8; 32],
     #[cbor(n(1), with = "minicbor::bytes")]
     wrapped: [u8; 32 + TAG_LEN],
     #[n(2)]
-    recipients: Vec<Sealed>,
+    pub(crate) recipients: Vec<Sealed>,
 }
 
 #[derive(Encode, Decode)]
@@ -70,9 +70,7 @@ pub fn seal(
     rng: &mut impl CryptoRng,
 ) -> Result<(ObjectRef, Vec<u8>), IndexError> {
     let prefix = wire::prefix(ObjectKind::Index);
-    let body = wire::encode(&Body {
-        packs: packs.iter().map(WireLayout::from).collect(),
-    });
+    let body = encode_body(packs);
     let fingerprint = recovery.fingerprint();
     let mut hedge = Hedge::new(rng, HEDGE, &[&agent.0, fingerprint.as_bytes(), &body]);
     let key = hedge.key();
@@ -120,6 +118,12 @@ pub fn seal(
         size_bytes: bytes.len() as u64,
     };
     Ok((object, bytes))
+}
+
+pub(crate) fn encode_body(packs: &[PackLayout]) -> Vec<u8> {
+    wire::encode(&Body {
+        packs: packs.iter().map(WireLayout::from).collect(),
+    })
 }
 
 /// Opens a segment with the key of the agent that wrote it.
@@ -171,7 +175,7 @@ fn wrapping(agent: &IndexKey, salt: &[u8; 32]) -> ObjectCipher {
     ObjectCipher::new(&key)
 }
 
-fn read_header(bytes: &[u8]) -> Result<Header, IndexError> {
+pub(crate) fn read_header(bytes: &[u8]) -> Result<Header, IndexError> {
     let (header, _, _) = wire::unframe(ObjectKind::Index, bytes, MAX_HEADER)?;
     let header: Header = wire::decode(header, "index header")?;
     if header.recipients.len() > MAX_RECIPIENTS || bytes.len() > MAX_INDEX_BYTES {
@@ -193,6 +197,10 @@ fn open_body(bytes: &[u8], key: &[u8]) -> Result<Vec<PackLayout>, IndexError> {
     if padding.iter().any(|byte| *byte != 0) {
         return Err(WireError::TrailingBytes.into());
     }
+    decode_body(body)
+}
+
+pub(crate) fn decode_body(body: &[u8]) -> Result<Vec<PackLayout>, IndexError> {
     let body: Body = wire::decode(body, "index segment")?;
     body.packs
         .into_iter()

@@ -24,6 +24,7 @@ pub fn object_key(prefix: &str, source: SourceId, kind: ObjectKind, hash: &Objec
         ObjectKind::Index => "index",
         ObjectKind::Manifest => "manifests",
         ObjectKind::Commit => "commits-by-hash",
+        ObjectKind::ListPage => "lists",
     };
     format!("{}{folder}/{hash}", source_prefix(prefix, source))
 }

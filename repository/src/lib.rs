@@ -9,6 +9,8 @@
 pub mod chunk;
 pub mod commit;
 pub mod compress;
+pub mod decoders;
+mod gcm;
 mod hedge;
 pub mod identity;
 pub mod index;
@@ -19,6 +21,7 @@ pub mod object_list;
 pub mod pack;
 mod padding;
 pub mod recovery;
+pub mod restore;
 mod seal;
 #[cfg(test)]
 mod test_random;

@@ -1,16 +1,12 @@
 //! The two seals: HPKE to the recovery key, and AES-256-GCM under a key of one object.
 
-use aes_gcm::{
-    Aes256Gcm, KeyInit,
-    aead::{AeadInOut, inout::InOutBuf},
-};
 use hpke::{
     Deserializable, OpModeR, OpModeS, Serializable, aead::AesGcm256, kdf::HkdfSha256, kem::X25519HkdfSha256,
     single_shot_open, single_shot_seal_with_rng,
 };
 use minicbor::{Decode, Encode};
 
-use crate::hedge::Hedge;
+use crate::{gcm::Gcm, hedge::Hedge};
 
 /// Bytes that AES-GCM adds.
 pub(crate) const TAG_LEN: usize = 16;
@@ -36,7 +32,7 @@ pub enum SealError {
         wanted: String,
     },
     /// A public key that no honest holder of a secret has.
-    #[error("the recovery public key is not a usable X25519 key")]
+    #[error("the public key to seal to is not a usable X25519 key")]
     BadPublicKey,
 }
 
@@ -116,7 +112,7 @@ impl Sealed {
 }
 
 /// AES-256-GCM under the key of one object. Each (role, position) must be used once.
-pub(crate) struct ObjectCipher(Aes256Gcm);
+pub(crate) struct ObjectCipher(Gcm);
 
 /// What a segment of an object is. Part of the nonce; never reuse a number.
 #[derive(Clone, Copy)]
@@ -136,19 +132,14 @@ pub(crate) enum Role {
 
 impl ObjectCipher {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self(Aes256Gcm::new(key.into()))
+        Self(Gcm::new(key))
     }
 
     /// Encrypts in place and gives the tag.
     pub(crate) fn seal(&self, role: Role, position: u32, aad: &[u8], bytes: &mut [u8]) -> [u8; TAG_LEN] {
-        let nonce = nonce(role, position);
-        // Fails beyond 64 GiB only; every segment is bounded far below.
-        match self
-            .0
-            .encrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(bytes))
-        {
-            Ok(tag) => tag.into(),
-            Err(_) => unreachable!("a segment is far below AES-GCM's limit"),
+        match self.0.seal(nonce(role, position), aad, bytes) {
+            Some(tag) => tag,
+            None => unreachable!("a segment is far below AES-GCM's limit"),
         }
     }
 
@@ -161,19 +152,8 @@ impl ObjectCipher {
         sealed: &'a mut [u8],
         what: &'static str,
     ) -> Result<&'a mut [u8], SealError> {
-        let failed = SealError::DoesNotOpen { what };
-        let Some(at) = sealed.len().checked_sub(TAG_LEN) else {
-            return Err(failed);
-        };
-        let (bytes, tag) = sealed.split_at_mut(at);
-        let Some(tag) = tag.first_chunk::<TAG_LEN>() else {
-            return Err(failed);
-        };
-        let nonce = nonce(role, position);
-        self.0
-            .decrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(&mut *bytes), tag.into())
-            .map_err(|_| failed)?;
-        Ok(bytes)
+        let opened = self.0.open(nonce(role, position), aad, sealed);
+        opened.ok_or(SealError::DoesNotOpen { what })
     }
 }
 

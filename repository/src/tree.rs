@@ -214,38 +214,66 @@ struct ChunkList {
 ///
 /// # Errors
 /// When a name is not plain, the order is wrong, or an entry is larger than a chunk.
-pub fn encode_listing(entries: &[Entry], names: &ChunkKey) -> Result<Vec<Vec<u8>>, TreeError> {
-    entries.iter().try_for_each(Entry::check)?;
-    if !entries.is_sorted_by(|a, b| a.name < b.name) {
-        return Err(TreeError::Order);
-    }
+pub fn encode_listing<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+    names: &ChunkKey,
+) -> Result<Vec<Vec<u8>>, TreeError> {
     let mut pages = Vec::new();
-    let (mut begin, mut size) = (0, 0);
-    for (at, entry) in entries.iter().enumerate() {
-        let len = wire::encode(entry).len();
+    let mut before: Option<&Entry> = None;
+    // The entries of the page that is being filled, one after the other, and their number.
+    let (mut body, mut count) = (Vec::new(), 0);
+    for entry in entries {
+        entry.check()?;
+        if before.is_some_and(|before| before.name >= entry.name) {
+            return Err(TreeError::Order);
+        }
+        before = Some(entry);
+        let begin = body.len();
+        wire::encode_onto(entry, &mut body);
+        let len = body.len() - begin;
         if len > chunk::MAX_BYTES - 64 {
             return Err(TreeError::TooLarge);
         }
-        if size > 0 && size + len > PAGE_MAX {
-            pages.push(page(&entries[begin..at]));
-            (begin, size) = (at, 0);
+        if begin > 0 && begin + len > PAGE_MAX {
+            pages.push(page_of(&body[..begin], count));
+            body.drain(..begin);
+            count = 0;
         }
-        size += len;
-        if size >= PAGE_MIN && ends_page(names.id(&entry.name), PAGE_NAMES) {
-            pages.push(page(&entries[begin..=at]));
-            (begin, size) = (at + 1, 0);
+        count += 1;
+        if body.len() >= PAGE_MIN && ends_page(names.id(&entry.name), PAGE_NAMES) {
+            pages.push(page_of(&body, count));
+            body.clear();
+            count = 0;
         }
     }
-    if begin < entries.len() {
-        pages.push(page(&entries[begin..]));
+    if count > 0 {
+        pages.push(page_of(&body, count));
     }
     Ok(pages)
 }
 
-fn page(entries: &[Entry]) -> Vec<u8> {
-    wire::encode(&Page {
-        entries: entries.to_vec(),
-    })
+/// A page as it is stored.
+pub(crate) fn page(entries: &[Entry]) -> Vec<u8> {
+    let mut body = Vec::new();
+    entries
+        .iter()
+        .for_each(|entry| wire::encode_onto(entry, &mut body));
+    page_of(&body, entries.len())
+}
+
+/// What [`Page`] encodes to, from entries that are encoded already.
+fn page_of(body: &[u8], count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(body.len() + 16);
+    let mut encoder = minicbor::Encoder::new(&mut bytes);
+    let header = encoder
+        .map(1)
+        .and_then(|e| e.u8(0))
+        .and_then(|e| e.array(count as u64));
+    if let Err(never) = header {
+        unreachable!("encoding into memory: {never}");
+    }
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 fn ends_page(id: ChunkId, one_in: u16) -> bool {
@@ -283,18 +311,17 @@ pub fn encode_content(chunks: Vec<ChunkRef>, names: &ChunkKey) -> (Content, Vec<
     if begin < chunks.len() {
         pages.push(&chunks[begin..]);
     }
-    let pages: Vec<_> = pages
-        .into_iter()
-        .map(|chunks| {
-            wire::encode(&ChunkList {
-                chunks: chunks.to_vec(),
-            })
-        })
-        .collect();
+    let pages: Vec<_> = pages.into_iter().map(encode_chunk_list).collect();
     (
         Content::Indirect(pages.iter().map(|page| names.id(page)).collect()),
         pages,
     )
+}
+
+pub(crate) fn encode_chunk_list(chunks: &[ChunkRef]) -> Vec<u8> {
+    wire::encode(&ChunkList {
+        chunks: chunks.to_vec(),
+    })
 }
 
 /// Decodes a page of a file's list of chunks.

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 
+use crate::identity::SIGNATURE_LEN;
+
 /// The first four bytes of every object.
 const MAGIC: [u8; 4] = *b"HFST";
 /// Magic, kind, version and two bytes that must be zero.
@@ -68,11 +70,16 @@ pub enum WireError {
 /// Encodes a structure. Maps are written with their fields in ascending order, lengths definite and shortest.
 pub(crate) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
+    encode_onto(value, &mut bytes);
+    bytes
+}
+
+/// Like [`encode`], after what `bytes` holds already.
+pub(crate) fn encode_onto<T: Encode<()>>(value: &T, bytes: &mut Vec<u8>) {
     // Writing into a Vec cannot fail and none of our types' encoders do.
-    if let Err(never) = minicbor::encode(value, &mut bytes) {
+    if let Err(never) = minicbor::encode(value, bytes) {
         unreachable!("encoding into memory: {never}");
     }
-    bytes
 }
 
 /// Decodes a structure that fills `bytes` exactly and is written the one way [`encode`] writes it.
@@ -91,14 +98,41 @@ where
     Ok(value)
 }
 
+/// What is framed: an object, or a message that never lies in the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framed {
+    Object(ObjectKind),
+    RestoreOrder,
+    RestoreGrant,
+    RestoreKey,
+}
+
+impl Framed {
+    /// Its number. Objects have theirs below 64.
+    pub(crate) const fn tag(self) -> u8 {
+        match self {
+            Self::Object(kind) => kind.tag(),
+            Self::RestoreOrder => 64,
+            Self::RestoreGrant => 65,
+            Self::RestoreKey => 66,
+        }
+    }
+}
+
+impl From<ObjectKind> for Framed {
+    fn from(kind: ObjectKind) -> Self {
+        Self::Object(kind)
+    }
+}
+
 /// The eight bytes that an object of `kind` begins with.
-pub(crate) const fn prefix(kind: ObjectKind) -> [u8; PREFIX_LEN] {
+pub(crate) fn prefix(kind: impl Into<Framed>) -> [u8; PREFIX_LEN] {
     let [a, b, c, d] = MAGIC;
-    [a, b, c, d, kind.tag(), VERSION, 0, 0]
+    [a, b, c, d, kind.into().tag(), VERSION, 0, 0]
 }
 
 /// Prefix, header length and header.
-pub(crate) fn frame(kind: ObjectKind, header: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: impl Into<Framed>, header: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FRAME_LEN + header.len());
     bytes.extend_from_slice(&prefix(kind));
     bytes.extend_from_slice(&length(header.len()));
@@ -113,11 +147,11 @@ pub(crate) fn length(len: usize) -> [u8; 4] {
 
 /// Splits an object into its header and what follows, and gives the length of both framing and header.
 pub(crate) fn unframe(
-    kind: ObjectKind,
+    kind: impl Into<Framed>,
     bytes: &[u8],
     limit: usize,
 ) -> Result<(&[u8], &[u8], usize), WireError> {
-    check_prefix(kind, bytes)?;
+    check_prefix(kind.into(), bytes)?;
     let (header_len, rest) = take_length(&bytes[PREFIX_LEN..], limit)?;
     if rest.len() < header_len {
         return Err(WireError::Truncated);
@@ -126,8 +160,37 @@ pub(crate) fn unframe(
     Ok((header, rest, FRAME_LEN + header_len))
 }
 
+/// The parts of a framed message that a signature ends.
+pub(crate) struct Signed<'a> {
+    pub(crate) header: &'a [u8],
+    /// What the signature covers: everything before it.
+    pub(crate) content: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+/// Splits a framed message that a signature ends.
+pub(crate) fn unframe_signed(
+    kind: impl Into<Framed>,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<Signed<'_>, WireError> {
+    let (header, signature, _) = unframe(kind, bytes, limit)?;
+    if signature.len() > SIGNATURE_LEN {
+        return Err(WireError::TrailingBytes);
+    }
+    let (content, signature) = split_tail(bytes, SIGNATURE_LEN)?;
+    if content.len() != FRAME_LEN + header.len() {
+        return Err(WireError::Truncated);
+    }
+    Ok(Signed {
+        header,
+        content,
+        signature,
+    })
+}
+
 /// Checks the eight bytes that an object begins with.
-pub(crate) fn check_prefix(kind: ObjectKind, bytes: &[u8]) -> Result<(), WireError> {
+fn check_prefix(kind: Framed, bytes: &[u8]) -> Result<(), WireError> {
     let Some(prefix) = bytes.first_chunk::<PREFIX_LEN>() else {
         return Err(WireError::Truncated);
     };

@@ -65,34 +65,6 @@ fn every_changed_byte_and_every_cut_is_found() {
 }
 
 #[test]
-fn a_repeated_random_source_repeats_no_key_for_other_content() {
-    let seal = |count, seed| {
-        seal(&layouts(count), &agent(), kit().public(), &mut Repeated(seed))
-            .unwrap()
-            .1
-    };
-    let header = |bytes: &[u8]| read_header(bytes).unwrap();
-    let [a, b] = [header(&seal(3, 1)), header(&seal(4, 1))];
-    assert_ne!(a.salt, b.salt, "one wrapping key for two segment keys");
-    assert_ne!(a.recipients[0].encapsulated, b.recipients[0].encapsulated);
-    let key = |header: &Header| {
-        let sealed = &header.recipients[0];
-        sealed
-            .open(
-                sealed.recipient,
-                kit().sealing(),
-                INFO,
-                &wire::prefix(ObjectKind::Index),
-                "key",
-            )
-            .unwrap()
-    };
-    assert_ne!(key(&a), key(&b));
-    assert_eq!(seal(3, 1), seal(3, 1));
-    assert_ne!(key(&a), key(&header(&seal(3, 2))));
-}
-
-#[test]
 fn impossible_layouts_are_refused() {
     let mut beyond = layouts(3);
     beyond[2].object.size_bytes = 151;

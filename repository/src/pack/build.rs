@@ -16,12 +16,15 @@ use crate::{
 
 const HEDGE: &str = "holdfast v1 pack randomness";
 
-/// Collects chunks until a pack is full.
+/// What the frame of a pack takes: its header has one recipient and only fields of fixed length.
+const HEAD_LEN: usize = 117;
+
+/// Collects chunks until a pack is full. The pack is sealed in the same buffer that they were collected in.
 pub struct PackBuilder {
     kind: ObjectKind,
     entries: Vec<PackEntry>,
-    /// Chunks as stored, each followed by room for its tag.
-    body: Vec<u8>,
+    /// Room for the frame; then the chunks as stored, each followed by room for its tag.
+    bytes: Vec<u8>,
 }
 
 /// A finished pack.
@@ -36,23 +39,30 @@ pub struct SealedPack {
 impl PackBuilder {
     /// An empty pack of file contents.
     #[must_use]
-    pub const fn files() -> Self {
-        Self::new(ObjectKind::Pack)
+    pub fn files() -> Self {
+        Self::new(ObjectKind::Pack, Vec::new())
     }
 
     /// An empty pack of directory listings.
     #[must_use]
-    pub const fn trees() -> Self {
-        Self::new(ObjectKind::TreePack)
+    pub fn trees() -> Self {
+        Self::new(ObjectKind::TreePack, Vec::new())
     }
 
-    const fn new(kind: ObjectKind) -> Self {
+    /// An empty pack in a buffer that was used before. `kind` is that of a pack.
+    #[must_use]
+    pub fn new(kind: ObjectKind, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(HEAD_LEN, 0);
         Self {
             kind,
             entries: Vec::new(),
-            body: Vec::new(),
+            bytes: buffer,
         }
     }
+
+    /// What a buffer must hold so that no full pack outgrows it.
+    pub const FULL_BYTES: usize = TARGET_BYTES + TARGET_BYTES / 8;
 
     /// Whether nothing is in it.
     #[must_use]
@@ -64,7 +74,7 @@ impl PackBuilder {
     #[must_use]
     pub fn fits(&self, stored_len: usize) -> bool {
         self.entries.len() < MAX_CHUNKS
-            && (self.is_empty() || self.body.len() + stored_len + TAG_LEN <= TARGET_BYTES)
+            && (self.is_empty() || self.bytes.len() - HEAD_LEN + stored_len + TAG_LEN <= TARGET_BYTES)
     }
 
     /// Adds a chunk.
@@ -89,9 +99,8 @@ impl PackBuilder {
         };
         entry.check().map_err(|_| PackError::Full)?;
         self.entries.push(entry);
-        self.body.reserve(stored.len() + TAG_LEN);
-        self.body.extend_from_slice(stored);
-        self.body.extend_from_slice(&[0; TAG_LEN]);
+        self.bytes.extend_from_slice(stored);
+        self.bytes.extend_from_slice(&[0; TAG_LEN]);
         Ok(())
     }
 
@@ -104,25 +113,37 @@ impl PackBuilder {
         recovery: &RecoveryPublicKey,
         rng: &mut impl CryptoRng,
     ) -> Result<SealedPack, PackError> {
-        let Self { kind, entries, body } = self;
+        let Self {
+            kind,
+            mut entries,
+            mut bytes,
+        } = self;
+        entries.shrink_to_fit();
+        let body = &bytes[HEAD_LEN..];
+        let body_len = body.len();
         let prefix = wire::prefix(kind);
-        let footer = wire::encode(&Footer {
-            entries: entries.clone(),
-        });
+        let footer = Footer { entries };
+        let footer_bytes = wire::encode(&footer);
+        let Footer { entries } = footer;
         // The body still has zeros where the tags will stand: the hash covers every stored byte.
-        let body_hash = blake3::hash(&body);
+        let body_hash = blake3::hash(body);
         let fingerprint = recovery.fingerprint();
         let mut hedge = Hedge::new(
             rng,
             HEDGE,
-            &[&prefix, fingerprint.as_bytes(), &footer, body_hash.as_bytes()],
+            &[
+                &prefix,
+                fingerprint.as_bytes(),
+                &footer_bytes,
+                body_hash.as_bytes(),
+            ],
         );
 
         let key = hedge.key();
         let mut opening = zeroize::Zeroizing::new(Vec::with_capacity(40));
         opening.extend_from_slice(key.as_ref());
-        opening.extend_from_slice(&wire::length(body.len()));
-        opening.extend_from_slice(&wire::length(footer.len() + TAG_LEN));
+        opening.extend_from_slice(&wire::length(body_len));
+        opening.extend_from_slice(&wire::length(footer_bytes.len() + TAG_LEN));
         let sealed = Sealed::seal(
             recovery.short_id(),
             recovery.sealing(),
@@ -135,13 +156,14 @@ impl PackBuilder {
             recipients: vec![sealed],
         });
 
-        let mut bytes = wire::frame(kind, &header);
-        let body_offset = bytes.len();
-        let aad = *blake3::hash(&bytes).as_bytes();
-        let unpadded = body_offset + body.len() + footer.len() + 2 * TAG_LEN;
-        bytes.reserve_exact(padme(unpadded) - body_offset);
-        bytes.extend_from_slice(&body);
-        drop(body);
+        let frame = wire::frame(kind, &header);
+        let body_offset = frame.len();
+        let aad = *blake3::hash(&frame).as_bytes();
+        // In place: the room that was left is as long as the frame.
+        debug_assert_eq!(body_offset, HEAD_LEN);
+        bytes.splice(..HEAD_LEN, frame);
+        let unpadded = bytes.len() + footer_bytes.len() + 2 * TAG_LEN;
+        bytes.reserve(padme(unpadded) - body_offset - body_len);
 
         let cipher = ObjectCipher::new(&key);
         let mut rest = &mut bytes[body_offset..];
@@ -152,14 +174,15 @@ impl PackBuilder {
             tag.copy_from_slice(&cipher.seal(Role::Chunk, position, &aad, chunk));
             rest = after;
         }
-        append(&mut bytes, &cipher, Role::Footer, &aad, footer);
-        append(
-            &mut bytes,
-            &cipher,
-            Role::Padding,
-            &aad,
-            vec![0; padme(unpadded) - unpadded],
-        );
+        let mut append = |role, fill: &dyn Fn(&mut Vec<u8>)| {
+            let begin = bytes.len();
+            fill(&mut bytes);
+            let tag = cipher.seal(role, 0, &aad, &mut bytes[begin..]);
+            bytes.extend_from_slice(&tag);
+        };
+        append(Role::Footer, &|bytes| bytes.extend_from_slice(&footer_bytes));
+        let zeros = padme(unpadded) - unpadded;
+        append(Role::Padding, &|bytes| bytes.resize(bytes.len() + zeros, 0));
 
         let object = ObjectRef {
             kind,
@@ -174,10 +197,4 @@ impl PackBuilder {
         };
         Ok(SealedPack { bytes, layout })
     }
-}
-
-fn append(bytes: &mut Vec<u8>, cipher: &ObjectCipher, role: Role, aad: &[u8], mut plain: Vec<u8>) {
-    let tag = cipher.seal(role, 0, aad, &mut plain);
-    bytes.extend_from_slice(&plain);
-    bytes.extend_from_slice(&tag);
 }

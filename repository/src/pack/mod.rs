@@ -14,6 +14,7 @@ mod open;
 
 pub use build::{PackBuilder, SealedPack};
 pub use open::{OpenPack, PackKey, verify};
+pub(crate) use open::{decode_footer, read_header};
 
 use minicbor::{Decode, Encode};
 use shared::object::{ObjectHash, ObjectKind, ObjectRef};
@@ -189,14 +190,14 @@ impl TryFrom<WireLayout> for PackLayout {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct Header {
+pub(crate) struct Header {
     #[n(0)]
-    recipients: Vec<Sealed>,
+    pub(crate) recipients: Vec<Sealed>,
 }
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct Footer {
+pub(crate) struct Footer {
     #[n(0)]
     entries: Vec<PackEntry>,
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Range};
 
+use minicbor::{Decode, Encode};
 use shared::object::ObjectKind;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -17,10 +18,14 @@ use crate::{
 };
 
 /// What opens one pack and no other. A kit gives it out, for a restore, one pack at a time.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Encode, Decode)]
+#[cbor(array)]
 pub struct PackKey {
+    #[cbor(n(0), with = "minicbor::bytes")]
     pub(super) key: [u8; 32],
+    #[n(1)]
     pub(super) body_len: u32,
+    #[n(2)]
     pub(super) footer_len: u32,
 }
 
@@ -36,11 +41,7 @@ impl PackKey {
     /// # Errors
     /// When it is not a pack of this kind, or sealed to another key, or changed.
     pub fn open(kind: ObjectKind, begin: &[u8], kit: &RecoverySecret) -> Result<Self, PackError> {
-        let (header, _, _) = wire::unframe(kind, begin, MAX_HEADER_BYTES)?;
-        let header: Header = wire::decode(header, "pack header")?;
-        if header.recipients.len() > MAX_RECIPIENTS {
-            return Err(WireError::Malformed { what: "pack header" }.into());
-        }
+        let header = read_header(kind, begin)?;
         let wanted = kit.public().short_id();
         let sealed = header
             .recipients
@@ -70,6 +71,24 @@ impl PackKey {
             footer_len: u32::from_be_bytes(footer_len),
         })
     }
+}
+
+pub(crate) fn read_header(kind: ObjectKind, begin: &[u8]) -> Result<Header, WireError> {
+    let (header, _, _) = wire::unframe(kind, begin, MAX_HEADER_BYTES)?;
+    let header: Header = wire::decode(header, "pack header")?;
+    if header.recipients.len() > MAX_RECIPIENTS {
+        return Err(WireError::Malformed { what: "pack header" });
+    }
+    Ok(header)
+}
+
+pub(crate) fn decode_footer(plain: &[u8]) -> Result<Footer, PackError> {
+    let footer: Footer = wire::decode(plain, "pack footer")?;
+    if footer.entries.len() > MAX_CHUNKS {
+        return Err(PackError::BadLayout);
+    }
+    footer.entries.iter().try_for_each(PackEntry::check)?;
+    Ok(footer)
 }
 
 /// A pack whose key is known.
@@ -134,10 +153,9 @@ impl OpenPack {
         let plain = self
             .cipher
             .open(Role::Footer, 0, &self.aad, &mut sealed, "pack footer")?;
-        let footer: Footer = wire::decode(plain, "pack footer")?;
-        footer.entries.iter().try_for_each(PackEntry::check)?;
+        let footer = decode_footer(plain)?;
         let body: u64 = footer.entries.iter().map(PackEntry::sealed_len).sum();
-        if body != self.body_len as u64 || footer.entries.len() > MAX_CHUNKS {
+        if body != self.body_len as u64 {
             return Err(PackError::BadLayout);
         }
         Ok(footer.entries)

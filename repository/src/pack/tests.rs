@@ -33,7 +33,7 @@ fn pack(chunks: &[Vec<u8>], rng: &mut impl CryptoRng) -> SealedPack {
                 names().id(raw),
                 u32::try_from(raw.len()).unwrap(),
                 compression,
-                &stored,
+                stored,
             )
             .unwrap();
     }

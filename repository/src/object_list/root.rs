@@ -2,8 +2,7 @@
 //!
 //! The root depends on the set alone, not on the order or history in which it came about, so that a server that
 //! knows a parent's set and a commit's added and dropped objects computes the root that the manifest must have.
-//! A subtree depends on the objects below it alone: two snapshots that share most objects share most subtrees,
-//! which is what lets a later version store the list as shared pages.
+//! It says nothing of how the list is stored: see the layers of [`super::ObjectList`].
 
 use shared::object::{ObjectHash, ObjectRef};
 

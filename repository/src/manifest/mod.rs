@@ -1,9 +1,14 @@
-//! The manifest: one snapshot. A plaintext header that the server checks and that names every object the snapshot
+//! The manifest: one snapshot. A plaintext header that the server checks and that leads to every object the snapshot
 //! needs, a part sealed to the recovery key with everything that tells names, and the agent's signature over both.
 //!
 //! ```text
 //! frame with header | length, u32 big-endian | sealed part, CBOR | Ed25519 signature, 64 bytes
 //! ```
+
+mod header;
+
+pub(crate) use header::WireHeader;
+pub use header::{ManifestHeader, ManifestParent};
 
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
@@ -11,25 +16,26 @@ use rand_core::CryptoRng;
 use shared::{
     api::agent::SnapshotTotals,
     ids::{AgentId, RunId, SourceId},
-    object::{ObjectHash, ObjectKind, ObjectRef},
+    object::{ObjectKind, ObjectRef},
 };
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
     chunk::ChunkKey,
     hedge::Hedge,
     identity::{AgentPublicKey, AgentSigningKey, Certificate, IdentityError, SIGNATURE_LEN},
-    object_list,
+    object_list::{self, ListError, ObjectList},
     padding::padme,
-    recovery::{Fingerprint, RecoveryPublicKey, RecoverySecret},
+    recovery::{RecoveryPublicKey, RecoverySecret},
     seal::{SealError, Sealed, TAG_LEN},
     tree::Entry,
-    wire::{self, WireError, WireObject, WireTime},
+    wire::{self, WireError},
 };
 
-/// No manifest is larger: a reader refuses one that is. A later version keeps the object list in shared pages.
-pub const MAX_MANIFEST_BYTES: usize = 256 * 1024 * 1024;
+/// No manifest is larger: a reader refuses one that is.
+pub const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
+/// No manifest's header is larger: enough for the pages of a list of a hundred million objects.
+const MAX_HEADER_BYTES: usize = 1024 * 1024;
 
 const DOMAIN: &str = "holdfast v1 manifest";
 const HEDGE: &str = "holdfast v1 manifest randomness";
@@ -56,65 +62,17 @@ pub enum ManifestError {
     /// A path's entry is not one.
     #[error("manifest: {0}")]
     Tree(#[from] crate::tree::TreeError),
-    /// The object list's root is not that of the list.
-    #[error("the manifest's object list does not have the root that it states")]
-    WrongRoot,
-    /// The object list has an object twice, or out of order, or of a kind that does not belong there.
-    #[error("the manifest's object list is out of order, repeats an object, or lists a wrong kind")]
-    BadObjectList,
-}
-
-/// The snapshot that a run built on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ManifestParent {
-    /// Its number.
-    pub seq: u64,
-    /// Its manifest.
-    pub manifest: ObjectHash,
-}
-
-/// What everybody may read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestHeader {
-    /// The agent that wrote it.
-    pub agent_id: AgentId,
-    /// The source.
-    pub source_id: SourceId,
-    /// The run.
-    pub run_id: RunId,
-    /// What the run built on; `None` for the first snapshot.
-    pub parent: Option<ManifestParent>,
-    /// The endpoint's clock: a label, nothing is planned by it.
-    pub created_at: Timestamp,
-    /// Totals.
-    pub totals: SnapshotTotals,
-    /// Whose kit opens the snapshot.
-    pub recovery: Fingerprint,
-    /// Every pack, tree pack and index segment that the snapshot needs, ascending by hash.
-    pub objects: Vec<ObjectRef>,
-    /// [`object_list::root`] of `objects`.
-    pub objects_root: ObjectHash,
-    /// The key that signed it.
-    pub signer: AgentPublicKey,
-    /// The kit's word for that key, where there is one. Not verified by [`open_header`], which does not know the
-    /// recovery key: see [`ManifestHeader::certified`].
-    pub certificate: Option<Certificate>,
-}
-
-impl ManifestHeader {
-    /// Whether the recovery key vouches for the signer: `false` when there is no certificate.
-    ///
-    /// # Errors
-    /// When there is one and it is wrong.
-    pub fn certified(&self, by: &RecoveryPublicKey) -> Result<bool, ManifestError> {
-        match &self.certificate {
-            None => Ok(false),
-            Some(certificate) => {
-                certificate.verify(self.agent_id, &self.signer, by)?;
-                Ok(true)
-            }
-        }
-    }
+    /// The object list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A manifest of another source, put in this one's place.
+    #[error("the manifest is of {found}, not of {expected}: somebody has put it in another one's place")]
+    OtherSource {
+        /// Whose it is.
+        found: SourceId,
+        /// Whose was expected.
+        expected: SourceId,
+    },
 }
 
 /// A path of the source and what stood there.
@@ -207,108 +165,45 @@ pub struct NewManifest {
     pub created_at: Timestamp,
     /// Totals.
     pub totals: SnapshotTotals,
-    /// Every object that the snapshot needs, in any order.
+    /// Every pack, tree pack and index segment that the snapshot needs, in any order.
     pub objects: Vec<ObjectRef>,
+    /// The list of them; its pages are stored.
+    pub list: ObjectList,
     /// The kit's word for the agent's key.
     pub certificate: Option<Certificate>,
     /// What only the kit opens.
     pub content: ManifestContent,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct WireHeader {
-    #[cbor(n(0), with = "minicbor::bytes")]
-    agent: [u8; 16],
-    #[cbor(n(1), with = "minicbor::bytes")]
-    source: [u8; 16],
-    #[cbor(n(2), with = "minicbor::bytes")]
-    run: [u8; 16],
-    #[n(3)]
-    parent: Option<WireParent>,
-    #[n(4)]
-    created_at: WireTime,
-    #[n(5)]
-    totals: WireTotals,
-    #[cbor(n(6), with = "minicbor::bytes")]
-    recovery: [u8; 20],
-    #[n(7)]
-    objects: WireObjects,
-    #[cbor(n(8), with = "minicbor::bytes")]
-    objects_root: [u8; 32],
-    #[cbor(n(9), with = "minicbor::bytes")]
-    signer: [u8; 32],
-    #[n(10)]
-    certificate: Option<Certificate>,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(array)]
-struct WireParent {
-    #[n(0)]
-    seq: u64,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    manifest: [u8; 32],
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct WireTotals {
-    #[n(0)]
-    files: u64,
-    #[n(1)]
-    folders: u64,
-    #[n(2)]
-    bytes: u64,
-    #[n(3)]
-    bytes_sent: u64,
-    #[n(4)]
-    warnings: u64,
-}
-
-/// Never reuse a number; 1 is reserved for a list in shared pages.
-#[derive(Encode, Decode)]
-enum WireObjects {
-    #[n(0)]
-    Inline(#[n(0)] Vec<WireObject>),
-}
-
 impl NewManifest {
-    /// Sorts the object list, seals the content, signs.
+    /// Seals the content, signs.
     ///
     /// # Errors
-    /// When the object list has an object twice with different sizes or kinds, or the recovery key is unusable.
+    /// When the list is not that of the objects, or the recovery key is unusable.
     pub fn seal(
-        mut self,
+        self,
         recovery: &RecoveryPublicKey,
         key: &AgentSigningKey,
         rng: &mut impl CryptoRng,
     ) -> Result<(ObjectRef, Vec<u8>), ManifestError> {
-        self.objects.sort_unstable_by_key(object_list::sort_key);
-        self.objects.dedup();
-        check_objects(&self.objects)?;
-        let header = wire::encode(&WireHeader {
-            agent: *self.agent_id.as_uuid().as_bytes(),
-            source: *self.source_id.as_uuid().as_bytes(),
-            run: *self.run_id.as_uuid().as_bytes(),
-            parent: self.parent.map(|parent| WireParent {
-                seq: parent.seq,
-                manifest: *parent.manifest.as_bytes(),
-            }),
-            created_at: self.created_at.into(),
-            totals: WireTotals {
-                files: self.totals.files,
-                folders: self.totals.folders,
-                bytes: self.totals.bytes,
-                bytes_sent: self.totals.bytes_sent,
-                warnings: self.totals.warnings,
-            },
-            recovery: *recovery.fingerprint().as_bytes(),
-            objects: WireObjects::Inline(self.objects.iter().copied().map(WireObject::from).collect()),
-            objects_root: *object_list::root(&self.objects).as_bytes(),
-            signer: *key.public().as_bytes(),
+        // A reader would find it, too late.
+        if !self.list.accounts_for(&self.objects) {
+            return Err(ListError::WrongRoot.into());
+        }
+        let header = ManifestHeader {
+            agent_id: self.agent_id,
+            source_id: self.source_id,
+            run_id: self.run_id,
+            parent: self.parent,
+            created_at: self.created_at,
+            totals: self.totals,
+            recovery: recovery.fingerprint(),
+            objects_root: object_list::root(self.objects.iter().chain(self.list.pages())),
+            list: self.list,
+            signer: key.public(),
             certificate: self.certificate,
-        });
+        };
+        let header = wire::encode(&WireHeader::from(&header));
         let mut bytes = wire::frame(ObjectKind::Manifest, &header);
 
         let content = Zeroizing::new(wire::encode(&self.content));
@@ -349,8 +244,8 @@ impl NewManifest {
     }
 }
 
-/// Reads the header and verifies that `signing_key` signed the manifest, that the object list is in order and
-/// that its root is right.
+/// Reads the header and verifies that `signing_key` signed the manifest. The object list is in order then; whether it
+/// comes to what the root stands for is seen when its pages are read.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -370,43 +265,17 @@ pub fn open_header(bytes: &[u8], signing_key: &AgentPublicKey) -> Result<Manifes
 /// # Errors
 /// The first thing that is wrong.
 pub fn open_header_of_any(bytes: &[u8]) -> Result<ManifestHeader, ManifestError> {
+    let header = read_header(bytes)?;
     let parts = split(bytes)?;
-    let wire: WireHeader = wire::decode(parts.header, "manifest header")?;
-    let signer = AgentPublicKey::from_bytes(&wire.signer)?;
-    signer.verify(DOMAIN, parts.signed, parts.signature, "manifest")?;
+    header
+        .signer
+        .verify(DOMAIN, parts.signed, parts.signature, "manifest")?;
+    Ok(header)
+}
 
-    let WireObjects::Inline(objects) = wire.objects;
-    let objects = objects
-        .iter()
-        .map(ObjectRef::try_from)
-        .collect::<Result<Vec<_>, _>>()?;
-    check_objects(&objects)?;
-    let objects_root = object_list::root(&objects);
-    if objects_root.as_bytes() != &wire.objects_root {
-        return Err(ManifestError::WrongRoot);
-    }
-    Ok(ManifestHeader {
-        agent_id: AgentId::from_uuid(Uuid::from_bytes(wire.agent)),
-        source_id: SourceId::from_uuid(Uuid::from_bytes(wire.source)),
-        run_id: RunId::from_uuid(Uuid::from_bytes(wire.run)),
-        parent: wire.parent.map(|parent| ManifestParent {
-            seq: parent.seq,
-            manifest: ObjectHash::from_bytes(parent.manifest),
-        }),
-        created_at: wire.created_at.try_into()?,
-        totals: SnapshotTotals {
-            files: wire.totals.files,
-            folders: wire.totals.folders,
-            bytes: wire.totals.bytes,
-            bytes_sent: wire.totals.bytes_sent,
-            warnings: wire.totals.warnings,
-        },
-        recovery: Fingerprint::from_bytes(wire.recovery),
-        objects,
-        objects_root,
-        signer,
-        certificate: wire.certificate,
-    })
+/// Reads the header without verifying anything.
+pub(crate) fn read_header(bytes: &[u8]) -> Result<ManifestHeader, ManifestError> {
+    wire::decode::<WireHeader>(split(bytes)?.header, "manifest header")?.try_into()
 }
 
 /// Opens the sealed part. Verify the header first.
@@ -424,6 +293,10 @@ pub fn open_content(bytes: &[u8], kit: &RecoverySecret) -> Result<ManifestConten
     if padding.iter().any(|byte| *byte != 0) {
         return Err(WireError::TrailingBytes.into());
     }
+    decode_content(content)
+}
+
+pub(crate) fn decode_content(content: &[u8]) -> Result<ManifestContent, ManifestError> {
     let content: ManifestContent = wire::decode(content, "manifest sealed part")?;
     content.roots.iter().try_for_each(|root| root.entry.check())?;
     Ok(content)
@@ -438,7 +311,7 @@ struct Parts<'a> {
 }
 
 fn split(bytes: &[u8]) -> Result<Parts<'_>, WireError> {
-    let (header, rest, offset) = wire::unframe(ObjectKind::Manifest, bytes, MAX_MANIFEST_BYTES)?;
+    let (header, rest, offset) = wire::unframe(ObjectKind::Manifest, bytes, MAX_HEADER_BYTES)?;
     let (len, rest) = wire::take_length(rest, MAX_MANIFEST_BYTES)?;
     let (sealed, signature) = rest.split_at_checked(len).ok_or(WireError::Truncated)?;
     if signature.len() > SIGNATURE_LEN {
@@ -455,21 +328,6 @@ fn split(bytes: &[u8]) -> Result<Parts<'_>, WireError> {
         signed,
         signature,
     })
-}
-
-/// Strictly ascending by hash, and of kinds that a snapshot lists.
-fn check_objects(objects: &[ObjectRef]) -> Result<(), ManifestError> {
-    let listed = |object: &ObjectRef| {
-        matches!(
-            object.kind,
-            ObjectKind::Pack | ObjectKind::TreePack | ObjectKind::Index
-        )
-    };
-    if objects.iter().all(listed) && objects.is_sorted_by(|a, b| a.hash < b.hash) {
-        Ok(())
-    } else {
-        Err(ManifestError::BadObjectList)
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use s3s::{S3Result, s3_error};
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
+use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::error::custom;
 use crate::front::BodyCheck;
@@ -34,6 +35,7 @@ const SIGNATURE_PARAMETERS: [&str; 6] = [
 #[derive(Debug)]
 pub(crate) struct Gate {
     clock: Clock,
+    calls: Calls,
 }
 
 /// The parts of a version 4 signature that matter here.
@@ -46,8 +48,8 @@ struct Signature {
 }
 
 impl Gate {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock }
+    pub(crate) fn new(clock: Clock, calls: Calls) -> Self {
+        Self { clock, calls }
     }
 
     fn check_age(&self, signature: &Signature) -> S3Result<()> {
@@ -96,7 +98,9 @@ impl S3Access for Gate {
         if signature.expires_seconds.is_some() {
             check_no_hidden_headers(&query)?;
         }
-        check_body(&op, cx.extensions_mut().get::<BodyCheck>().copied())
+        check_body(&op, cx.extensions_mut().get::<BodyCheck>().copied())?;
+        self.calls.count(&op);
+        Ok(())
     }
 }
 

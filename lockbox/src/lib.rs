@@ -30,6 +30,7 @@
 //! ACLs, policies, tags, encryption by key, lifecycle, replication, event holds and form uploads
 //! are refused with an error, never accepted and ignored.
 
+mod calls;
 mod clock;
 mod config;
 mod declared;
@@ -46,6 +47,7 @@ mod service;
 mod store;
 mod version;
 
+pub use calls::Calls;
 pub use clock::{Clock, ManualClock};
 pub use config::{Config, Credentials};
 pub use error::Error;

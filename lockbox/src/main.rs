@@ -12,6 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// An S3 server with versioning and Object Lock, its data in one folder.
+///
+/// On SIGUSR1 it prints one line with the number of requests of each kind that it has let in so far.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -72,7 +74,14 @@ async fn run(options: Options) -> Result<(), String> {
     let server = lockbox::open(config).await.map_err(|e| explain(&e))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-    announce(address);
+    let mut asked = signal(SignalKind::user_defined1()).map_err(|e| e.to_string())?;
+    let calls = server.calls();
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            say(&format!("lockbox calls {calls}"));
+        }
+    });
+    say(&format!("lockbox listening on http://{address}"));
     let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -94,9 +103,9 @@ fn explain(error: &Error) -> String {
     text
 }
 
-#[expect(clippy::print_stdout, reason = "the line that scripts wait for")]
-fn announce(address: SocketAddr) {
-    println!("lockbox listening on http://{address}");
+#[expect(clippy::print_stdout, reason = "the lines that scripts wait for")]
+fn say(line: &str) {
+    println!("{line}");
 }
 
 #[expect(clippy::print_stderr, reason = "why the process ends")]

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -47,6 +48,7 @@ pub async fn serve(
 pub struct Opened {
     store: Arc<Store>,
     front: Front,
+    calls: Calls,
 }
 
 /// Opens the data folder, so that a caller can say that it is ready only when it is.
@@ -59,17 +61,19 @@ pub async fn open(config: Config) -> Result<Opened, Error> {
     }
     let data = config.data.clone();
     let store = Arc::new(tokio::task::spawn_blocking(move || Store::open(&data)).await??);
-    let service = s3_service(&config, Arc::clone(&store));
+    let calls = Calls::default();
+    let service = s3_service(&config, Arc::clone(&store), calls.clone());
     Ok(Opened {
         store,
         front: Front::new(service, config.clock),
+        calls,
     })
 }
 
-fn s3_service(config: &Config, store: Arc<Store>) -> S3Service {
+fn s3_service(config: &Config, store: Arc<Store>, calls: Calls) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Operations::new(store, config.clock.clone()));
     builder.set_auth(Keys::new(&config.credentials));
-    builder.set_access(Gate::new(config.clock.clone()));
+    builder.set_access(Gate::new(config.clock.clone(), calls));
     builder.set_host(Hosts::new(&config.domains));
     let mut limits = S3Config::default();
     // s3s compares with the machine's clock; the gate compares with lockbox's.
@@ -79,9 +83,15 @@ fn s3_service(config: &Config, store: Arc<Store>) -> S3Service {
 }
 
 impl Opened {
+    /// The counts of what was let in, kept up to date.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.calls.clone()
+    }
+
     /// Serves until `shutdown` is ready, as [`serve`] does.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let Self { store, front } = self;
+        let Self { store, front, .. } = self;
         let (stop, stopping) = watch::channel(());
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);

@@ -2,12 +2,22 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::Mutex,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use agent::progress::{Event, Observer};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use agent::progress::{Event, Observer, Speed};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use shared::api::agent::{RunPhase, SnapshotSummary};
+
+/// Who shows what happens.
+pub fn observer(json: bool) -> Arc<dyn Observer> {
+    if json {
+        Arc::new(JsonLines)
+    } else {
+        Arc::new(Bar::new())
+    }
+}
 
 /// One JSON object a line, on standard output.
 pub struct JsonLines;
@@ -26,6 +36,8 @@ pub struct Bar {
     warnings: Mutex<u64>,
 }
 
+/// Of a path, so much of the end is shown.
+const SHOWN_LETTERS: usize = 40;
 /// Warnings are shown one by one up to this many.
 const SHOWN_WARNINGS: u64 = 20;
 
@@ -37,9 +49,7 @@ impl Bar {
         } else {
             ProgressBar::hidden()
         };
-        if let Ok(style) = ProgressStyle::with_template(
-            "{bar:30} {bytes:>10} of {total_bytes:10} {bytes_per_sec:>12}  {msg}",
-        ) {
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes:>10} of {total_bytes:10} {msg}") {
             bar.set_style(style);
         }
         Self {
@@ -61,15 +71,21 @@ impl Observer for Bar {
     fn event(&self, event: &Event) {
         match event {
             Event::RunStarted { source_name, .. } => self.say(&format!("backing up {source_name}")),
-            Event::Progress(progress) => {
+            Event::Progress {
+                progress,
+                speed,
+                current,
+            } => {
                 self.bar
                     .set_length(progress.bytes_total.unwrap_or(0).max(progress.bytes_done));
                 self.bar.set_position(progress.bytes_done);
                 let doing = match progress.phase {
                     RunPhase::Transfer => format!(
-                        "{} files, {} sent",
+                        "{}, {} files, {} sent  {}",
+                        pace(*speed),
                         progress.files_done,
-                        HumanBytes(progress.bytes_sent)
+                        HumanBytes(progress.bytes_sent),
+                        end_of(current),
                     ),
                     RunPhase::Finish => "writing index and manifest".to_owned(),
                     RunPhase::Confirm => "waiting until every lock is confirmed".to_owned(),
@@ -104,12 +120,14 @@ impl Observer for Bar {
                 ));
             }
             Event::RestoreStarted { restore_id } => self.say(&format!("restore {restore_id} begins")),
-            Event::RestoreProgress(progress) => {
+            Event::RestoreProgress { progress, speed } => {
                 self.bar.set_length(progress.bytes_total);
                 self.bar.set_position(progress.bytes_done);
                 self.bar.set_message(format!(
-                    "{} of {} files",
-                    progress.files_done, progress.files_total
+                    "{}, {} of {} files",
+                    pace(*speed),
+                    progress.files_done,
+                    progress.files_total
                 ));
             }
             Event::Restored { progress, .. } => {
@@ -122,6 +140,25 @@ impl Observer for Bar {
             }
         }
     }
+}
+
+/// Speed, and the time that is left, as people read it.
+fn pace(speed: Speed) -> String {
+    let rate = HumanBytes(speed.bytes_per_second);
+    match speed.seconds_left {
+        Some(left) => format!("{rate}/s, {} left", HumanDuration(Duration::from_secs(left))),
+        None => format!("{rate}/s"),
+    }
+}
+
+/// The end of a path, of which a line has no room for more.
+fn end_of(path: &str) -> String {
+    let letters = path.chars().count();
+    if letters <= SHOWN_LETTERS {
+        return path.to_owned();
+    }
+    let end = path.chars().skip(letters - SHOWN_LETTERS);
+    std::iter::once('…').chain(end).collect()
 }
 
 /// A line on standard output. A reader that went away is not an error.

@@ -9,7 +9,12 @@ use shared::{
     ids::{RestoreId, RunId, SourceId},
 };
 
-use crate::{random, state::Config};
+use crate::{
+    limit::Limits,
+    random,
+    state::Config,
+    storage::{SILENCE, Storage},
+};
 
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 8;
@@ -79,20 +84,18 @@ enum Repeat {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    storage: Storage,
     base: String,
     credential: Option<crate::state::Secret>,
 }
 
-/// The HTTP client that both server and storage are spoken to with.
-pub(crate) fn http() -> Result<reqwest::Client, ClientError> {
+/// How both server and storage are spoken to.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
         .pool_idle_timeout(Duration::from_secs(30))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("holdfast-agent/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| network(&error, String::new()))
 }
 
 impl Client {
@@ -106,28 +109,39 @@ impl Client {
         if !valid {
             return Err(ClientError::Address(server.to_owned()));
         }
+        let http = builder().read_timeout(SILENCE).build();
         Ok(Self {
-            http: http()?,
+            http: http.map_err(|error| network(&error, String::new()))?,
+            storage: Storage::new(Limits::default())?,
             base: format!("{server}{BASE_PATH}"),
             credential: None,
         })
     }
 
-    /// A client of an enrolled agent.
+    /// A client of an enrolled agent, within its own limits.
     ///
     /// # Errors
     /// When the stored address is none.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
+        Self::within(config, Limits::default())
+    }
+
+    /// A client of an enrolled agent, within these limits, and its own where these say nothing.
+    ///
+    /// # Errors
+    /// When the stored address is none.
+    pub fn within(config: &Config, limits: Limits) -> Result<Self, ClientError> {
         Ok(Self {
             credential: Some(config.credential.clone()),
+            storage: Storage::new(limits.or(config.limits))?,
             ..Self::anonymous(&config.server)?
         })
     }
 
-    /// The client that storage is spoken to with: the same connections, no credential.
+    /// The storage, to which the credential does not go.
     #[must_use]
-    pub(crate) fn storage(&self) -> reqwest::Client {
-        self.http.clone()
+    pub(crate) fn storage(&self) -> Storage {
+        self.storage.clone()
     }
 
     /// Looks what a token stands for.

@@ -8,6 +8,7 @@ use crate::{
     backup,
     backup::BackupError,
     client::{self, Client, ClientError},
+    limit::Limits,
     progress::{Observer, RunCounters},
     state::State,
 };
@@ -19,17 +20,18 @@ pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
 /// Wrong answers do not come faster than this.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 
-/// Runs until `stop` resolves.
+/// Runs until `stop` resolves, within limits that come before those of the state folder.
 ///
 /// # Errors
 /// When the state does not read. Failures of runs and of the network are logged, not returned.
 pub async fn daemon(
     state_folder: &Path,
+    limits: Limits,
     observer: Arc<dyn Observer>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BackupError> {
     let state = State::open(state_folder)?;
-    let client = Client::new(state.config())?;
+    let client = Client::within(state.config(), limits)?;
     tracing::info!(agent = %state.config().agent_id, server = %state.config().server, "waiting for work");
     let mut stop = std::pin::pin!(stop);
     let mut failures = 0;

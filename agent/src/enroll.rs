@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{Client, ClientError},
+    limit::Limits,
     random::{self, RandomError},
     state::{Config, State, StateError},
 };
@@ -92,6 +93,7 @@ pub async fn enroll(
         credential: enrolled.credential.into(),
         fingerprint: expected,
         instance_id: data_encoding::HEXLOWER.encode(&random::bytes::<16>()?),
+        limits: Limits::default(),
     };
     Ok(State::create(folder, config, &seed)?)
 }

@@ -7,16 +7,23 @@ pub mod backup;
 pub mod cache;
 pub mod client;
 pub mod clock;
+mod crew;
 pub mod daemon;
 pub mod enroll;
 mod fetch;
 pub mod keygen;
-pub mod metadata;
+pub mod limit;
+pub mod pace;
+pub mod platform;
 pub mod progress;
 pub mod random;
+pub mod recover;
 pub mod restore;
+pub mod shown;
 pub mod state;
+mod storage;
 pub mod store;
+pub mod verify;
 
 use std::{path::Path, sync::Arc};
 
@@ -30,6 +37,7 @@ use shared::{
 use crate::{
     backup::BackupError,
     client::Client,
+    limit::Limits,
     progress::{Observer, RunCounters},
     restore::{RestoreError, RestoreReport},
     state::State,
@@ -44,21 +52,24 @@ pub async fn backup(
     source: Option<&str>,
     observer: Arc<dyn Observer>,
 ) -> Result<Vec<SnapshotSummary>, BackupError> {
-    backup_until(state_folder, source, observer, std::future::pending()).await
+    let limits = Limits::default();
+    backup_until(state_folder, source, limits, observer, std::future::pending()).await
 }
 
-/// Like [`backup`], until `stop` resolves: then the run is given up, and the server told.
+/// Like [`backup`], within limits that come before those of the state folder, and until `stop` resolves: then the run is
+/// given up, and the server told.
 ///
 /// # Errors
 /// The first failure; [`BackupError::Interrupted`] when stopped.
 pub async fn backup_until(
     state_folder: &Path,
     source: Option<&str>,
+    limits: Limits,
     observer: Arc<dyn Observer>,
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<SnapshotSummary>, BackupError> {
     let state = State::open(state_folder)?;
-    let client = Client::new(state.config())?;
+    let client = Client::within(state.config(), limits)?;
     let sources = client.sources().await?;
     let wanted: Vec<SourceSpec> = match source {
         None => sources,
@@ -101,21 +112,61 @@ pub async fn snapshots(state_folder: &Path) -> Result<Vec<SnapshotSummary>, Back
     Ok(Client::new(state.config())?.snapshots().await?)
 }
 
-/// Restores a snapshot, or the given paths of it, below `target`. The restore must have been authorised in the
-/// console.
+/// Restores a snapshot, or parts of it. The restore must have been allowed in the console.
 ///
 /// # Errors
 /// See [`RestoreError`].
 pub async fn restore(
     state_folder: &Path,
-    snapshot: SnapshotId,
-    target: &Path,
+    request: &restore::Request,
     kit: &Path,
-    paths: &[String],
+    observer: Arc<dyn Observer>,
+) -> Result<RestoreReport, RestoreError> {
+    restore_within(state_folder, request, kit, Limits::default(), observer).await
+}
+
+/// Like [`restore`], within limits that come before those of the state folder.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub async fn restore_within(
+    state_folder: &Path,
+    request: &restore::Request,
+    kit: &Path,
+    limits: Limits,
     observer: Arc<dyn Observer>,
 ) -> Result<RestoreReport, RestoreError> {
     let state = State::open(state_folder)?;
-    let client = Client::new(state.config())?;
+    let client = Client::within(state.config(), limits)?;
     let kit = keygen::read_kit(kit)?;
-    restore::restore(&state, &client, snapshot, target, &kit, paths, observer).await
+    restore::restore(&state, &client, request, &kit, observer).await
+}
+
+/// Verifies a snapshot of this endpoint through the server. Its restore must have been allowed in the console.
+///
+/// # Errors
+/// See [`RestoreError`]. Damage is no error: see [`verify::Report::findings`].
+pub async fn verify(
+    state_folder: &Path,
+    snapshot: SnapshotId,
+    kit: Option<&Path>,
+    depth: verify::Depth,
+) -> Result<verify::Report, RestoreError> {
+    let state = State::open(state_folder)?;
+    let client = Client::new(state.config())?;
+    let kit = kit.map(keygen::read_kit).transpose()?;
+    restore::verify(&state, &client, snapshot, kit.as_ref(), depth).await
+}
+
+/// Verifies what this agent keeps between its runs; unless `offline`, also whether it fits the newest snapshots.
+///
+/// # Errors
+/// When nothing is enrolled there, a backup is under way, or the server does not answer.
+pub async fn verify_state(
+    state_folder: &Path,
+    offline: bool,
+) -> Result<verify::Report, verify::StateCheckError> {
+    let state = State::open(state_folder)?;
+    let client = (!offline).then(|| Client::new(state.config())).transpose()?;
+    verify::verify_state(&state, client.as_ref()).await
 }

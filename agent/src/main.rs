@@ -1,18 +1,19 @@
 //! `holdfast-agent`: the endpoint's command line.
 
 mod cli;
+mod commands;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use agent::{
-    progress::{Observer, Silent},
+    limit::{Limits, Rate},
+    progress::Silent,
     state::{DEFAULT_FOLDER, State},
 };
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use repository::recovery::Fingerprint;
 use serde_json::json;
-use shared::ids::SnapshotId;
 
 /// Backs this endpoint up into locked, immutable storage, and restores it.
 #[derive(Parser)]
@@ -22,11 +23,39 @@ struct Cli {
     command: Command,
 }
 
+/// Whose state.
 #[derive(Args)]
-struct StateArg {
+pub struct StateArg {
     /// Where the agent keeps its identity and cache
     #[arg(long = "state", value_name = "DIR", env = "HOLDFAST_AGENT_STATE", default_value = DEFAULT_FOLDER)]
     folder: PathBuf,
+}
+
+/// What backups may use of the network.
+#[derive(Args)]
+struct UploadArg {
+    /// Send no more than this in a second, such as `10 MiB/s`. Comes before `limits.upload` in the state folder's
+    /// agent.json; a lower limit that the server sets for a source holds anyway
+    #[arg(long, value_name = "RATE", env = "HOLDFAST_LIMIT_UPLOAD")]
+    limit_upload: Option<Rate>,
+}
+
+impl UploadArg {
+    fn limits(&self) -> Limits {
+        Limits {
+            upload: self.limit_upload,
+            ..Limits::default()
+        }
+    }
+}
+
+/// What restores may use of the network.
+#[derive(Args)]
+pub struct DownloadArg {
+    /// Fetch no more than this in a second, such as `10 MiB/s`. Comes before `limits.download` in the state folder's
+    /// agent.json
+    #[arg(long, value_name = "RATE", env = "HOLDFAST_LIMIT_DOWNLOAD")]
+    pub limit_download: Option<Rate>,
 }
 
 #[derive(Subcommand)]
@@ -58,6 +87,8 @@ enum Command {
     Run {
         #[command(flatten)]
         state: StateArg,
+        #[command(flatten)]
+        limit: UploadArg,
     },
     /// Back up now: all sources, or one
     Backup {
@@ -66,6 +97,8 @@ enum Command {
         /// A source's name or id
         #[arg(long, value_name = "NAME|ID")]
         source: Option<String>,
+        #[command(flatten)]
+        limit: UploadArg,
         /// Print JSON lines
         #[arg(long)]
         json: bool,
@@ -78,26 +111,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Restore a snapshot, or parts of it, below a folder
-    Restore {
-        #[command(flatten)]
-        state: StateArg,
-        /// The snapshot
-        #[arg(long)]
-        snapshot: SnapshotId,
-        /// Where to put it; /srv/data/a goes to DIR/srv/data/a
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-        /// The recovery kit
-        #[arg(long, value_name = "FILE")]
-        kit: PathBuf,
-        /// Only this file or folder, by its absolute path on the endpoint; may be repeated
-        #[arg(long = "path", value_name = "P")]
-        paths: Vec<String>,
-        /// Print JSON lines
-        #[arg(long)]
-        json: bool,
-    },
+    /// Restore a snapshot, or parts of it. Exits with 3 when something was lost and everything else is back
+    Restore(Box<commands::restore::RestoreArgs>),
+    /// Restore with the recovery kit and read access to the bucket: no server and no database are needed
+    #[command(subcommand)]
+    Recover(Box<commands::recover::RecoverCommand>),
+    /// Look whether everything that snapshots need is there and is what it should be. Exits with 3 when it is not
+    #[command(subcommand)]
+    Verify(Box<commands::verify::VerifyCommand>),
     /// Show who this agent is and whether the server answers
     Status {
         #[command(flatten)]
@@ -115,7 +136,7 @@ async fn main() -> ExitCode {
         .with_target(false)
         .init();
     match execute(Cli::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");
             use std::io::Write;
@@ -125,7 +146,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> anyhow::Result<()> {
+async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Keygen { out, json } => {
             let key = agent::keygen(&out)?;
@@ -150,11 +171,23 @@ async fn execute(command: Command) -> anyhow::Result<()> {
             let state = agent::enroll(&state.folder, &server, &token, fingerprint).await?;
             cli::print(&format!("enrolled as {}", state.config().agent_id));
         }
-        Command::Run { state } => {
-            agent::daemon::daemon(&state.folder, Arc::new(Silent), stop_signal()?).await?;
+        Command::Run { state, limit } => {
+            agent::daemon::daemon(&state.folder, limit.limits(), Arc::new(Silent), stop_signal()?).await?;
         }
-        Command::Backup { state, source, json } => {
-            agent::backup_until(&state.folder, source.as_deref(), observer(json), stop_signal()?).await?;
+        Command::Backup {
+            state,
+            source,
+            limit,
+            json,
+        } => {
+            agent::backup_until(
+                &state.folder,
+                source.as_deref(),
+                limit.limits(),
+                cli::observer(json),
+                stop_signal()?,
+            )
+            .await?;
         }
         Command::Snapshots { state, json } => {
             let snapshots = agent::snapshots(&state.folder).await?;
@@ -164,34 +197,12 @@ async fn execute(command: Command) -> anyhow::Result<()> {
                 cli::print_snapshots(&snapshots);
             }
         }
-        Command::Restore {
-            state,
-            snapshot,
-            to,
-            kit,
-            paths,
-            json,
-        } => {
-            let report = agent::restore(&state.folder, snapshot, &to, &kit, &paths, observer(json)).await?;
-            for note in &report.notes {
-                if json {
-                    cli::print(&serde_json::json!({ "event": "note", "text": note }).to_string());
-                } else {
-                    cli::print(&format!("note: {note}"));
-                }
-            }
-        }
+        Command::Restore(args) => return Box::pin(commands::restore::restore(*args)).await,
+        Command::Recover(command) => return Box::pin(commands::recover::recover(*command)).await,
+        Command::Verify(command) => return Box::pin(commands::verify::verify(*command)).await,
         Command::Status { state } => status(&state.folder).await?,
     }
-    Ok(())
-}
-
-fn observer(json: bool) -> Arc<dyn Observer> {
-    if json {
-        Arc::new(cli::JsonLines)
-    } else {
-        Arc::new(cli::Bar::new())
-    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn status(folder: &std::path::Path) -> anyhow::Result<()> {

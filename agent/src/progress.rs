@@ -1,13 +1,21 @@
 //! Progress as events: the library never prints. The binary draws a bar or writes JSON lines; the server gets
 //! counts without names.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use serde::Serialize;
 use shared::{
     api::agent::{RestoreProgress, RunPhase, RunProgress, SnapshotSummary},
     ids::{RestoreId, RunId, SourceId},
 };
+
+use crate::pace::Pace;
 
 /// What happens.
 #[derive(Debug, Clone, Serialize)]
@@ -22,8 +30,17 @@ pub enum Event {
         /// Its name.
         source_name: String,
     },
-    /// How far a backup is.
-    Progress(RunProgress),
+    /// How far a backup is. The server is told the same, but for the path.
+    Progress {
+        /// The figures.
+        #[serde(flatten)]
+        progress: RunProgress,
+        /// How fast it goes.
+        #[serde(flatten)]
+        speed: Speed,
+        /// The file that was begun last. Shown on the endpoint only.
+        current: String,
+    },
     /// Something was not backed up whole. Shown on the endpoint only.
     Warning {
         /// Where.
@@ -39,15 +56,47 @@ pub enum Event {
         restore_id: RestoreId,
     },
     /// How far a restore is.
-    RestoreProgress(RestoreProgress),
-    /// A restore ended well.
+    RestoreProgress {
+        /// The figures.
+        #[serde(flatten)]
+        progress: RestoreProgress,
+        /// How fast it goes.
+        #[serde(flatten)]
+        speed: Speed,
+    },
+    /// A restore ended.
     Restored {
         /// The last figures.
         #[serde(flatten)]
         progress: RestoreProgress,
         /// What could not be put back exactly.
         notes: u64,
+        /// What could not be put back at all.
+        lost: u64,
     },
+}
+
+/// How fast something goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Speed {
+    /// Bytes that are done in a second, of late.
+    pub bytes_per_second: u64,
+    /// How long the rest will take at this speed; `None` while nobody can tell.
+    pub seconds_left: Option<u64>,
+}
+
+impl Speed {
+    /// So many bytes of `total` are done `now`.
+    pub fn tick(pace: &mut Pace, now: Instant, done: u64, total: Option<u64>) -> Self {
+        pace.at(now, done);
+        let left = total.map(|total| total.saturating_sub(done));
+        Self {
+            bytes_per_second: pace.bytes_per_second(),
+            seconds_left: left
+                .and_then(|left| pace.time_for(left))
+                .map(|left| left.as_secs()),
+        }
+    }
 }
 
 /// A complete snapshot.
@@ -128,6 +177,7 @@ pub struct RunCounters {
     bytes_total: AtomicU64,
     phase: AtomicU8,
     stop: AtomicBool,
+    looking_at: Mutex<Vec<u8>>,
 }
 
 impl RunCounters {
@@ -144,7 +194,30 @@ impl RunCounters {
             bytes_total: AtomicU64::new(UNKNOWN),
             phase: AtomicU8::new(0),
             stop: AtomicBool::new(false),
+            looking_at: Mutex::new(Vec::new()),
         }
+    }
+
+    /// What is being read now. It stays on the endpoint.
+    pub fn looking_at(&self, path: impl FnOnce() -> Vec<u8>) {
+        // Whoever finds it taken has a path as good as the other.
+        if let Ok(mut current) = self.looking_at.try_lock() {
+            *current = path();
+        }
+    }
+
+    /// The path that was begun last.
+    #[must_use]
+    pub fn current(&self) -> Vec<u8> {
+        self.looking_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The walk is over: what was found is all there is.
+    pub fn all_found(&self) {
+        self.found(self.files_done.load(Relaxed), self.bytes_done.load(Relaxed));
     }
 
     /// Counting has ended.
@@ -228,5 +301,42 @@ impl RestoreCounters {
             bytes_done: self.bytes_done.load(Relaxed),
             bytes_total: self.bytes_total.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn a_line_of_progress_has_figures_speed_the_time_left_and_the_file() {
+        let counters = RunCounters::new();
+        counters.looking_at(|| b"/srv/data/a".to_vec());
+        counters.found(10, 5000);
+        let (mut pace, begin) = (Pace::default(), clock::monotonic());
+        let mut speed = Speed::default();
+        for second in 0..4u32 {
+            counters.bytes_done.store(u64::from(second) * 1000, Relaxed);
+            let report = counters.report();
+            let now = begin + Duration::from_secs(1) * second;
+            speed = Speed::tick(&mut pace, now, report.bytes_done, report.bytes_total);
+        }
+        let event = Event::Progress {
+            progress: counters.report(),
+            speed,
+            current: String::from_utf8(counters.current()).unwrap(),
+        };
+        let line = serde_json::to_value(&event).unwrap();
+        assert_eq!(line["event"], "progress");
+        assert_eq!(
+            (line["bytes_done"].as_u64(), line["bytes_total"].as_u64()),
+            (Some(3000), Some(5000))
+        );
+        assert_eq!(line["bytes_per_second"], 1000);
+        assert_eq!(line["seconds_left"], 2);
+        assert_eq!(line["current"], "/srv/data/a");
     }
 }

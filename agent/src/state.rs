@@ -1,11 +1,12 @@
 //! The agent's state folder (mode 0700): who it is, its keys, and a cache per source. Nothing in it opens a pack.
 //!
 //! ```text
-//! agent.json              server, agent id, credential, the recovery key's fingerprint, instance id
+//! agent.json              server, agent id, credential, the recovery key's fingerprint, instance id, limits
 //! signing-key             Ed25519 seed, hexadecimal
 //! lock                    held by one backup at a time
 //! sources/<uuid>/secret   32 bytes, hexadecimal: chunk ids, cut points, index key
 //! sources/<uuid>/cache    redb: what is in the bucket, and what the files looked like
+//! sources/<uuid>/journal  what a run has sent, until its snapshot is complete
 //! ```
 
 use std::{
@@ -20,13 +21,17 @@ use serde::{Deserialize, Serialize};
 use shared::ids::{AgentId, SourceId};
 use zeroize::Zeroizing;
 
-use crate::random::{self, RandomError};
+use crate::{
+    limit::Limits,
+    random::{self, RandomError},
+};
 
 /// Where the state is when nothing else is said.
 pub const DEFAULT_FOLDER: &str = "/var/lib/holdfast-agent";
 
 const CONFIG: &str = "agent.json";
 const SIGNING_KEY: &str = "signing-key";
+const SOURCES: &str = "sources";
 
 /// What can be wrong with the state folder.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +81,9 @@ pub struct Config {
     pub fingerprint: Fingerprint,
     /// Distinguishes this state from a copy that went its own way.
     pub instance_id: String,
+    /// What it may use of the network, such as `"limits": {"upload": "10 MiB/s"}`.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A secret text that wipes itself and does not print.
@@ -200,7 +208,44 @@ impl State {
     /// # Errors
     /// When the file does not read.
     pub fn signing_key(&self) -> Result<AgentSigningKey, StateError> {
-        read_seed(&self.folder.join(SIGNING_KEY)).map(|seed| AgentSigningKey::from_seed(*seed))
+        read_seed(&self.signing_key_path()).map(|seed| AgentSigningKey::from_seed(*seed))
+    }
+
+    /// Where that key is.
+    #[must_use]
+    pub fn signing_key_path(&self) -> PathBuf {
+        self.folder.join(SIGNING_KEY)
+    }
+
+    /// The sources of which something is kept.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn sources(&self) -> Result<Vec<SourceId>, StateError> {
+        let path = self.folder.join(SOURCES);
+        let names = match fs::read_dir(&path) {
+            Ok(names) => names.collect::<Result<Vec<_>, _>>(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        };
+        let names = names.map_err(|error| StateError::Io { path, error })?;
+        let mut sources: Vec<SourceId> = names
+            .iter()
+            .filter_map(|name| {
+                let name = name.file_name();
+                format!("{}_{}", SourceId::PREFIX, name.to_str()?).parse().ok()
+            })
+            .collect();
+        sources.sort_unstable();
+        Ok(sources)
+    }
+
+    /// Where the secret of a source is.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn secret_path(&self, source: SourceId) -> Result<PathBuf, StateError> {
+        Ok(self.source_folder(source)?.join("secret"))
     }
 
     /// The secret of a source, made at its first backup.
@@ -208,7 +253,7 @@ impl State {
     /// # Errors
     /// When the file does not read or cannot be made.
     pub fn source_secret(&self, source: SourceId) -> Result<SourceSecret, StateError> {
-        let path = self.source_folder(source)?.join("secret");
+        let path = self.secret_path(source)?;
         let missing = |path: &Path| match path.try_exists() {
             Ok(there) => Ok(!there),
             Err(error) => Err(StateError::Io {
@@ -235,6 +280,14 @@ impl State {
     /// When its folder cannot be made.
     pub fn cache_path(&self, source: SourceId) -> Result<PathBuf, StateError> {
         Ok(self.source_folder(source)?.join("cache"))
+    }
+
+    /// Where a source's run notes what it sends.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn journal_path(&self, source: SourceId) -> Result<PathBuf, StateError> {
+        Ok(self.source_folder(source)?.join("journal"))
     }
 
     /// Takes the lock that a backup holds.
@@ -264,7 +317,7 @@ impl State {
     fn source_folder(&self, source: SourceId) -> Result<PathBuf, StateError> {
         let folder = self
             .folder
-            .join("sources")
+            .join(SOURCES)
             .join(source.as_uuid().simple().to_string());
         make_private_folder(&folder)?;
         Ok(folder)

@@ -2,15 +2,26 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+use repository::pack::PackLayout;
 use shared::object::{ObjectHash, ObjectRef};
 
 /// Takes sealed objects.
 pub trait ObjectSink: Send + Sync {
-    /// Hands an object over; waits while too many are under way.
+    /// Hands an object over; waits while too many are under way. Whoever keeps `bytes` for long must copy them: the
+    /// engine has few buffers, and waits for them.
     ///
     /// # Errors
     /// When no more can be stored; why is known to whoever made the sink.
-    fn put(&self, object: ObjectRef, bytes: Vec<u8>) -> Result<(), Stopped>;
+    fn put(&self, object: ObjectRef, bytes: Bytes) -> Result<(), Stopped>;
+
+    /// Like [`Self::put`], of a pack whose chunks lie as `layout` says: for whoever keeps a journal of what is sent.
+    ///
+    /// # Errors
+    /// As for [`Self::put`].
+    fn put_pack(&self, layout: &PackLayout, bytes: Bytes) -> Result<(), Stopped> {
+        self.put(layout.object, bytes)
+    }
 
     /// Waits until everything handed over is stored.
     ///
@@ -26,11 +37,30 @@ pub struct Stopped;
 
 /// Gives sealed objects, or parts of them.
 pub trait ObjectSource: Send + Sync {
-    /// Reads an object, or a part of it. Waits.
+    /// Reads an object whole, its hash checked; or a part of it, which proves itself when it is opened. A part of an
+    /// object that is shorter than it should be comes back shorter, or empty. Waits.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn read(&self, object: &ObjectHash, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError>;
+    fn read(&self, object: &ObjectRef, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError>;
+
+    /// Says what will be read next, in this order, so that many can be prepared at a time.
+    fn expect(&self, objects: &[ObjectRef]) {
+        let _ = objects;
+    }
+
+    /// Says that what was read of an object was not what it should be. Whether there is another copy, which is then read
+    /// from now on.
+    fn another(&self, object: &ObjectRef) -> bool {
+        let _ = object;
+        false
+    }
+
+    /// Every pack and index segment of the snapshot's source, needed or not, if that can be told without the snapshot's
+    /// list.
+    fn everything(&self) -> Vec<ObjectRef> {
+        Vec::new()
+    }
 }
 
 /// Why an object cannot be read.
@@ -39,6 +69,9 @@ pub enum ReadError {
     /// The server would not sign.
     #[error(transparent)]
     Client(#[from] crate::client::ClientError),
+    /// The bucket cannot be asked.
+    #[error(transparent)]
+    Bucket(#[from] crate::recover::BucketError),
     /// The storage said no.
     #[error("the storage answered {status} for object {object}")]
     Storage {
@@ -55,4 +88,12 @@ pub enum ReadError {
         /// What is wrong.
         what: String,
     },
+}
+
+impl ReadError {
+    /// Whether the storage has the object and does not give it.
+    #[must_use]
+    pub const fn is_withheld(&self) -> bool {
+        matches!(self, Self::Storage { status, .. } if !matches!(*status, 404 | 410))
+    }
 }

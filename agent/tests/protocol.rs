@@ -1,12 +1,12 @@
 //! The agent against a server and a bucket on a loopback port, faults included.
 
+#[path = "support/enrolled.rs"]
+mod enrolled;
 #[path = "support/server.rs"]
 mod server;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -16,84 +16,16 @@ use agent::{
     client::ClientError,
     enroll::EnrollError,
     keygen::{KeygenError, read_kit},
+    limit::Limits,
     progress::{Event, Observer, Silent},
     restore::RestoreError,
     state::{State, StateError},
+    verify::{Defect, Depth},
 };
-use repository::recovery::{Fingerprint, RecoverySeed};
-use server::{Server, TOKEN};
-use shared::ids::SnapshotId;
-
-struct World {
-    folder: tempfile::TempDir,
-    server: Server,
-    fingerprint: Fingerprint,
-}
-
-impl World {
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = agent::keygen(&folder.path().join("kit")).unwrap();
-        let data = folder.path().join("data");
-        fs::create_dir(&data).unwrap();
-        let server = Server::start(key.clone(), &[&data]).await;
-        Self {
-            folder,
-            server,
-            fingerprint: key.fingerprint(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    async fn enroll(&self) {
-        let address = self.server.lock().address.clone();
-        agent::enroll(&self.path("state"), &address, TOKEN, self.fingerprint)
-            .await
-            .unwrap();
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        let path = self.path("data").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    async fn backup(&self) -> Result<shared::api::agent::SnapshotSummary, BackupError> {
-        agent::backup(&self.path("state"), None, Arc::new(Silent))
-            .await
-            .map(|mut all| all.remove(0))
-    }
-
-    async fn restore(&self, snapshot: SnapshotId, to: &str, kit: &str) -> Result<PathBuf, RestoreError> {
-        let to = self.path(to);
-        agent::restore(
-            &self.path("state"),
-            snapshot,
-            &to,
-            &self.path(kit),
-            &[],
-            Arc::new(Silent),
-        )
-        .await?;
-        Ok(to.join(self.path("data").strip_prefix("/").unwrap()))
-    }
-}
-
-fn noise(size: usize, seed: u8) -> Vec<u8> {
-    let mut bytes = vec![0; size];
-    blake3::Hasher::new()
-        .update(&[seed])
-        .finalize_xof()
-        .fill(&mut bytes);
-    bytes
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
+use enrolled::{World, mode, noise};
+use repository::recovery::RecoverySeed;
+use server::TOKEN;
+use shared::{ids::SnapshotId, object::ObjectKind};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kit_is_private_and_never_overwritten() {
@@ -254,15 +186,81 @@ async fn a_wrong_kit_and_an_unauthorised_restore_are_refused() {
         matches!(error, RestoreError::Client(ClientError::Refused { .. })),
         "{error}"
     );
-    // A collision is told to the server without the name.
+    // What is in the way is told to the server without the name.
     let data = world
         .path("back")
         .join(world.path("data").strip_prefix("/").unwrap());
-    fs::create_dir_all(&data).unwrap();
-    fs::write(data.join("a"), b"mine").unwrap();
-    assert!(world.restore(snapshot.id, "back", "kit").await.is_err());
+    fs::create_dir_all(data.parent().unwrap()).unwrap();
+    fs::write(&data, b"mine").unwrap();
+    let request = world.request(snapshot.id, "back");
+    let report = agent::restore(
+        &world.path("state"),
+        &request,
+        &world.path("kit"),
+        Arc::new(Silent),
+    )
+    .await
+    .unwrap();
+    assert_eq!(report.outcome.losses.len(), 1);
     let error = world.server.lock().finishes[0].error.clone().unwrap();
     assert!(!error.contains('/'), "{error}");
+}
+
+/// With limits, from the state folder and from the command line, the same arrives: the bucket checks every length.
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_bandwidth_change_nothing_else() {
+    let world = World::new().await;
+    world.enroll().await;
+    world.write("a", &noise(3 << 20, 1));
+    let config = world.path("state/agent.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let limited = text.replace(
+        "\"limits\": {}",
+        r#""limits": {"upload": "30 MiB/s", "download": "40 MiB/s"}"#,
+    );
+    assert_ne!(limited, text);
+    fs::write(&config, limited).unwrap();
+    let limits = State::open(&world.path("state")).unwrap().config().limits;
+    assert_eq!(
+        limits.upload.map(|rate| rate.to_string()).as_deref(),
+        Some("30 MiB/s")
+    );
+    world.backup().await.unwrap();
+
+    world.write("b", &noise(2 << 20, 2));
+    let flags = Limits {
+        upload: "20 MiB/s".parse().ok(),
+        download: "25 MiB/s".parse().ok(),
+    };
+    let never = std::future::pending();
+    let snapshots = agent::backup_until(&world.path("state"), None, flags, Arc::new(Silent), never)
+        .await
+        .unwrap();
+    // Another limit, lower than all of these, comes with the source.
+    world
+        .server
+        .lock()
+        .source
+        .as_mut()
+        .unwrap()
+        .options
+        .max_upload_bytes_per_second = Some(10 << 20);
+    world.write("c", &noise(1 << 20, 3));
+    let last = world.backup().await.unwrap();
+    assert_eq!(snapshots[0].seq + 1, last.seq);
+
+    let request = world.request(last.id, "back");
+    let kit = world.path("kit");
+    let report = agent::restore_within(&world.path("state"), &request, &kit, flags, Arc::new(Silent))
+        .await
+        .unwrap();
+    assert_eq!(report.outcome.losses, []);
+    let back = world
+        .path("back")
+        .join(world.path("data").strip_prefix("/").unwrap());
+    for (name, size, seed) in [("a", 3 << 20, 1), ("b", 2 << 20, 2), ("c", 1 << 20, 3)] {
+        assert!(fs::read(back.join(name)).unwrap() == noise(size, seed), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +294,7 @@ async fn the_daemon_does_what_it_is_given_and_stops() {
     let state = world.path("state");
     let daemon = tokio::spawn({
         let told = told.clone();
-        async move { agent::daemon::daemon(&state, told, async { drop(stopped.await) }).await }
+        async move { agent::daemon::daemon(&state, Limits::default(), told, async { drop(stopped.await) }).await }
     });
     world.server.lock().busy_calls = 1;
     world.server.lock().queued = true;
@@ -327,4 +325,55 @@ async fn the_daemon_does_what_it_is_given_and_stops() {
     assert_eq!(line["event"], "snapshot");
     assert!(line["snapshot_id"].as_str().unwrap().starts_with("snp_"));
     assert!(line["protected_until"].is_string() && line["bytes_sent"].is_u64() && line["files"] == 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_verified_through_the_server() {
+    let world = World::new().await;
+    world.enroll().await;
+    world.write("sound", &noise(3 << 20, 1));
+    world.write("rotten", &noise(2 << 20, 2));
+    let snapshot = world.backup().await.unwrap();
+    let (state, kit) = (world.path("state"), world.path("kit"));
+    for (kit, depth) in [
+        (Some(kit.as_path()), Depth::Structure),
+        (Some(&kit), Depth::Everything),
+        (None, Depth::Everything),
+    ] {
+        let report = agent::verify(&state, snapshot.id, kit, depth).await.unwrap();
+        assert_eq!(report.findings, []);
+        assert!(report.objects >= 4);
+    }
+    // The pack's last chunk is the end of the second file that the walk met.
+    let pack = {
+        let mut inner = world.server.lock();
+        let packs = inner
+            .bucket
+            .values_mut()
+            .filter(|(o, _)| o.kind == ObjectKind::Pack);
+        let (object, bytes) = packs.max_by_key(|(object, _)| object.size_bytes).unwrap();
+        bytes[5 << 20] ^= 1;
+        *object
+    };
+    let report = agent::verify(&state, snapshot.id, Some(&kit), Depth::Everything)
+        .await
+        .unwrap();
+    let [finding] = &report.findings[..] else {
+        panic!("{:?}", report.findings)
+    };
+    assert_eq!(
+        (finding.hash(), &finding.defect),
+        (Some(pack.hash), &Defect::Changed)
+    );
+    assert_eq!(finding.files, [world.path("data/sound").to_str().unwrap()]);
+    let told = world
+        .server
+        .lock()
+        .finishes
+        .last()
+        .unwrap()
+        .error
+        .clone()
+        .unwrap();
+    assert!(!told.contains('/'), "{told}");
 }

@@ -7,7 +7,7 @@ mod tree;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, sync::atomic::Ordering::Relaxed};
 
-use agent::restore::{RestoreError, TargetError};
+use agent::restore::RestoreError;
 use proptest::prelude::*;
 use repository::{index, manifest};
 use shared::object::{ObjectHash, ObjectKind};
@@ -71,11 +71,15 @@ fn the_second_backup_sends_only_what_changed_and_reads_only_that() {
     let (first, header) = endpoint.backup();
     assert_eq!(header.totals.files, 401);
     assert_eq!(header.totals.folders, 11);
-    assert_eq!(first.added.len(), header.objects.len());
+    assert_eq!(first.added.len(), endpoint.objects(&header).len());
     assert!(first.dropped.is_empty());
     assert_eq!(
         header.totals.bytes_sent,
-        header.objects.iter().map(|object| object.size_bytes).sum::<u64>()
+        endpoint
+            .objects(&header)
+            .iter()
+            .map(|object| object.size_bytes)
+            .sum::<u64>()
     );
 
     // Nothing changed: nothing is sent but a manifest, and nothing is read.
@@ -101,12 +105,12 @@ fn the_second_backup_sends_only_what_changed_and_reads_only_that() {
     assert!(header.totals.bytes_sent < 20_000, "{}", header.totals.bytes_sent);
 
     // parent + added − dropped is what the manifest lists.
-    let mut objects: BTreeSet<_> = same.objects.iter().copied().collect();
+    let mut objects: BTreeSet<_> = endpoint.objects(&same).into_iter().collect();
     objects.extend(&third.added);
     objects.retain(|object| !third.dropped.contains(&object.hash));
     assert_eq!(
         objects.iter().copied().collect::<BTreeSet<_>>(),
-        header.objects.iter().copied().collect()
+        endpoint.objects(&header).into_iter().collect()
     );
     assert_eq!(repository::object_list::root(&objects), header.objects_root);
 }
@@ -121,7 +125,8 @@ fn objects_are_written_in_the_order_that_the_format_demands() {
     let rank = |kind: &ObjectKind| match kind {
         ObjectKind::Pack | ObjectKind::TreePack => 0,
         ObjectKind::Index => 1,
-        ObjectKind::Manifest | ObjectKind::Commit => 2,
+        ObjectKind::ListPage => 2,
+        ObjectKind::Manifest | ObjectKind::Commit => 3,
     };
     assert!(order.is_sorted_by_key(rank), "{order:?}");
     assert!(order.len() >= 5, "{order:?}");
@@ -134,8 +139,8 @@ fn do_not_reuse_sends_the_data_again_and_drops_the_old_pack() {
     age(folder.path());
     let mut endpoint = Endpoint::new(&[folder.path()], &[]);
     let (_, first) = endpoint.backup();
-    let packs: Vec<ObjectHash> = first
-        .objects
+    let packs: Vec<ObjectHash> = endpoint
+        .objects(&first)
         .iter()
         .filter(|object| object.kind != ObjectKind::Index)
         .map(|object| object.hash)
@@ -159,7 +164,7 @@ fn a_run_that_was_not_committed_leaves_no_trace_in_the_cache() {
     let (kept, header) = endpoint.backup();
     assert_eq!(
         kept.added.len(),
-        header.objects.len(),
+        endpoint.objects(&header).len(),
         "nothing of the lost run is taken for granted"
     );
     assert!(lost.added.iter().all(|object| !kept.added.contains(object)));
@@ -175,8 +180,8 @@ fn a_lost_cache_is_rebuilt_from_index_segments() {
     endpoint.cache = tempfile::tempdir().unwrap();
     let cache = agent::cache::Cache::open(&endpoint.cache.path().join("cache")).unwrap();
     let run = cache.begin().unwrap();
-    for object in header
-        .objects
+    for object in endpoint
+        .objects(&header)
         .iter()
         .filter(|object| object.kind == ObjectKind::Index)
     {
@@ -202,8 +207,8 @@ fn many_small_runs_do_not_pile_up_index_segments() {
         newest = Some(endpoint.backup());
     }
     let (figures, header) = newest.unwrap();
-    let segments = header
-        .objects
+    let segments = endpoint
+        .objects(&header)
         .iter()
         .filter(|object| object.kind == ObjectKind::Index)
         .count();
@@ -293,93 +298,6 @@ fn parts_are_restored_alone_by_ranges() {
 }
 
 #[test]
-fn nothing_is_ever_overwritten() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().canonicalize().unwrap();
-    write(&root.join("a/b"), b"old");
-    let mut endpoint = Endpoint::new(&[&root], &[]);
-    let (figures, _) = endpoint.backup();
-    let target = tempfile::tempdir().unwrap();
-    let mine = below(target.path(), &root).join("a/b");
-    write(&mine, b"mine");
-    let error = endpoint
-        .restore(&figures.manifest.hash, target.path(), &[])
-        .unwrap_err();
-    assert!(
-        matches!(error, RestoreError::Target(TargetError::Collision(_))),
-        "{error}"
-    );
-    assert_eq!(fs::read(&mine).unwrap(), b"mine");
-
-    // Folders that exist are fine, and a link in a folder's place is not followed.
-    fs::remove_file(&mine).unwrap();
-    endpoint
-        .restore(&figures.manifest.hash, target.path(), &[])
-        .unwrap();
-    assert_eq!(fs::read(&mine).unwrap(), b"old");
-    let target = tempfile::tempdir().unwrap();
-    let elsewhere = tempfile::tempdir().unwrap();
-    fs::create_dir_all(below(target.path(), &root)).unwrap();
-    symlink(elsewhere.path(), below(target.path(), &root).join("a")).unwrap();
-    let error = endpoint
-        .restore(&figures.manifest.hash, target.path(), &[])
-        .unwrap_err();
-    assert!(
-        matches!(error, RestoreError::Target(TargetError::Collision(_))),
-        "{error}"
-    );
-    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
-}
-
-#[test]
-fn damage_is_found_and_lost_indexes_are_survived() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().canonicalize().unwrap();
-    write(&root.join("a"), &noise(2 << 20, 0));
-    let mut endpoint = Endpoint::new(&[&root], &[]);
-    let (figures, header) = endpoint.backup();
-    let pristine = endpoint.bucket.objects.lock().unwrap().clone();
-
-    // Without any index segment the packs' own lists suffice.
-    for object in header
-        .objects
-        .iter()
-        .filter(|object| object.kind == ObjectKind::Index)
-    {
-        endpoint.bucket.objects.lock().unwrap().remove(&object.hash);
-    }
-    let target = tempfile::tempdir().unwrap();
-    endpoint
-        .restore(&figures.manifest.hash, target.path(), &[])
-        .unwrap();
-    assert_eq!(describe(&below(target.path(), &root)), describe(&root));
-
-    // A changed pack is refused, and leaves nothing half written.
-    for object in header
-        .objects
-        .iter()
-        .filter(|object| object.kind == ObjectKind::Pack)
-    {
-        let mut objects = endpoint.bucket.objects.lock().unwrap();
-        objects.clone_from(&pristine);
-        let bytes = &mut objects.get_mut(&object.hash).unwrap().1;
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-    }
-    let target = tempfile::tempdir().unwrap();
-    assert!(
-        endpoint
-            .restore(&figures.manifest.hash, target.path(), &[])
-            .is_err()
-    );
-    let left: Vec<_> = walkdir::WalkDir::new(target.path())
-        .into_iter()
-        .filter(|entry| entry.as_ref().unwrap().file_type().is_file())
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
-}
-
-#[test]
 fn what_cannot_be_backed_up_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
@@ -450,4 +368,58 @@ fn one_file_as_a_source_and_two_paths() {
         .unwrap();
     let names: Vec<_> = describe(&below(target.path(), &root)).into_keys().collect();
     assert_eq!(names, [&b""[..], b"x", b"x/single", b"y", b"y/f"]);
+}
+
+/// Eight files lie in one pack. Three are deleted, one is changed, and one was written again with the same content right before
+/// the count, so that nothing is known of it but what this run read.
+#[test]
+fn every_fourth_snapshot_tells_what_it_still_uses_of_each_pack() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap().join("data");
+    fs::create_dir(&root).unwrap();
+    let write = |number: u8, content: u8| {
+        // Each third seed gives bytes that do not compress.
+        let bytes = noise(1 << 20, 3 * content);
+        fs::write(root.join(number.to_string()), bytes).unwrap();
+    };
+    (0..8).for_each(|number| write(number, number));
+    let mut endpoint = Endpoint::new(&[&root], &[]);
+    let (first, _) = endpoint.backup();
+    let packs: Vec<_> = first
+        .added
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Pack)
+        .collect();
+    let [pack] = packs[..] else {
+        panic!("one pack: {packs:?}")
+    };
+
+    // By the same content from elsewhere the chunks stay in use.
+    fs::copy(root.join("0"), root.join("copy of 0")).unwrap();
+    for number in [0, 1, 2] {
+        fs::remove_file(root.join(number.to_string())).unwrap();
+    }
+    write(3, 80);
+    for _ in 0..2 {
+        let (between, _) = endpoint.backup();
+        assert_eq!(between.worn, None);
+    }
+    write(4, 4);
+    let (fourth, _) = endpoint.backup();
+    let worn = fourth.worn.unwrap();
+    assert_eq!(worn.len(), 1, "{worn:?}");
+    assert_eq!(worn[0].hash, pack.hash);
+    // 4, 5, 6, 7 and the copy of 0 of the eight are still in it.
+    let eighths = worn[0].live_bytes as f64 * 8.0 / pack.size_bytes as f64;
+    assert!((4.8..5.2).contains(&eighths), "{worn:?} of {pack:?}");
+
+    // Added again, nothing of the old pack is in use, and the new ones are whole.
+    endpoint.do_not_reuse = vec![pack.hash];
+    let (again, _) = endpoint.backup();
+    assert!(again.dropped.contains(&pack.hash));
+    endpoint.do_not_reuse.clear();
+    for seq in 6..=8 {
+        let (later, _) = endpoint.backup();
+        assert_eq!(later.worn, (seq == 8).then(Vec::new), "{seq}");
+    }
 }

@@ -1,39 +1,80 @@
 //! Counting beside the walk, so that progress has a total.
 
-use std::path::PathBuf;
+use std::{path::Path, sync::Arc, time::Duration};
 
-use super::excludes::Excludes;
+use super::{filter::Filter, node::below, walk::WalkedRoot};
 use crate::{
-    metadata::{self, Kind},
+    platform::{self, Folder, Kind, Stat},
     progress::RunCounters,
 };
 
-/// Counts what a walk will find, beside it, so that progress has a total. Errors are the walk's to report.
-pub(super) fn count(roots: &[(PathBuf, Excludes)], counters: &RunCounters, done: &dyn Fn() -> bool) {
-    let (mut files, mut bytes) = (0, 0);
-    let mut folders = Vec::new();
-    let mut look = |path: PathBuf, excludes: usize, folders: &mut Vec<(PathBuf, usize)>| {
-        let Ok(stat) = metadata::stat(&path) else { return };
-        if roots[excludes].1.skips(&path, &stat) {
-            return;
-        }
-        files += 1;
-        match stat.kind {
-            Kind::Folder => folders.push((path, excludes)),
-            Kind::File => bytes += stat.size_bytes,
-            Kind::Symlink | Kind::Other => {}
-        }
-    };
-    for (at, (root, _)) in roots.iter().enumerate() {
-        look(root.clone(), at, &mut folders);
+/// A walk that is over so soon needs no total.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Counts what a first walk will find, beside it. Errors are the walk's to report.
+pub(super) fn count(
+    roots: &[WalkedRoot],
+    filter: &Filter,
+    counters: &RunCounters,
+    over: &std::sync::mpsc::Receiver<()>,
+) {
+    let is_over = |patience| over.recv_timeout(patience) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+    if is_over(PATIENCE) {
+        return;
     }
-    while let Some((folder, excludes)) = folders.pop() {
-        if done() || counters.stopped() {
-            return;
-        }
-        for name in metadata::names(&folder).unwrap_or_default() {
-            look(folder.join(metadata::os(&name)), excludes, &mut folders);
+    let mut found = Found::default();
+    for root in roots {
+        let Ok(stat) = platform::stat(&root.walked) else {
+            continue;
+        };
+        found.add(&stat);
+        let path = platform::bytes(&root.walked).to_vec();
+        // Not the folders themselves: only few may be open at once.
+        let mut folders = vec![(None::<Arc<Folder>>, path, stat.device)];
+        while let Some((within, path, device)) = folders.pop() {
+            if counters.stopped() || is_over(Duration::ZERO) {
+                return;
+            }
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let folder = within.map_or_else(|| Folder::open(&root.walked), |within| within.folder(name));
+            let Ok(folder) = folder.map(Arc::new) else {
+                continue;
+            };
+            for name in folder.names().unwrap_or_default() {
+                let Ok(stat) = folder.stat_of(&name.bytes) else {
+                    continue;
+                };
+                let is_folder = stat.kind == Kind::Folder;
+                let path = [path.as_slice(), b"/", &name.bytes].concat();
+                if takes(filter, below(&path, &root.walked), &stat, is_folder) {
+                    found.add(&stat);
+                    if is_folder && !filter.ends_at(&stat, device) {
+                        folders.push((Some(folder.clone()), path, device));
+                    }
+                }
+            }
         }
     }
-    counters.found(files, bytes);
+    counters.found(found.files, found.bytes);
+}
+
+/// Without what only a folder above included: it is an estimate.
+fn takes(filter: &Filter, path: &Path, stat: &Stat, is_folder: bool) -> bool {
+    !(filter.is_state(stat) || filter.is_too_large(stat) || filter.excludes(path, is_folder))
+        && (is_folder || filter.includes(path, false, false))
+}
+
+#[derive(Default)]
+struct Found {
+    files: u64,
+    bytes: u64,
+}
+
+impl Found {
+    fn add(&mut self, stat: &Stat) {
+        self.files += 1;
+        if stat.kind == Kind::File {
+            self.bytes += stat.size_bytes;
+        }
+    }
 }

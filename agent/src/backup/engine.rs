@@ -4,23 +4,22 @@
 use std::{
     collections::{HashMap, HashSet},
     path::{Component, Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc,
-    },
+    sync::mpsc,
 };
+
+use jiff::SignedDuration;
 
 use repository::{
     chunk::SourceSecret,
     identity::AgentSigningKey,
     index,
     manifest::{ManifestContent, ManifestParent, NewManifest},
-    object_list,
+    object_list::{self, ListPlan, ObjectList},
     pack::PackLayout,
     recovery::RecoveryPublicKey,
 };
 use shared::{
-    api::agent::{RunPhase, SnapshotTotals, SourceSpec},
+    api::agent::{RunPhase, SnapshotTotals, SourceSpec, WornPack},
     ids::{AgentId, RunId},
     object::{ObjectHash, ObjectRef},
 };
@@ -28,21 +27,26 @@ use shared::{
 use super::{
     BackupError,
     count::count,
-    excludes::Excludes,
-    pack::pack_all,
-    scan::{Scanned, Scanner},
-    segments::{Fresh, Moved, plan_segments, split_written},
+    filter::Filter,
+    known::Known,
+    list,
+    pack::Packs,
+    segments::{Listed, plan_segments},
+    walk::{Means, Scanned, WalkedRoot, walk},
+    worn,
 };
 use crate::{
     cache::{CacheRun, Head, PackInfo},
-    clock, enroll,
+    clock, enroll, platform,
     progress::{Observer, RunCounters},
     random,
     store::ObjectSink,
 };
 
-/// Fresh chunks on their way to the packer.
-const CHUNKS_IN_FLIGHT: usize = 8;
+/// A file that was changed so shortly before it was read is read again by the next run. Whoever has it mapped into
+/// memory may go on writing into a page that is dirty without a new time; Linux writes such a page after 30 seconds, and
+/// looks for them every 5. (On file systems without a disk it never does: there a mapping that lives on can hide changes.)
+pub const SETTLE: SignedDuration = SignedDuration::from_secs(40);
 
 /// What a run works with.
 pub struct Job<'a> {
@@ -64,6 +68,10 @@ pub struct Job<'a> {
     pub recovery: &'a RecoveryPublicKey,
     /// Never backed up.
     pub state_folder: Option<&'a Path>,
+    /// Packs of runs that broke off, which the bucket holds: used as if this run had sent them.
+    pub adopted: &'a [PackLayout],
+    /// How long before it is read a file must have been changed for the last time: [`SETTLE`], but for tests.
+    pub settle: SignedDuration,
     /// Figures.
     pub counters: &'a RunCounters,
     /// Who is told of warnings.
@@ -77,8 +85,10 @@ pub struct Parent {
     pub seq: u64,
     /// Its manifest; `None` when there is none.
     pub manifest: Option<ObjectHash>,
-    /// Objects that it needs and the cache does not know: they can only be dropped.
+    /// Packs and index segments that it needs and the cache does not know: they can only be dropped.
     pub unlisted: Vec<ObjectRef>,
+    /// Its object list.
+    pub list: ObjectList,
 }
 
 /// Everything uploaded, ready to be committed.
@@ -95,9 +105,12 @@ pub struct Prepared {
     pub objects: Vec<ObjectRef>,
     /// Totals, as in the manifest.
     pub totals: SnapshotTotals,
+    /// Packs that are used in part, where they were counted.
+    pub worn: Option<Vec<WornPack>>,
     gone: Vec<u64>,
-    moved: Moved,
-    fresh: Fresh,
+    listed: Vec<(ObjectRef, Vec<Listed>)>,
+    unused: Vec<Listed>,
+    list: ListPlan,
 }
 
 impl Prepared {
@@ -107,12 +120,16 @@ impl Prepared {
     /// When the database fails.
     pub fn remember(self, run: CacheRun, head: &Head) -> Result<(), BackupError> {
         run.remove_packs(&self.gone)?;
-        for (segment, packs) in &self.moved {
-            run.move_packs(packs, *segment)?;
+        for (number, layout) in &self.unused {
+            run.chunks()?.remove(*number, &layout.entries)?;
         }
-        for (segment, layouts) in &self.fresh {
-            run.add_packs(layouts, *segment)?;
+        for (segment, packs) in &self.listed {
+            for (number, layout) in packs {
+                run.list_pack(*number, layout, *segment)?;
+            }
         }
+        list::remember(&run, &self.list)?;
+        run.set_totals(self.totals.files + self.totals.folders, self.totals.bytes)?;
         run.set_head(head)?;
         Ok(run.commit()?)
     }
@@ -132,58 +149,71 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         .map(|(number, _)| *number)
         .collect();
 
-    let (scanned, fresh) = scan(job, run, &packs, &blocked, sink)?;
+    let Sent {
+        scanned,
+        packs: fresh,
+        unused,
+        mut bytes,
+    } = send(job, run, &packs, &blocked, sink)?;
     job.counters.enter(RunPhase::Finish);
     sink.flush()?;
 
-    let plan = plan_segments(run, &packs, &scanned.used, fresh)?;
-    let mut written = Vec::new();
-    let mut sent: u64 = 0;
+    let plan = plan_segments(run, &packs, &scanned.used, &unwanted, fresh)?;
+    let mut written: Vec<(ObjectRef, Vec<Listed>)> = Vec::new();
     for layouts in plan.write {
         let plain: Vec<PackLayout> = layouts.iter().map(|(_, layout)| layout.clone()).collect();
-        let (segment, bytes) = index::seal(
+        let (segment, sealed) = index::seal(
             &plain,
             &job.secret.index_key(),
             job.recovery,
             &mut random::draw()?,
         )?;
-        sent += segment.size_bytes;
-        sink.put(segment, bytes)?;
+        bytes += segment.size_bytes;
+        sink.put(segment, sealed.into())?;
         written.push((segment, layouts));
     }
     sink.flush()?;
 
-    let mut objects: Vec<ObjectRef> = scanned.used.iter().map(|number| packs[number].object).collect();
+    let used = scanned.used.iter().filter_map(|number| packs.get(number));
+    let mut objects: Vec<ObjectRef> = used.map(|info| info.object).collect();
     objects.extend(plan.keep);
     for (segment, layouts) in &written {
         objects.push(*segment);
-        for (number, layout) in layouts {
-            if number.is_none() {
-                sent += layout.object.size_bytes;
-                objects.push(layout.object);
-            }
-        }
+        objects.extend(layouts.iter().map(|(_, layout)| layout.object));
     }
     objects.sort_unstable_by_key(object_list::sort_key);
     objects.dedup();
 
-    let totals = SnapshotTotals {
-        bytes_sent: sent,
-        ..scanned.totals
-    };
-    let (manifest, bytes) = seal_manifest(job, &objects, totals, scanned.roots, scanned.warnings)?;
-    sink.put(manifest, bytes)?;
-    sink.flush()?;
-
-    let before: HashSet<ObjectRef> = packs
+    let mut before: HashSet<ObjectRef> = packs
         .values()
         .flat_map(|info| [info.object, info.segment])
         .chain(job.parent.unlisted.iter().copied())
         .collect();
+    let parent = (&job.parent.list, job.parent.seq);
+    let list = list::plan_list(run, parent, &before, &objects, &unwanted)?;
+    for (page, content) in &list.write {
+        bytes += page.size_bytes;
+        sink.put(*page, content.clone().into())?;
+    }
+    sink.flush()?;
+
+    let is_counted = worn::is_due(job.parent.seq + 1);
+    let worn = is_counted.then(|| worn::worn(run, &packs, &scanned.used, scanned.loose));
+    let totals = SnapshotTotals {
+        bytes_sent: bytes,
+        ..scanned.totals
+    };
+    let (manifest, sealed) =
+        seal_manifest(job, &objects, &list.list, totals, scanned.roots, scanned.warnings)?;
+    sink.put(manifest, sealed.into())?;
+    sink.flush()?;
+
+    // The pages are needed like everything else.
+    before.extend(job.parent.list.pages());
+    objects.extend(list.list.pages());
     let now: HashSet<ObjectRef> = objects.iter().copied().collect();
     let mut dropped: Vec<ObjectHash> = before.difference(&now).map(|object| object.hash).collect();
     dropped.sort_unstable();
-    let (moved, fresh) = split_written(written);
     Ok(Prepared {
         manifest,
         parent_seq: job.parent.seq,
@@ -195,90 +225,91 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         dropped,
         objects,
         totals,
+        worn: worn.transpose()?,
         gone: packs
             .keys()
             .filter(|number| !scanned.used.contains(number))
             .copied()
             .collect(),
-        moved,
-        fresh,
+        listed: written,
+        unused,
+        list,
     })
 }
 
-fn scan(
+/// What the walk found and sent.
+struct Sent {
+    scanned: Scanned,
+    /// New packs that the snapshot needs: sent by this run, or by one before it that broke off.
+    packs: Vec<Listed>,
+    /// Adopted packs that it does not need.
+    unused: Vec<Listed>,
+    /// What this run sent.
+    bytes: u64,
+}
+
+fn send(
     job: &Job<'_>,
     run: &CacheRun,
-    packs: &HashMap<u64, PackInfo>,
+    parents: &HashMap<u64, PackInfo>,
     blocked: &HashSet<u64>,
     sink: &dyn ObjectSink,
-) -> Result<(Scanned, Vec<PackLayout>), BackupError> {
+) -> Result<Sent, BackupError> {
+    let filter = Filter::new(job.source, job.state_folder)?;
     let roots = roots(job)?;
-    let walks: Vec<(PathBuf, Excludes)> = roots
-        .iter()
-        .map(|(_, walked)| {
-            let excludes = Excludes::new(walked, &job.source.excludes, job.state_folder)?;
-            Ok((walked.clone(), excludes))
-        })
-        .collect::<Result<_, BackupError>>()?;
-    let (out, chunks) = mpsc::sync_channel(CHUNKS_IN_FLIGHT);
-    let mut scanner = Scanner {
+    platform::lift_file_limit();
+    let first_new = run.next_pack()?;
+    let known = Known::new(run.chunks()?, run.folders()?, parents, blocked, first_new);
+    let adopted: Vec<Listed> = (first_new..).zip(job.adopted.iter().cloned()).collect();
+    for (number, layout) in &adopted {
+        known.adopt(*number, &layout.entries)?;
+    }
+    let next = first_new + adopted.len() as u64;
+    let packs = Packs::new(next, &known, job.recovery, sink, job.counters);
+    let means = Means {
         secret: job.secret,
-        names: job.secret.chunk_key(),
-        chunker: job.secret.chunker(),
-        tables: run.tables()?,
-        packs,
-        blocked,
-        out,
+        filter: &filter,
+        known: &known,
+        packs: &packs,
+        settle: job.settle,
         counters: job.counters,
         observer: job.observer,
-        found: Scanned {
-            roots: Vec::new(),
-            warnings: Vec::new(),
-            totals: SnapshotTotals::default(),
-            used: HashSet::new(),
-        },
-        fresh: HashSet::new(),
-        devices: Vec::new(),
-        linked: HashMap::new(),
-        folders_seen: HashSet::new(),
-        buffer: Vec::new(),
     };
-    let walked = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let packer = scope.spawn(|| {
-            // Owned here, so that a packer that gives up stops the walk.
-            let chunks = chunks;
-            pack_all(&chunks, job.recovery, sink)
-        });
-        scope.spawn(|| count(&walks, job.counters, &|| walked.load(Relaxed)));
-        let walk = || -> Result<Scanned, BackupError> {
-            for ((path, _), (walked, excludes)) in roots.iter().zip(&walks) {
-                scanner.root(path, walked, excludes)?;
+    let totals = run.totals()?;
+    let scanned = std::thread::scope(|scope| {
+        // Dropped when the walk is over, however it ends.
+        let (_walking, over) = mpsc::channel();
+        match totals {
+            // What the last run found is near enough.
+            Some((files, bytes)) => job.counters.found(files, bytes),
+            None => {
+                let (roots, filter) = (&roots, &filter);
+                scope.spawn(move || count(roots, filter, job.counters, &over));
             }
-            // Also closes the channel to the packer.
-            scanner.finish()
-        };
-        let scanned = walk();
-        walked.store(true, Relaxed);
-        let packed = packer
-            .join()
-            .unwrap_or_else(|_| Err(BackupError::Thread("the packer panicked".to_owned())));
-        match (scanned, packed) {
-            (Ok(scanned), Ok(packed)) => {
-                if scanned.roots.is_empty() {
-                    return Err(BackupError::NothingThere);
-                }
-                Ok((scanned, packed))
-            }
-            // The walk stops because the packer did: its reason is the cause.
-            (Err(BackupError::Stopped) | Ok(_), Err(error)) | (Err(error), _) => Err(error),
         }
+        walk(&means, &roots)
+    })?;
+    if scanned.roots.is_empty() {
+        return Err(BackupError::NothingThere);
+    }
+    job.counters.all_found();
+    let fresh = packs.finish()?;
+    let bytes = fresh.iter().map(|(_, layout)| layout.object.size_bytes).sum();
+    let (mut needed, unused): (Vec<Listed>, Vec<Listed>) = adopted
+        .into_iter()
+        .partition(|(number, _)| scanned.used.contains(number));
+    needed.extend(fresh);
+    Ok(Sent {
+        scanned,
+        packs: needed,
+        unused,
+        bytes,
     })
 }
 
 /// The source's paths in order, without those below another, each with the place where the walk begins: a path
 /// that is a link is followed.
-fn roots(job: &Job<'_>) -> Result<Vec<(PathBuf, PathBuf)>, BackupError> {
+fn roots(job: &Job<'_>) -> Result<Vec<WalkedRoot>, BackupError> {
     let mut paths = Vec::new();
     for text in &job.source.paths {
         let path = Path::new(text);
@@ -299,7 +330,7 @@ fn roots(job: &Job<'_>) -> Result<Vec<(PathBuf, PathBuf)>, BackupError> {
         .into_iter()
         .map(|path| {
             let walked = path.canonicalize().unwrap_or_else(|_| path.clone());
-            (path, walked)
+            WalkedRoot { path, walked }
         })
         .collect())
 }
@@ -307,6 +338,7 @@ fn roots(job: &Job<'_>) -> Result<Vec<(PathBuf, PathBuf)>, BackupError> {
 fn seal_manifest(
     job: &Job<'_>,
     objects: &[ObjectRef],
+    list: &ObjectList,
     totals: SnapshotTotals,
     roots: Vec<repository::manifest::Root>,
     warnings: Vec<repository::manifest::Warning>,
@@ -322,6 +354,7 @@ fn seal_manifest(
         created_at: clock::now(),
         totals,
         objects: objects.to_vec(),
+        list: list.clone(),
         certificate: None,
         content: ManifestContent {
             source_name: job.source.name.clone(),

@@ -1,23 +1,41 @@
 //! Backup: one run of one source, from the walk to the complete snapshot.
 
+mod adopt;
+mod buffers;
 mod count;
+mod devices;
 mod engine;
-mod excludes;
+mod files;
+mod filter;
+mod folder;
+mod known;
+mod list;
+mod node;
 mod pack;
 mod parent;
-mod place;
+mod pieces;
+mod queue;
 mod read;
-mod scan;
+mod resume;
 mod segments;
 mod upload;
+mod walk;
+mod worn;
 
-pub use engine::{Job, Parent, Prepared, prepare};
+pub use engine::{Job, Parent, Prepared, SETTLE, prepare};
+pub use resume::{Leftover, Noted, Resume};
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use repository::{
-    chunk::SourceSecret, identity::AgentSigningKey, index::IndexError, manifest::ManifestError,
-    pack::PackError, recovery::RecoveryPublicKey, tree::TreeError,
+    chunk::SourceSecret,
+    identity::AgentSigningKey,
+    index::IndexError,
+    manifest::ManifestError,
+    object_list::ListError,
+    pack::{PackError, PackLayout},
+    recovery::RecoveryPublicKey,
+    tree::TreeError,
 };
 use shared::{
     api::agent::{AbortRequest, BackupWork, CommitRequest, RunPhase, RunState, SnapshotSummary},
@@ -30,17 +48,18 @@ use crate::{
     client::{Client, ClientError},
     clock,
     enroll::{self, EnrollError},
-    progress::{Event, Observer, RunCounters, SnapshotEvent},
+    limit::Rate,
+    pace::Pace,
+    progress::{Event, Observer, RunCounters, SnapshotEvent, Speed},
     random::RandomError,
+    shown::shown,
     state::{State, StateError},
     store::Stopped,
 };
-use upload::{UploadError, UploadQueue};
+use upload::{NotingQueue, UploadError, UploadQueue};
 
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
-/// Deep folders are walked by recursion.
-const STACK_BYTES: usize = 128 * 1024 * 1024;
 
 /// Why a backup ended without a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +94,11 @@ pub enum BackupError {
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The object list.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// A pattern that does not parse.
-    #[error("the exclude pattern `{pattern}` does not parse: {error}")]
+    #[error("the pattern `{pattern}` does not parse: {error}")]
     Pattern {
         /// Which.
         pattern: String,
@@ -207,7 +229,7 @@ fn public_reason(error: &BackupError) -> String {
     match error {
         BackupError::State(_) => "the agent's state folder cannot be read or written".to_owned(),
         BackupError::Path(_) | BackupError::Pattern { .. } => {
-            "a path or an exclude pattern of the source is not valid".to_owned()
+            "a path or a pattern of the source is not valid".to_owned()
         }
         other => other.to_string(),
     }
@@ -219,10 +241,16 @@ async fn report(
     observer: Arc<dyn Observer>,
     counters: Arc<RunCounters>,
 ) {
+    let mut pace = Pace::default();
     loop {
         tokio::time::sleep(REPORT_EVERY).await;
         let progress = counters.report();
-        observer.event(&Event::Progress(progress.clone()));
+        let (done, total) = (progress.bytes_done, progress.bytes_total);
+        observer.event(&Event::Progress {
+            progress: progress.clone(),
+            speed: Speed::tick(&mut pace, clock::monotonic(), done, total),
+            current: shown(&counters.current()),
+        });
         if let Err(error) = client.run_progress(run_id, &progress).await {
             tracing::debug!(%run_id, %error, "a progress report was lost");
         }
@@ -237,7 +265,12 @@ async fn transfer(
     counters: Arc<RunCounters>,
 ) -> Result<SnapshotSummary, BackupError> {
     let recovery = enroll::pinned_key(&work.backup_set, state.config().fingerprint)?;
-    let (queue, uploads) = UploadQueue::start(client.clone(), work.run_id, counters.clone());
+    let limit = work
+        .source
+        .options
+        .max_upload_bytes_per_second
+        .and_then(Rate::new);
+    let (queue, uploads) = UploadQueue::start(client.clone(), work.run_id, limit, counters.clone());
     let thread = Thread {
         handle: Handle::current(),
         client: client.clone(),
@@ -246,6 +279,7 @@ async fn transfer(
         signing_key: state.signing_key()?,
         secret: state.source_secret(work.source.id)?,
         cache_path: state.cache_path(work.source.id)?,
+        journal_path: state.journal_path(work.source.id)?,
         state_folder: state.folder().to_owned(),
         recovery,
         work,
@@ -258,7 +292,6 @@ async fn transfer(
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new()
         .name("backup".to_owned())
-        .stack_size(STACK_BYTES)
         .spawn(move || {
             let _ = done.send(thread.run());
         })
@@ -290,6 +323,7 @@ struct Thread {
     signing_key: AgentSigningKey,
     secret: SourceSecret,
     cache_path: PathBuf,
+    journal_path: PathBuf,
     state_folder: PathBuf,
     recovery: RecoveryPublicKey,
     work: BackupWork,
@@ -303,6 +337,9 @@ impl Thread {
         let cache = Cache::open(&self.cache_path)?;
         let run = cache.begin()?;
         let parent = self.parent(&run)?;
+        let adopted = self.adopt(&run)?;
+        let journal = Resume::begin(&self.journal_path, self.secret.chunk_key(), &adopted);
+        let adopted: Vec<PackLayout> = adopted.into_iter().map(|noted| noted.layout).collect();
         let job = Job {
             agent_id: self.agent_id,
             run_id: self.work.run_id,
@@ -313,10 +350,16 @@ impl Thread {
             secret: &self.secret,
             recovery: &self.recovery,
             state_folder: Some(&self.state_folder),
+            adopted: &adopted,
+            settle: SETTLE,
             counters: &self.counters,
             observer: self.observer.as_ref(),
         };
-        let prepared = prepare(&job, &run, &self.queue)?;
+        let queue = NotingQueue {
+            queue: &self.queue,
+            journal: &journal,
+        };
+        let prepared = prepare(&job, &run, &queue)?;
         self.counters.enter(RunPhase::Confirm);
         let snapshot = self.handle.block_on(self.commit(&prepared))?;
         let head = Head {
@@ -328,12 +371,25 @@ impl Thread {
         if let Err(error) = prepared.remember(run, &head) {
             tracing::warn!(%error, "the cache could not be written; the next backup will rebuild it");
         }
+        journal.end();
         Ok(snapshot)
+    }
+
+    /// The packs of runs that broke off and that the bucket holds.
+    fn adopt(&self, run: &CacheRun) -> Result<Vec<Noted>, BackupError> {
+        let leftover = adopt::leftover(&self.journal_path, &self.secret.chunk_key());
+        if leftover.packs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let candidates = adopt::candidates(leftover, &run.packs()?, &self.work.do_not_reuse);
+        let ask = adopt::adopt(&self.client, self.work.run_id, candidates);
+        Ok(self.handle.block_on(ask)?)
     }
 
     /// What the cache and the bucket say of the snapshot to build on.
     fn parent(&self, run: &CacheRun) -> Result<Parent, BackupError> {
         let head = run.head()?;
+        let list = run.list()?;
         let matches = match (&head, &self.work.parent) {
             (Some(head), Some(parent)) => {
                 (head.seq, head.manifest) == (parent.seq, parent.manifest.hash)
@@ -341,12 +397,13 @@ impl Thread {
             }
             _ => false,
         };
-        if matches {
+        if let (true, Some(list)) = (matches, list) {
             let snapshot = self.work.parent.as_ref();
             return Ok(Parent {
                 seq: snapshot.map_or(0, |parent| parent.seq),
                 manifest: snapshot.map(|parent| parent.manifest.hash),
                 unlisted: Vec::new(),
+                list,
             });
         }
         if head.is_some() {
@@ -374,6 +431,7 @@ impl Thread {
             added: prepared.added.clone(),
             dropped: prepared.dropped.clone(),
             totals: prepared.totals,
+            worn: prepared.worn.clone(),
         };
         // A run that is over before the first report was due has its figures too.
         let last = self.counters.report();
@@ -381,7 +439,8 @@ impl Thread {
             tracing::debug!(%error, "the last progress report was lost");
         }
         let mut status = self.client.commit(self.work.run_id, &request).await?;
-        let mut pause = Duration::from_millis(100);
+        // A small backup is confirmed within a few hundredths of a second.
+        let mut pause = Duration::from_millis(20);
         let began = clock::monotonic();
         loop {
             match (status.state, status.snapshot, status.error) {
@@ -403,7 +462,7 @@ impl Thread {
                 });
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            pause = pause.mul_f32(1.5).min(Duration::from_secs(2));
             tracing::debug!(waited = ?began.elapsed(), "waiting for the server to confirm the locks");
             status = self
                 .client

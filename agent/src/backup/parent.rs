@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use repository::{chunk::IndexKey, index, manifest};
+use repository::{
+    chunk::IndexKey,
+    index, manifest,
+    object_list::{ObjectList, Replay},
+};
 use shared::{
     api::agent::{OBJECTS_PER_CALL, ParentSnapshot, ReadsRequest},
     ids::SourceId,
@@ -21,19 +25,17 @@ pub(super) async fn reload(
     key: &IndexKey,
     run: &CacheRun,
 ) -> Result<Parent, BackupError> {
-    let parent = |unlisted| Parent {
-        seq: snapshot.seq,
-        manifest: Some(snapshot.manifest.hash),
-        unlisted,
-    };
-    let objects = match objects(client, source, snapshot).await {
-        Ok(objects) => objects,
+    let (list, objects) = match objects(client, source, snapshot, run).await {
+        Ok(read) => read,
         // Without it nobody can say what the new snapshot drops, and the server would refuse the commit after
         // everything had been sent.
         Err(reason) => return Err(BackupError::ParentUnreadable(reason)),
     };
-    let mut needed: HashMap<ObjectHash, ObjectRef> =
-        objects.iter().map(|object| (object.hash, *object)).collect();
+    let mut needed: HashMap<ObjectHash, ObjectRef> = objects
+        .iter()
+        .filter(|object| object.kind != ObjectKind::ListPage)
+        .map(|object| (object.hash, *object))
+        .collect();
     let segments: Vec<ObjectRef> = objects
         .iter()
         .filter(|object| object.kind == ObjectKind::Index)
@@ -74,31 +76,52 @@ pub(super) async fn reload(
     for hash in seen {
         needed.remove(&hash);
     }
-    Ok(parent(needed.into_values().collect()))
+    Ok(Parent {
+        seq: snapshot.seq,
+        manifest: Some(snapshot.manifest.hash),
+        unlisted: needed.into_values().collect(),
+        list,
+    })
 }
 
+/// The parent's list and everything that it comes to. Its pages are kept where a later plan will read them.
 async fn objects(
     client: &Client,
     source: SourceId,
     snapshot: &ParentSnapshot,
-) -> Result<Vec<ObjectRef>, String> {
+    run: &CacheRun,
+) -> Result<(ObjectList, Vec<ObjectRef>), String> {
+    let bytes = read_one(client, source, snapshot.manifest.hash).await?;
+    let header = manifest::open_header_of_any(&bytes).map_err(|error| error.to_string())?;
+    if header.source_id != source {
+        return Err("it is another source's".to_owned());
+    }
+    let mut replay = Replay::new(&header.list);
+    for page in header.list.pages() {
+        let bytes = read_one(client, source, page.hash).await?;
+        replay.page(&bytes).map_err(|error| error.to_string())?;
+        run.add_list_page(&page.hash, &bytes)
+            .map_err(|error| error.to_string())?;
+    }
+    let objects = replay
+        .finish(&header.objects_root)
+        .map_err(|error| error.to_string())?;
+    Ok((header.list, objects))
+}
+
+async fn read_one(client: &Client, source: SourceId, object: ObjectHash) -> Result<Vec<u8>, String> {
     let request = ReadsRequest {
-        objects: vec![snapshot.manifest.hash],
+        objects: vec![object],
     };
     let reads = client
         .source_reads(source, &request)
         .await
         .map_err(|error| error.to_string())?;
     let read = reads.first().ok_or("the server gives no address for it")?;
-    if read.hash != snapshot.manifest.hash {
+    if read.hash != object {
         return Err("the server gives the address of another object".to_owned());
     }
-    let bytes = fetch::whole(&client.storage(), read)
+    fetch::whole(&client.storage(), read)
         .await
-        .map_err(|error| error.to_string())?;
-    let header = manifest::open_header_of_any(&bytes).map_err(|error| error.to_string())?;
-    if header.source_id != source {
-        return Err("it is another source's".to_owned());
-    }
-    Ok(header.objects)
+        .map_err(|error| error.to_string())
 }

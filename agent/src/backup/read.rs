@@ -1,186 +1,247 @@
 //! Reading one file: in pieces, cut into chunks, with an eye on whether it holds still.
 
 use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-    sync::atomic::Ordering::Relaxed,
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use repository::{
     chunk::{self, ChunkRef},
     manifest::WarningKind,
-    tree::{Content, UnixTime},
+    tree::{self, Content, UnixTime, Xattr},
 };
+use shared::object::ObjectKind;
 
-use super::{BackupError, scan::Scanner};
+use super::{
+    BackupError,
+    node::Node,
+    pieces::{Piece, Pieces},
+    walk::{Task, Walk, Worker},
+};
 use crate::{
     clock,
-    metadata::{self, Kind, Stat},
+    platform::{Folder, Kind, OpenFile, Stat},
 };
 
-/// A file is read in pieces of this size: always enough for the next chunk.
-const READ_BYTES: usize = 2 * chunk::MAX_BYTES;
+/// A file is read through a window of this size.
+const WINDOW: usize = chunk::MAX_BYTES;
+/// With so much in the window most chunks end before the window does.
+const ENOUGH: usize = 2 * chunk::AVERAGE_BYTES;
+/// The chunks of larger files are handed to threads that have nothing else to do.
+const SHARED_BYTES: u64 = 8 * 1024 * 1024;
+/// File systems tick: a file may change again without a new time so soon after a change.
+const TICK: SignedDuration = SignedDuration::from_millis(50);
+/// Some tick once in two seconds.
+const COARSE_TICK: SignedDuration = SignedDuration::from_secs(2);
 
 /// A file that was read.
 #[derive(Clone)]
 pub(super) struct FileRead {
-    pub(super) content: Content,
-    pub(super) chunks: Option<Vec<ChunkRef>>,
+    pub(super) content: FileContent,
     pub(super) size_bytes: u64,
     pub(super) stat: Stat,
+    pub(super) xattrs: Vec<Xattr>,
     /// Whether the next run may trust that equal times mean equal content.
-    pub(super) stable: bool,
+    pub(super) is_settled: bool,
 }
 
-impl Scanner<'_, '_> {
-    /// Reads a file. A file that changes meanwhile is read once more; if it changes again, that is a warning.
+/// A file's content as its entry has it, and what the cache keeps beside it.
+#[derive(Clone)]
+pub(super) struct FileContent {
+    pub(super) content: Content,
+    /// The chunks, where the entry only names pages of them.
+    pub(super) chunks: Option<Vec<ChunkRef>>,
+    /// The packs that hold all of it.
+    pub(super) packs: Vec<u64>,
+}
+
+/// Why a file was not read.
+pub(super) enum ReadFault {
+    /// The file: others go on.
+    Io(io::Error),
+    /// The run.
+    Backup(BackupError),
+}
+
+impl From<io::Error> for ReadFault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<E: Into<BackupError>> From<E> for ReadFault {
+    fn from(error: E) -> Self {
+        Self::Backup(error.into())
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Reads a file. One that changes meanwhile is read once more; if it changes again, that is a warning.
     pub(super) fn read(
-        &mut self,
-        path: &Path,
-        seen: &Stat,
-    ) -> Result<Result<FileRead, io::Error>, BackupError> {
+        &self,
+        worker: &mut Worker,
+        node: &Node,
+        folder: &Folder,
+        name: &[u8],
+    ) -> Result<FileRead, ReadFault> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let began = clock::now();
-            let mut file = match metadata::open(path) {
-                Ok(file) => file,
-                Err(error) => return Ok(Err(error)),
-            };
-            let before = match metadata::stat_open(&file) {
-                Ok(stat) if stat.kind == Kind::File => stat,
-                Ok(_) => return Ok(Err(io::Error::other("it is no longer a regular file"))),
-                Err(error) => return Ok(Err(error)),
-            };
-            let done = self.counters.bytes_done.load(Relaxed);
-            let chunks = match self.chunks(&mut file) {
-                Ok(chunks) => chunks,
-                Err(ReadFault::Io(error)) => {
-                    self.counters.bytes_done.store(done, Relaxed);
-                    return Ok(Err(error));
+            let mut file = folder.file(name)?;
+            let before = file.stat()?;
+            if before.kind != Kind::File {
+                return Err(io::Error::other("it is no longer a regular file").into());
+            }
+            let (xattrs, has_all) = match file.xattrs() {
+                Ok(xattrs) => self.bounded(xattrs, &|| node.path_of(name)),
+                Err(error) => {
+                    self.warn(node.path_of(name), WarningKind::MetadataIncomplete, &error);
+                    (Vec::new(), false)
                 }
-                Err(ReadFault::Backup(error)) => return Err(error),
             };
+            let mut buffer = std::mem::take(&mut worker.buffer);
+            buffer.resize(WINDOW, 0);
+            let mut done = 0;
+            let chunks = self.cut(worker, &mut file, &before, &mut buffer, &mut done);
+            worker.buffer = buffer;
+            let undone = |_: &ReadFault| {
+                self.counters.bytes_done.fetch_sub(done, Relaxed);
+            };
+            let (chunks, packs) = chunks.inspect_err(undone)?;
             let size_bytes = chunks.iter().map(|chunk| u64::from(chunk.raw_len)).sum();
-            let still = metadata::stat_open(&file).is_ok_and(|after| before.same_content(&after))
-                && size_bytes == before.size_bytes;
+            let still =
+                file.stat().is_ok_and(|after| before.same_content(&after)) && size_bytes == before.size_bytes;
             if !still && attempt == 1 {
-                self.counters.bytes_done.store(done, Relaxed);
+                self.counters.bytes_done.fetch_sub(done, Relaxed);
                 continue;
             }
             if !still {
-                self.warn(
-                    path,
-                    WarningKind::ChangedWhileRead,
-                    &"it changed each time it was read",
-                );
+                let detail = "it changed each time it was read";
+                self.warn(node.path_of(name), WarningKind::ChangedWhileRead, &detail);
             }
-            let (content, all) = self.content(chunks)?;
-            return Ok(Ok(FileRead {
-                content,
-                chunks: all,
+            return Ok(FileRead {
+                content: self.content(worker, chunks, packs)?,
                 size_bytes,
-                stat: Stat {
-                    device: seen.device,
-                    ..before
-                },
-                stable: still && settled(&before, began),
-            }));
+                stat: before,
+                xattrs,
+                is_settled: still && has_all && is_settled(&before, began, self.settle),
+            });
         }
     }
 
-    fn chunks(&mut self, file: &mut File) -> Result<Vec<ChunkRef>, ReadFault> {
-        let mut chunks = Vec::new();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let (mut begin, mut end) = (0, 0);
+    /// Cuts a file into chunks and stores them; `done` counts the bytes. Gives the chunks in order, and their packs.
+    fn cut(
+        &self,
+        worker: &mut Worker,
+        file: &mut OpenFile,
+        stat: &Stat,
+        buffer: &mut [u8],
+        done: &mut u64,
+    ) -> Result<(Vec<ChunkRef>, Vec<u64>), ReadFault> {
+        let pieces = Arc::new(Pieces::default());
+        // What is read but not cut yet, and where in the file it begins.
+        let (mut begin, mut end, mut offset) = (0, 0, 0);
         let mut at_end = false;
-        let result = loop {
-            if !at_end && end - begin < chunk::MAX_BYTES {
-                buffer.copy_within(begin..end, 0);
-                (begin, end) = (0, end - begin);
-                if buffer.len() < READ_BYTES {
-                    buffer.resize(READ_BYTES, 0);
-                }
-                match fill(file, &mut buffer[end..]) {
-                    Ok(0) => at_end = true,
-                    Ok(more) => {
-                        end += more;
-                        at_end = end < buffer.len();
-                    }
-                    Err(error) => break Err(ReadFault::Io(error)),
-                }
-            }
-            if begin == end {
-                break Ok(chunks);
-            }
+        let mut index = 0;
+        loop {
             if self.counters.stopped() {
-                break Err(BackupError::Interrupted.into());
+                return Err(BackupError::Interrupted.into());
             }
-            let length = self
-                .chunker
-                .cut(&buffer[begin..end.min(begin + chunk::MAX_BYTES)]);
+            if stat.is_sparse {
+                let zeros = chunk::MAX_BYTES as u64;
+                let count = file.hole_at(offset, stat.size_bytes) / zeros;
+                if count > 0 {
+                    let zero = self.zeros(worker)?;
+                    for _ in 0..count {
+                        pieces.set(index, zero);
+                        index += 1;
+                    }
+                    (begin, end, at_end) = (0, 0, false);
+                    offset += count * zeros;
+                    *done += count * zeros;
+                    self.counters.bytes_done.fetch_add(count * zeros, Relaxed);
+                }
+                file.go_to(offset + (end - begin) as u64)?;
+            }
+            let mut length = 0;
+            // The second time, if need be, with all that a chunk can take.
+            for wanted in [ENOUGH, WINDOW] {
+                if !at_end && end - begin < wanted {
+                    buffer.copy_within(begin..end, 0);
+                    (begin, end) = (0, end - begin);
+                    // The last read, which would say that there is no more, is spared: whether the file grew is
+                    // asked anyway.
+                    let left = stat.size_bytes.saturating_sub(offset + end as u64);
+                    end += file.fill(&mut buffer[end..], left)?;
+                    at_end = end < buffer.len() || offset + end as u64 == stat.size_bytes;
+                }
+                length = self.chunker.cut(&buffer[begin..end]);
+                if at_end || length < end - begin {
+                    break;
+                }
+            }
+            if length == 0 {
+                break;
+            }
             let raw = &buffer[begin..begin + length];
-            begin += length;
-            match self.store_slice(raw, false) {
-                // A chunk is at most 4 MiB.
-                Ok(id) => chunks.push(ChunkRef {
-                    id,
-                    raw_len: u32::try_from(length).unwrap_or(u32::MAX),
-                }),
-                Err(error) => break Err(error.into()),
+            if stat.size_bytes > SHARED_BYTES && self.queue.is_hungry() {
+                self.queue
+                    .offer(Task::Piece(Piece::new(raw.to_vec(), &pieces, index)));
+            } else {
+                let stored = self.store(worker, raw, ObjectKind::Pack)?;
+                pieces.set(index, (stored, length));
             }
+            index += 1;
+            begin += length;
+            offset += length as u64;
+            *done += length as u64;
             self.counters.bytes_done.fetch_add(length as u64, Relaxed);
             self.counters.bytes_read.fetch_add(length as u64, Relaxed);
-        };
-        self.buffer = buffer;
-        result
-    }
-}
-
-enum ReadFault {
-    Io(io::Error),
-    Backup(BackupError),
-}
-
-impl From<BackupError> for ReadFault {
-    fn from(error: BackupError) -> Self {
-        Self::Backup(error)
-    }
-}
-
-fn fill(file: &mut File, mut buffer: &mut [u8]) -> io::Result<usize> {
-    let mut total = 0;
-    while !buffer.is_empty() {
-        match file.read(buffer) {
-            Ok(0) => break,
-            Ok(more) => {
-                total += more;
-                buffer = &mut buffer[more..];
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
+        self.wait_for(worker, &pieces)?;
+        Ok(pieces.collect(index))
     }
-    Ok(total)
+
+    /// A file's content as its entry has it: its chunks, or the pages that list them.
+    pub(super) fn content(
+        &self,
+        worker: &mut Worker,
+        chunks: Vec<ChunkRef>,
+        mut packs: Vec<u64>,
+    ) -> Result<FileContent, BackupError> {
+        let (content, pages) = tree::encode_content(chunks.clone(), &self.names);
+        for page in &pages {
+            packs.push(self.store(worker, page, ObjectKind::TreePack)?.pack);
+        }
+        packs.sort_unstable();
+        packs.dedup();
+        Ok(FileContent {
+            content,
+            chunks: (!pages.is_empty()).then_some(chunks),
+            packs,
+        })
+    }
 }
 
-/// A file that was touched just before it was read may be changed again without a new time: clocks of file
-/// systems tick, some once in two seconds.
-fn settled(stat: &Stat, began: Timestamp) -> bool {
-    let margin = |time: UnixTime| {
-        if time.nanoseconds == 0 {
-            SignedDuration::from_secs(2)
-        } else {
-            SignedDuration::from_millis(50)
-        }
-    };
-    let at = |time: UnixTime| {
-        Timestamp::new(time.seconds, i32::try_from(time.nanoseconds).unwrap_or_default())
-            .unwrap_or(Timestamp::MAX)
-    };
-    began
-        .checked_sub(margin(stat.ctime))
-        .is_ok_and(|latest| at(stat.ctime) < latest)
+/// Whether a file that looked like this when reading `began` will get a new time whenever it is changed from now on.
+/// Whoever maps it into memory may go on writing into a page that is dirty, without a new time, until the system has
+/// written that page: `settle` is longer than that takes.
+fn is_settled(stat: &Stat, began: Timestamp, settle: SignedDuration) -> bool {
+    is_past_tick(stat, began) && changed_before(stat, began, settle)
+}
+
+/// Whether a change after `began` would get another time than the last one: the clock of a file system stands still for a
+/// moment.
+pub(super) fn is_past_tick(stat: &Stat, began: Timestamp) -> bool {
+    let is_coarse = stat.ctime.nanoseconds == 0;
+    changed_before(stat, began, if is_coarse { COARSE_TICK } else { TICK })
+}
+
+fn changed_before(stat: &Stat, began: Timestamp, margin: SignedDuration) -> bool {
+    let UnixTime { seconds, nanoseconds } = stat.ctime;
+    let changed = Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or_default());
+    let latest = began.checked_sub(margin);
+    matches!((changed, latest), (Ok(changed), Ok(latest)) if changed < latest)
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use repository::{index, pack::PackLayout};
-use shared::object::ObjectRef;
+use shared::object::{ObjectHash, ObjectRef};
 
 use super::BackupError;
 use crate::cache::{CacheRun, PackInfo};
@@ -15,10 +15,8 @@ const KEEP_SEGMENTS: usize = 8;
 /// Merging rewrites at most this much of old segments.
 const MERGE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A pack and its number in the cache; `None` for one of this run.
-pub(super) type Listed = (Option<u64>, PackLayout);
-pub(super) type Moved = Vec<(ObjectRef, Vec<(u64, ObjectRef)>)>;
-pub(super) type Fresh = Vec<(ObjectRef, Vec<PackLayout>)>;
+/// A pack and its number in the cache.
+pub(super) type Listed = (u64, PackLayout);
 
 pub(super) struct SegmentPlan {
     /// Old segments that the snapshot needs.
@@ -27,21 +25,27 @@ pub(super) struct SegmentPlan {
     pub(super) write: Vec<Vec<Listed>>,
 }
 
-/// Which segments stay, and what goes into new ones: the run's packs, and those of the smallest old segments when
-/// there are too many.
+/// Which segments stay, and what goes into new ones: the run's packs, those of segments that are lost (they are among
+/// the unwanted), and those of the smallest old segments when there are too many.
 pub(super) fn plan_segments(
     run: &CacheRun,
     packs: &HashMap<u64, PackInfo>,
     used: &HashSet<u64>,
-    fresh: Vec<PackLayout>,
+    unwanted: &HashSet<&ObjectHash>,
+    fresh: Vec<Listed>,
 ) -> Result<SegmentPlan, BackupError> {
     let mut old: HashMap<ObjectRef, Vec<u64>> = HashMap::new();
-    for number in used {
+    for number in used.iter().filter(|number| packs.contains_key(number)) {
         old.entry(packs[number].segment).or_default().push(*number);
     }
-    let mut old: Vec<(ObjectRef, Vec<u64>)> = old.into_iter().collect();
+    let (lost, mut old): (Vec<_>, Vec<_>) = old
+        .into_iter()
+        .partition(|(segment, _)| unwanted.contains(&segment.hash));
     old.sort_unstable_by_key(|(segment, _)| (segment.size_bytes, segment.hash));
-    let mut listed: Vec<Listed> = fresh.into_iter().map(|layout| (None, layout)).collect();
+    let mut listed = fresh;
+    for number in lost.into_iter().flat_map(|(_, numbers)| numbers) {
+        listed.push((number, run.layout(number, packs[&number].object)?));
+    }
     if old.len() > MAX_SEGMENTS {
         let mut budget = MERGE_BYTES;
         let mut merged = 0;
@@ -52,7 +56,7 @@ pub(super) fn plan_segments(
             budget = left;
             merged += 1;
             for number in numbers {
-                listed.push((Some(*number), run.layout(*number, packs[number].object)?));
+                listed.push((*number, run.layout(*number, packs[number].object)?));
             }
         }
         old.drain(..merged);
@@ -74,22 +78,4 @@ pub(super) fn plan_segments(
         keep: old.into_iter().map(|(segment, _)| segment).collect(),
         write,
     })
-}
-
-pub(super) fn split_written(written: Vec<(ObjectRef, Vec<Listed>)>) -> (Moved, Fresh) {
-    let mut moved = Vec::new();
-    let mut fresh = Vec::new();
-    for (segment, layouts) in written {
-        let mut old = Vec::new();
-        let mut new = Vec::new();
-        for (number, layout) in layouts {
-            match number {
-                Some(number) => old.push((number, layout.object)),
-                None => new.push(layout),
-            }
-        }
-        moved.push((segment, old));
-        fresh.push((segment, new));
-    }
-    (moved, fresh)
 }

@@ -8,7 +8,8 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use reqwest::StatusCode;
+use repository::pack::PackLayout;
+use reqwest::{StatusCode, header::CONTENT_LENGTH};
 use shared::{
     api::agent::{UploadRequest, UploadTicket, UploadsRequest},
     ids::RunId,
@@ -19,17 +20,19 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use super::resume::Resume;
 use crate::{
     client::{self, Client, ClientError},
+    limit::{Meter, Rate},
     progress::RunCounters,
     store::{ObjectSink, Stopped},
 };
 
 /// Uploads at the same time.
-const IN_FLIGHT: usize = 4;
+const IN_FLIGHT: u32 = 4;
 /// Attempts for one object before the run fails.
 const ATTEMPTS: u32 = 8;
-/// The slowest upload that is waited for: 32 KiB/s, and never less than a minute.
+/// The slowest line that is waited for: 32 KiB/s for all uploads together, and never less than a minute.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 
 /// Why an upload failed for good.
@@ -49,10 +52,12 @@ pub enum UploadError {
         message: String,
     },
     /// The server's answer does not fit the question.
-    #[error("the server signed {got} uploads instead of one")]
+    #[error("the server signed {got} uploads instead of {asked}")]
     Tickets {
         /// How many it signed.
         got: usize,
+        /// How many it was asked for.
+        asked: usize,
     },
     /// A task of the upload failed.
     #[error("an upload task failed")]
@@ -60,7 +65,7 @@ pub enum UploadError {
 }
 
 enum Item {
-    Object(ObjectRef, Bytes),
+    Object(UploadRequest, Bytes),
     Flush(oneshot::Sender<()>),
 }
 
@@ -68,15 +73,20 @@ enum Item {
 pub(super) struct UploadQueue(mpsc::Sender<Item>);
 
 impl UploadQueue {
-    /// Starts the far end. It ends when the queue is dropped and everything is stored, or at the first failure.
+    /// Starts the far end, which sends no faster than `limit` and the endpoint's own. It ends when the queue is dropped
+    /// and everything is stored, or at the first failure.
     pub(super) fn start(
         client: Client,
         run_id: RunId,
+        limit: Option<Rate>,
         counters: Arc<RunCounters>,
     ) -> (Self, JoinHandle<Result<(), UploadError>>) {
         let (sender, receiver) = mpsc::channel(1);
+        let storage = client.storage();
+        let limit = Rate::lower(limit, storage.limits().upload);
         let uploader = Arc::new(Uploader {
-            storage: client.storage(),
+            storage: storage.http,
+            meter: limit.map(|rate| Arc::new(Meter::new(rate))),
             client,
             run_id,
             counters,
@@ -85,11 +95,23 @@ impl UploadQueue {
     }
 }
 
-impl ObjectSink for UploadQueue {
-    fn put(&self, object: ObjectRef, bytes: Vec<u8>) -> Result<(), Stopped> {
+impl UploadQueue {
+    fn send(&self, object: ObjectRef, content_md5: [u8; 16], bytes: Bytes) -> Result<(), Stopped> {
+        let request = UploadRequest {
+            object,
+            content_md5: STANDARD.encode(content_md5),
+        };
         self.0
-            .blocking_send(Item::Object(object, bytes.into()))
+            .blocking_send(Item::Object(request, bytes))
             .map_err(|_| Stopped)
+    }
+}
+
+impl ObjectSink for UploadQueue {
+    fn put(&self, object: ObjectRef, bytes: Bytes) -> Result<(), Stopped> {
+        // Here and not at the far end: the threads that seal are the ones that compute.
+        let content_md5 = Md5::digest(&bytes).into();
+        self.send(object, content_md5, bytes)
     }
 
     fn flush(&self) -> Result<(), Stopped> {
@@ -99,9 +121,33 @@ impl ObjectSink for UploadQueue {
     }
 }
 
+/// A queue that notes each pack before it is sent: what arrives is then known to the next run, however this one ends.
+pub(super) struct NotingQueue<'a> {
+    pub(super) queue: &'a UploadQueue,
+    pub(super) journal: &'a Resume,
+}
+
+impl ObjectSink for NotingQueue<'_> {
+    fn put(&self, object: ObjectRef, bytes: Bytes) -> Result<(), Stopped> {
+        self.queue.put(object, bytes)
+    }
+
+    fn put_pack(&self, layout: &PackLayout, bytes: Bytes) -> Result<(), Stopped> {
+        let content_md5 = Md5::digest(&bytes).into();
+        self.journal.note(layout, content_md5);
+        self.queue.send(layout.object, content_md5, bytes)
+    }
+
+    fn flush(&self) -> Result<(), Stopped> {
+        self.queue.flush()
+    }
+}
+
 struct Uploader {
     client: Client,
     storage: reqwest::Client,
+    /// Shared by everything that is sent.
+    meter: Option<Arc<Meter>>,
     run_id: RunId,
     counters: Arc<RunCounters>,
 }
@@ -111,12 +157,12 @@ impl Uploader {
         let mut running: JoinSet<Result<(), UploadError>> = JoinSet::new();
         while let Some(item) = items.recv().await {
             match item {
-                Item::Object(object, bytes) => {
-                    while running.len() >= IN_FLIGHT {
+                Item::Object(request, bytes) => {
+                    while running.len() >= IN_FLIGHT as usize {
                         join(&mut running).await?;
                     }
                     let uploader = self.clone();
-                    running.spawn(async move { uploader.upload(object, bytes).await });
+                    running.spawn(async move { uploader.upload(request, bytes).await });
                 }
                 Item::Flush(done) => {
                     while !running.is_empty() {
@@ -132,23 +178,19 @@ impl Uploader {
         Ok(())
     }
 
-    async fn upload(&self, object: ObjectRef, bytes: Bytes) -> Result<(), UploadError> {
+    async fn upload(&self, request: UploadRequest, bytes: Bytes) -> Result<(), UploadError> {
+        let object = request.object;
         let request = UploadsRequest {
-            objects: vec![UploadRequest {
-                object,
-                content_md5: STANDARD.encode(Md5::digest(&bytes)),
-            }],
+            objects: vec![request],
         };
         let mut attempt = 0;
         loop {
             // A fresh address each time: an old one may be used up or expired, and an object that did arrive
             // although its answer was lost is `Stored`.
-            let mut tickets = self.client.uploads(self.run_id, &request).await?;
-            let ticket = match (tickets.pop(), tickets.len()) {
-                (Some(ticket), 0) => ticket,
-                (None, _) => return Err(UploadError::Tickets { got: 0 }),
-                (Some(_), more) => return Err(UploadError::Tickets { got: more + 1 }),
-            };
+            let tickets = self.client.uploads(self.run_id, &request).await?;
+            let got = tickets.len();
+            let [ticket] =
+                <[UploadTicket; 1]>::try_from(tickets).map_err(|_| UploadError::Tickets { got, asked: 1 })?;
             let UploadTicket::Put { url, headers, .. } = ticket else {
                 return Ok(());
             };
@@ -169,8 +211,21 @@ impl Uploader {
     }
 
     async fn put(&self, url: &str, headers: &[(String, String)], bytes: Bytes) -> Result<(), PutFailure> {
-        let patience = Duration::from_secs(60 + bytes.len() as u64 / SLOWEST_BYTES_PER_SECOND);
-        let mut request = self.storage.put(url).timeout(patience);
+        let length = bytes.len() as u64;
+        let mut patience = Duration::from_secs(60 + u64::from(IN_FLIGHT) * length / SLOWEST_BYTES_PER_SECOND);
+        let mut request = self.storage.put(url);
+        request = match &self.meter {
+            None => request.body(bytes),
+            Some(meter) => {
+                // Others have their share of it.
+                patience += meter.rate().time_for(length) * IN_FLIGHT;
+                // A body in pieces would go without a length.
+                request
+                    .header(CONTENT_LENGTH, length)
+                    .body(metered(bytes, meter.clone()))
+            }
+        };
+        request = request.timeout(patience);
         for (name, value) in headers {
             // These two are always sent, from the address and the body, and have the signed values.
             if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
@@ -178,7 +233,6 @@ impl Uploader {
             }
         }
         let answer = request
-            .body(bytes)
             .send()
             .await
             .map_err(|error| PutFailure::Network(client::network(&error, "the storage".to_owned())))?;
@@ -189,6 +243,19 @@ impl Uploader {
         let text = answer.text().await.unwrap_or_default();
         Err(PutFailure::Refused(status, error_code(&text)))
     }
+}
+
+/// A body whose pieces wait until they may pass.
+fn metered(bytes: Bytes, meter: Arc<Meter>) -> reqwest::Body {
+    let pieces = futures::stream::unfold((bytes, meter), |(mut rest, meter)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        let piece = rest.split_to(meter.piece().min(rest.len()));
+        meter.pass(piece.len()).await;
+        Some((Ok::<_, std::convert::Infallible>(piece), (rest, meter)))
+    });
+    reqwest::Body::wrap_stream(pieces)
 }
 
 async fn join(running: &mut JoinSet<Result<(), UploadError>>) -> Result<(), UploadError> {

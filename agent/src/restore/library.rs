@@ -1,216 +1,237 @@
-//! Where the chunks of a snapshot lie, and how packs are opened.
+//! Where the chunks of a snapshot lie: what its index segments and the packs' own lists say.
 
 use std::{
     collections::{HashMap, HashSet},
-    ops::Range,
-    sync::{Mutex, PoisonError},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use repository::{
     chunk::{ChunkId, ChunkKey},
     index,
-    pack::{MAX_HEADER_BYTES, OpenPack, PackKey, PackLayout},
+    pack::{MAX_HEADER_BYTES, OpenPack, PackError, PackKey, PackLayout},
     recovery::RecoverySecret,
 };
-use shared::object::{ObjectKind, ObjectRef};
+use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 
-use super::RestoreError;
-use crate::store::ObjectSource;
+use super::{
+    RestoreError, Snapshot,
+    loss::{Fault, Reason, Trouble},
+};
+use crate::{crew, store::ObjectSource};
 
-/// Opened packs of listings that are kept: the walk comes back to them.
-const KEPT_PACKS: usize = 4;
-/// Pieces of a pack that lie closer than this are read at once.
-const GAP_BYTES: u64 = 128 * 1024;
+/// Small objects read at the same time.
+pub(super) const READERS: usize = 8;
+/// So many objects in a row that the storage has and does not give are no accident.
+const PATIENCE: u32 = 16;
 
 /// All packs of a snapshot.
 pub struct Library<'a> {
-    source: &'a dyn ObjectSource,
-    secret: &'a RecoverySecret,
-    names: ChunkKey,
-    packs: Vec<PackLayout>,
+    pub(super) source: &'a dyn ObjectSource,
+    pub(super) secret: &'a RecoverySecret,
+    /// Names chunks.
+    pub(super) names: ChunkKey,
+    pub(super) packs: Vec<PackLayout>,
+    by_hash: HashMap<ObjectHash, usize>,
     places: HashMap<ChunkId, Place>,
-    kept: Mutex<Vec<(usize, PackReader)>>,
+    /// Further places of chunks that lie in several packs.
+    spare: HashMap<ChunkId, Vec<Place>>,
+    /// Objects that are no use: index segments, and packs of which nobody knows what is in them.
+    unusable: Vec<(ObjectRef, Fault)>,
+    /// Packs that no index segment lists.
+    unlisted: Vec<ObjectRef>,
+    withheld: AtomicU32,
 }
 
 /// Where a chunk lies.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// Which pack of the library.
     pub(super) pack: usize,
     /// Its position in the pack.
-    pub(super) position: u32,
+    pub(super) position: usize,
 }
 
 impl<'a> Library<'a> {
-    /// Reads the index segments among `objects`. Packs that no readable segment lists are asked for their footers.
+    /// Reads the snapshot's index segments. Packs that no usable segment lists are asked for their own lists.
     ///
     /// # Errors
-    /// When something cannot be read or opened.
+    /// When the storage cannot be asked. Damage is no error: what it costs shows later.
     pub fn open(
         source: &'a dyn ObjectSource,
-        objects: &[ObjectRef],
+        snapshot: &Snapshot,
         secret: &'a RecoverySecret,
-        names: ChunkKey,
     ) -> Result<Self, RestoreError> {
-        let mut missing: HashSet<ObjectRef> = objects
-            .iter()
-            .filter(|object| object.kind != ObjectKind::Index)
-            .copied()
-            .collect();
-        let mut packs = Vec::new();
-        for segment in objects.iter().filter(|object| object.kind == ObjectKind::Index) {
-            let layouts = source
-                .read(&segment.hash, None)
-                .map_err(RestoreError::from)
-                .and_then(|bytes| Ok(index::open_with_kit(&bytes, secret)?));
-            match layouts {
-                Ok(layouts) => packs.extend(
-                    layouts
-                        .into_iter()
-                        .filter(|layout| missing.remove(&layout.object)),
-                ),
-                Err(error) => {
-                    tracing::warn!(segment = %segment.hash, %error, "an index segment is lost; reading the packs' own lists");
-                }
-            }
-        }
-        for object in missing {
-            packs.push(layout_from_footer(source, object, secret)?);
-        }
-        let places = packs
-            .iter()
-            .enumerate()
-            .flat_map(|(pack, layout)| {
-                layout
-                    .places()
-                    .map(move |(position, _, entry)| (entry.id, Place { pack, position }))
-            })
-            .collect();
-        Ok(Self {
+        let mut library = Self {
             source,
             secret,
-            names,
-            packs,
-            places,
-            kept: Mutex::default(),
-        })
-    }
-
-    pub(super) fn place(&self, chunk: &ChunkId) -> Result<Place, RestoreError> {
-        self.places.get(chunk).copied().ok_or(RestoreError::MissingChunk)
-    }
-
-    /// A chunk of a listing. The pack is read whole and kept for the next.
-    pub(super) fn tree_chunk(&self, chunk: &ChunkId) -> Result<Vec<u8>, RestoreError> {
-        let place = self.place(chunk)?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = match kept.iter().position(|(pack, _)| *pack == place.pack) {
-            Some(at) => at,
-            None => {
-                let reader = self.read_pack(place.pack, None)?;
-                if kept.len() >= KEPT_PACKS {
-                    kept.remove(0);
-                }
-                kept.push((place.pack, reader));
-                kept.len() - 1
-            }
+            names: snapshot.content.chunk_key.clone(),
+            packs: Vec::new(),
+            by_hash: HashMap::new(),
+            places: HashMap::new(),
+            spare: HashMap::new(),
+            unusable: Vec::new(),
+            unlisted: Vec::new(),
+            withheld: AtomicU32::new(0),
         };
-        self.chunk(place.pack, &kept[at].1, place.position)
-    }
-
-    /// Reads the pieces of a pack that hold these positions (ascending), or all of it.
-    pub(super) fn read_pack(
-        &self,
-        pack: usize,
-        positions: Option<&[u32]>,
-    ) -> Result<PackReader, RestoreError> {
-        let layout = &self.packs[pack];
-        let offsets: Vec<u64> = layout.places().map(|(_, offset, _)| offset).collect();
-        let header = 0..u64::from(layout.body_offset);
-        let mut ranges: Vec<Range<u64>> = vec![header];
-        let mut wanted = 0;
-        for position in positions.unwrap_or_default() {
-            let at = usize::try_from(*position).unwrap_or(usize::MAX);
-            let begin = offsets[at];
-            let end = begin + layout.entries[at].sealed_len();
-            wanted += end - begin;
-            match ranges.last_mut() {
-                Some(last) if begin.saturating_sub(last.end) <= GAP_BYTES => last.end = end,
-                _ => ranges.push(begin..end),
+        let of_kinds = |kinds: &[ObjectKind]| -> Vec<ObjectRef> {
+            let objects = snapshot.objects.iter().copied();
+            objects.filter(|object| kinds.contains(&object.kind)).collect()
+        };
+        let segments = of_kinds(&[ObjectKind::Index]);
+        let packs = of_kinds(&[ObjectKind::Pack, ObjectKind::TreePack]);
+        let mut unlisted: HashSet<ObjectRef> = packs.into_iter().collect();
+        let mut seen = HashSet::new();
+        let opened = crew::each(READERS, &segments, |segment| library.segment(segment));
+        for (segment, layouts) in segments.iter().zip(opened) {
+            for layout in library.usable(segment, layouts)?.unwrap_or_default() {
+                // When the list has gaps, a segment may know packs that it does not.
+                let is_needed = unlisted.remove(&layout.object) || !snapshot.lost_pages.is_empty();
+                if is_needed && seen.insert(layout.object) {
+                    library.add(layout);
+                }
             }
         }
-        let all = positions.is_none() || wanted * 2 >= layout.object.size_bytes;
-        let parts = if all {
-            vec![(0, self.source.read(&layout.object.hash, None)?)]
-        } else {
-            ranges
-                .into_iter()
-                .map(|range| Ok((range.start, self.source.read(&layout.object.hash, Some(range))?)))
-                .collect::<Result<Vec<_>, RestoreError>>()?
-        };
-        // The first part begins with the header, whatever was asked for.
-        let begin = parts.first().map_or(&[][..], |(_, bytes)| bytes.as_slice());
-        let key = PackKey::open(layout.object.kind, begin, self.secret)?;
-        let opened = OpenPack::new(layout.object.kind, begin, &key)?;
-        Ok(PackReader {
-            opened,
-            offsets,
-            parts,
+        let mut unlisted: Vec<ObjectRef> = unlisted.into_iter().collect();
+        unlisted.sort_unstable();
+        let asked = crew::each(READERS, &unlisted, |pack| {
+            loop {
+                match library.own_list(pack) {
+                    Err(Trouble::One(_)) if source.another(pack) => {}
+                    done => return done,
+                }
+            }
+        });
+        for (pack, layout) in unlisted.iter().zip(asked) {
+            if let Some(layout) = library.usable(pack, layout)? {
+                library.add(layout);
+            }
+        }
+        library.unlisted = unlisted;
+        Ok(library)
+    }
+
+    /// What names chunks.
+    pub(crate) const fn names(&self) -> &ChunkKey {
+        &self.names
+    }
+
+    /// Packs that only their own lists tell of.
+    pub(crate) fn unlisted(&self) -> &[ObjectRef] {
+        &self.unlisted
+    }
+
+    /// Every place of a chunk: which pack, and the chunk's position in it.
+    pub(crate) fn places(&self, chunk: &ChunkId) -> impl Iterator<Item = (&PackLayout, usize)> {
+        (0..)
+            .map_while(|tried| self.place(chunk, tried))
+            .map(|place| (&self.packs[place.pack], place.position))
+    }
+
+    /// Where the chunks of a pack lie.
+    pub(crate) fn layout(&self, pack: &ObjectRef) -> Option<&PackLayout> {
+        self.by_hash.get(&pack.hash).map(|at| &self.packs[*at])
+    }
+
+    /// Index segments that are no use. Nothing is lost with them while the packs' own lists can be read.
+    pub fn lost_segments(&self) -> impl Iterator<Item = &(ObjectRef, Fault)> {
+        self.unusable
+            .iter()
+            .filter(|(object, _)| object.kind == ObjectKind::Index)
+    }
+
+    /// Where a chunk lies: the first place, or the next one after so many that were no use.
+    pub(super) fn place(&self, chunk: &ChunkId, tried: usize) -> Option<Place> {
+        match tried.checked_sub(1) {
+            None => self.places.get(chunk).copied(),
+            Some(next) => self.spare.get(chunk)?.get(next).copied(),
+        }
+    }
+
+    /// Why a chunk has no place.
+    pub(super) fn nowhere(&self) -> Reason {
+        let packs = |(object, _): &&(ObjectRef, Fault)| object.kind != ObjectKind::Index;
+        Reason::Nowhere {
+            suspects: self
+                .unusable
+                .iter()
+                .filter(packs)
+                .map(|(object, fault)| format!("{} ({fault})", object.hash))
+                .collect(),
+        }
+    }
+
+    /// Reads from the storage.
+    pub(super) fn read(
+        &self,
+        object: &ObjectRef,
+        range: Option<std::ops::Range<u64>>,
+    ) -> Result<Vec<u8>, Trouble<Fault>> {
+        let result = self.source.read(object, range);
+        let is_withheld = matches!(&result, Err(error) if error.is_withheld());
+        if !is_withheld {
+            self.withheld.store(0, Relaxed);
+        } else if self.withheld.fetch_add(1, Relaxed) + 1 >= PATIENCE {
+            return Err(Trouble::All(
+                result.err().map_or(RestoreError::Thread, Into::into),
+            ));
+        }
+        Ok(result?)
+    }
+
+    fn add(&mut self, layout: PackLayout) {
+        let pack = self.packs.len();
+        for (position, entry) in layout.entries.iter().enumerate() {
+            let place = Place { pack, position };
+            let first = *self.places.entry(entry.id).or_insert(place);
+            if first != place {
+                self.spare.entry(entry.id).or_default().push(place);
+            }
+        }
+        self.by_hash.insert(layout.object.hash, pack);
+        self.packs.push(layout);
+    }
+
+    fn usable<T>(
+        &mut self,
+        object: &ObjectRef,
+        read: Result<T, Trouble<Fault>>,
+    ) -> Result<Option<T>, RestoreError> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(Trouble::One(fault)) => {
+                tracing::warn!(%object.hash, %fault, "an object is no use");
+                self.unusable.push((*object, fault));
+                Ok(None)
+            }
+            Err(Trouble::All(error)) => Err(error),
+        }
+    }
+
+    fn segment(&self, segment: &ObjectRef) -> Result<Vec<PackLayout>, Trouble<Fault>> {
+        let bytes = self.read(segment, None)?;
+        index::open_with_kit(&bytes, self.secret).map_err(|error| {
+            Trouble::One(Fault::Damaged {
+                what: error.to_string(),
+            })
         })
     }
 
-    /// Opens one chunk of a pack.
-    pub(super) fn chunk(
-        &self,
-        pack: usize,
-        reader: &PackReader,
-        position: u32,
-    ) -> Result<Vec<u8>, RestoreError> {
-        let at = usize::try_from(position).unwrap_or(usize::MAX);
-        let entry = &self.packs[pack].entries[at];
-        let mut sealed = reader.slice(reader.offsets[at], entry.sealed_len())?.to_vec();
-        Ok(reader.opened.chunk(position, entry, &mut sealed, &self.names)?)
+    /// What a pack says that it holds.
+    fn own_list(&self, object: &ObjectRef) -> Result<PackLayout, Trouble<Fault>> {
+        let end = object.size_bytes.min(MAX_HEADER_BYTES as u64);
+        let begin = self.read(object, Some(0..end))?;
+        let key = PackKey::open(object.kind, &begin, self.secret)?;
+        let opened = OpenPack::new(object.kind, &begin, &key)?;
+        let range = opened.footer_range();
+        if range.end > object.size_bytes {
+            return Err(PackError::BadLayout.into());
+        }
+        let layout = PackLayout {
+            object: *object,
+            body_offset: opened.body_offset(),
+            entries: opened.footer(&self.read(object, Some(range))?)?,
+        };
+        layout.check()?;
+        Ok(layout)
     }
-}
-
-/// A pack, or the parts of one, in memory.
-pub(super) struct PackReader {
-    opened: OpenPack,
-    offsets: Vec<u64>,
-    parts: Vec<(u64, Vec<u8>)>,
-}
-
-impl PackReader {
-    fn slice(&self, begin: u64, len: u64) -> Result<&[u8], RestoreError> {
-        self.parts
-            .iter()
-            .find_map(|(start, bytes)| {
-                let from = usize::try_from(begin.checked_sub(*start)?).ok()?;
-                bytes.get(from..from.checked_add(usize::try_from(len).ok()?)?)
-            })
-            .ok_or(RestoreError::MissingChunk)
-    }
-}
-
-fn layout_from_footer(
-    source: &dyn ObjectSource,
-    object: ObjectRef,
-    secret: &RecoverySecret,
-) -> Result<PackLayout, RestoreError> {
-    let end = object.size_bytes.min(MAX_HEADER_BYTES as u64);
-    let begin = source.read(&object.hash, Some(0..end))?;
-    let key = PackKey::open(object.kind, &begin, secret)?;
-    let opened = OpenPack::new(object.kind, &begin, &key)?;
-    let range = opened.footer_range();
-    if range.end > object.size_bytes {
-        return Err(repository::pack::PackError::BadLayout.into());
-    }
-    let entries = opened.footer(&source.read(&object.hash, Some(range))?)?;
-    let layout = PackLayout {
-        object,
-        body_offset: opened.body_offset(),
-        entries,
-    };
-    layout.check()?;
-    Ok(layout)
 }

@@ -1,128 +1,70 @@
-//! Restore: any part of a snapshot, back below a folder, with the recovery kit on the endpoint.
+//! Restore: any part of a snapshot, back below a folder. What is damaged costs the files that need it and no others.
 
-mod data;
+mod dress;
+mod error;
+mod files;
 mod library;
+mod listings;
+mod loss;
+mod order;
 mod plan;
+mod put_back;
+mod read;
 mod remote;
+mod sealed;
+mod select;
+mod snapshot;
+mod survey;
 mod target;
+mod work;
 
-pub use data::put_back;
+pub use error::{RestoreError, TargetError};
 pub use library::Library;
-pub use plan::Plan;
-pub use target::TargetError;
+pub(crate) use listings::Listings;
+pub(crate) use loss::named;
+pub use loss::{Fault, Loss, Reason};
+pub use order::{DryRun, Order, Outcome, Step};
+pub use plan::{Item, Looks, Plan, What};
+pub use put_back::put_back;
+pub use snapshot::Snapshot;
+pub use survey::{Fate, Overwrite};
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use repository::{
-    index::IndexError,
+    identity::AgentPublicKey,
     kit::Kit,
-    manifest::{self, ManifestError, ManifestHeader},
-    pack::PackError,
+    manifest::{self, ManifestHeader},
     recovery::{Fingerprint, RecoverySecret},
-    tree::TreeError,
 };
 use shared::{
     api::agent::{RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork},
-    ids::{RestoreId, SnapshotId},
-    object::ObjectRef,
+    ids::{AgentId, RestoreId, SnapshotId},
 };
 use tokio::runtime::Handle;
 
 use crate::{
-    client::{Client, ClientError},
-    enroll::{self, EnrollError},
-    keygen::KeygenError,
-    progress::{Event, Observer, RestoreCounters},
-    random::RandomError,
-    state::{State, StateError},
-    store::{ObjectSource, ReadError},
+    client::Client,
+    clock, enroll,
+    pace::Pace,
+    progress::{Event, Observer, RestoreCounters, Speed},
+    state::State,
+    store::ObjectSource,
+    verify::{self, Depth, Report},
 };
 use remote::Remote;
 
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
-/// Why a restore ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// The state folder.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The kit.
-    #[error(transparent)]
-    Kit(#[from] KeygenError),
-    /// Another backup set's kit.
-    #[error("this kit has the fingerprint {kit}, but this endpoint's backups are sealed to {expected}")]
-    WrongKit {
-        /// The kit's.
-        kit: Fingerprint,
-        /// The one that is needed.
-        expected: Fingerprint,
-    },
-    /// The server's key.
-    #[error(transparent)]
-    Enroll(#[from] EnrollError),
-    /// A call to the server.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// An object cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The manifest is of another source or snapshot than the server says.
-    #[error("the server gave the manifest of another source or snapshot: do not trust it")]
-    OtherSnapshot,
-    /// Neither this endpoint nor the kit vouches for who signed the manifest.
-    #[error(
-        "the snapshot is signed by agent {0} with a key that neither this endpoint nor the recovery kit vouches for: \
-         do not trust it"
-    )]
-    UnknownSigner(shared::ids::AgentId),
-    /// A pack.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// An index segment.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// A listing.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// The snapshot needs a chunk that no pack holds.
-    #[error("a chunk that the snapshot needs is in none of its packs")]
-    MissingChunk,
-    /// A file's chunks do not add up.
-    #[error("a file's chunks do not add up to its size")]
-    WrongSize,
-    /// A path that is not in the snapshot.
-    #[error("`{0}` is not in the snapshot; `--path` takes an absolute path as it was on the endpoint")]
-    NotInSnapshot(String),
-    /// Writing.
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// No randomness.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    /// A thread could not run.
-    #[error("a thread of the restore failed")]
-    Thread,
-}
-
-impl RestoreError {
-    /// What the server may know: no names of files.
-    fn public(&self) -> String {
-        match self {
-            Self::State(_) => "the agent's state folder cannot be read".to_owned(),
-            Self::Kit(_) => "the recovery kit cannot be read".to_owned(),
-            Self::NotInSnapshot(_) => "a path that was asked for is not in the snapshot".to_owned(),
-            Self::Target(error) => error.public().to_owned(),
-            other => other.to_string(),
-        }
-    }
+/// What to restore, and where to.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Absolute paths as they were on the endpoint; none means everything.
+    pub paths: Vec<Vec<u8>>,
+    /// Where to, and how.
+    pub order: Order,
 }
 
 /// What came of a restore.
@@ -130,21 +72,20 @@ impl RestoreError {
 pub struct RestoreReport {
     /// The last figures.
     pub progress: RestoreProgress,
-    /// What could not be put back exactly, for the person at the endpoint.
-    pub notes: Vec<String>,
+    /// For the person at the endpoint.
+    pub outcome: Outcome,
 }
 
-/// Restores a snapshot below `target`.
+/// Restores a snapshot that somebody has allowed this agent to restore.
 ///
 /// # Errors
-/// See [`RestoreError`]. The server is told that the restore failed, without names.
+/// See [`RestoreError`]. The server is told that the restore failed, without names. Damage is no error: see
+/// [`Outcome::losses`].
 pub async fn restore(
     state: &State,
     client: &Client,
-    snapshot: SnapshotId,
-    target: &Path,
+    request: &Request,
     kit: &Kit,
-    paths: &[String],
     observer: Arc<dyn Observer>,
 ) -> Result<RestoreReport, RestoreError> {
     let secret = kit.secret();
@@ -155,7 +96,7 @@ pub async fn restore(
     let own_key = state.signing_key()?.public();
     let work = client
         .start_restore(&RestoreRequest {
-            snapshot_id: snapshot,
+            snapshot_id: request.snapshot,
         })
         .await?;
     let restore_id = work.restore_id;
@@ -170,32 +111,35 @@ pub async fn restore(
     let job = Job {
         source: Remote::new(client.clone(), Handle::current(), restore_id),
         work,
-        secret,
         own: (state.config().agent_id, own_key),
         fingerprint: expected,
-        target: target.to_owned(),
-        paths: paths.to_vec(),
-        counters: counters.clone(),
     };
-    let result = tokio::task::spawn_blocking(move || job.run())
+    let (request, counted) = (request.clone(), counters.clone());
+    let result = tokio::task::spawn_blocking(move || job.restore(&secret, &request, &counted))
         .await
         .unwrap_or(Err(RestoreError::Thread));
     reporter.abort();
     let _ = reporter.await;
     let finish = RestoreFinish {
         progress: counters.report(),
-        error: result.as_ref().err().map(RestoreError::public),
+        error: match &result {
+            Ok(outcome) => outcome.public(),
+            Err(error) => Some(error.public()),
+        },
     };
     if let Err(error) = client.finish_restore(restore_id, &finish).await {
         tracing::warn!(%restore_id, %error, "the server could not be told how the restore ended");
     }
-    let notes = result?;
+    let outcome = result?;
     let progress = counters.report();
-    observer.event(&Event::Restored {
-        progress: progress.clone(),
-        notes: notes.len() as u64,
-    });
-    Ok(RestoreReport { progress, notes })
+    if outcome.dry_run.is_none() {
+        observer.event(&Event::Restored {
+            progress: progress.clone(),
+            notes: outcome.notes.len() as u64,
+            lost: outcome.losses.len() as u64,
+        });
+    }
+    Ok(RestoreReport { progress, outcome })
 }
 
 async fn report(
@@ -204,94 +148,156 @@ async fn report(
     observer: Arc<dyn Observer>,
     counters: Arc<RestoreCounters>,
 ) {
+    let mut pace = Pace::default();
     loop {
         tokio::time::sleep(REPORT_EVERY).await;
         let progress = counters.report();
-        observer.event(&Event::RestoreProgress(progress.clone()));
+        let (done, total) = (progress.bytes_done, progress.bytes_total);
+        observer.event(&Event::RestoreProgress {
+            progress: progress.clone(),
+            speed: Speed::tick(&mut pace, clock::monotonic(), done, Some(total)),
+        });
         if let Err(error) = client.restore_progress(restore_id, &progress).await {
             tracing::debug!(%restore_id, %error, "a progress report was lost");
         }
     }
 }
 
+/// Verifies a snapshot whose restore somebody has allowed. To the server it is a restore that wrote nothing.
+///
+/// # Errors
+/// See [`RestoreError`]. Damage is no error.
+pub async fn verify(
+    state: &State,
+    client: &Client,
+    snapshot_id: SnapshotId,
+    kit: Option<&Kit>,
+    depth: Depth,
+) -> Result<Report, RestoreError> {
+    let expected = state.config().fingerprint;
+    let secret = kit.map(Kit::secret);
+    if let Some(kit) = secret.as_ref().map(|secret| secret.public().fingerprint())
+        && kit != expected
+    {
+        return Err(RestoreError::WrongKit { kit, expected });
+    }
+    let work = client.start_restore(&RestoreRequest { snapshot_id }).await?;
+    let restore_id = work.restore_id;
+    let job = Job {
+        source: Remote::new(client.clone(), Handle::current(), restore_id),
+        work,
+        own: (state.config().agent_id, state.signing_key()?.public()),
+        fingerprint: expected,
+    };
+    let result = tokio::task::spawn_blocking(move || job.verify(secret.as_ref(), depth))
+        .await
+        .unwrap_or(Err(RestoreError::Thread));
+    let finish = RestoreFinish {
+        progress: RestoreProgress::default(),
+        error: match &result {
+            Ok(report) if report.is_sound() => None,
+            Ok(report) => Some(format!(
+                "a verification found {} things that are not as they should be; the agent's output names them",
+                report.findings.len()
+            )),
+            Err(error) => Some(error.public()),
+        },
+    };
+    if let Err(error) = client.finish_restore(restore_id, &finish).await {
+        tracing::warn!(%restore_id, %error, "the server could not be told how the verification ended");
+    }
+    result
+}
+
+/// What a restore or a verification through the server works with.
 struct Job {
     source: Remote,
     work: RestoreWork,
-    secret: RecoverySecret,
-    own: (shared::ids::AgentId, repository::identity::AgentPublicKey),
+    own: (AgentId, AgentPublicKey),
     fingerprint: Fingerprint,
-    target: PathBuf,
-    paths: Vec<String>,
-    counters: Arc<RestoreCounters>,
 }
 
 impl Job {
-    fn run(self) -> Result<Vec<String>, RestoreError> {
-        enroll::pinned_key(&self.work.backup_set, self.fingerprint)?;
-        let mut notes = Vec::new();
-        let bytes = self.source.read(&self.work.manifest.hash, None)?;
-        let header = self.header(&bytes)?;
-        self.source.expect(&header.objects);
+    fn restore(
+        self,
+        secret: &RecoverySecret,
+        request: &Request,
+        counters: &RestoreCounters,
+    ) -> Result<Outcome, RestoreError> {
+        let (bytes, header) = self.manifest(Some(secret))?;
+        let snapshot = Snapshot::open(&self.source, &bytes, &header, secret)?;
+        self.source.expect(&snapshot.objects);
         restore_from(
             &self.source,
-            &bytes,
-            &header.objects,
-            &self.secret,
-            &self.paths,
-            &self.target,
-            &self.counters,
-            &mut notes,
-        )?;
-        Ok(notes)
+            &snapshot,
+            secret,
+            &request.paths,
+            &request.order,
+            counters,
+        )
+    }
+
+    fn verify(self, secret: Option<&RecoverySecret>, depth: Depth) -> Result<Report, RestoreError> {
+        let (bytes, header) = self.manifest(secret)?;
+        verify::verify_snapshot(&self.source, self.work.manifest, &bytes, header, secret, depth)
     }
 
     /// The manifest of the chosen snapshot, signed by this agent or by one that the kit has certified: whatever the
     /// server says, nothing that a stranger wrote is put onto this endpoint.
-    fn header(&self, bytes: &[u8]) -> Result<ManifestHeader, RestoreError> {
+    fn manifest(&self, secret: Option<&RecoverySecret>) -> Result<(Vec<u8>, ManifestHeader), RestoreError> {
+        enroll::pinned_key(&self.work.backup_set, self.fingerprint)?;
+        let bytes = self.source.read(&self.work.manifest, None)?;
         let (own_id, own_key) = &self.own;
-        let header = manifest::open_header_of_any(bytes)?;
-        let seq = header.parent.as_ref().map_or(0, |parent| parent.seq) + 1;
-        if (header.source_id, seq) != (self.work.snapshot.source_id, self.work.snapshot.seq) {
+        let header = manifest::open_header_of_any(&bytes)?;
+        if (header.source_id, header.seq()) != (self.work.snapshot.source_id, self.work.snapshot.seq) {
             return Err(RestoreError::OtherSnapshot);
         }
-        if !header.certified(self.secret.public())? {
+        let is_certified = match secret {
+            Some(secret) => header.certified(secret.public())?,
+            None => false,
+        };
+        if !is_certified {
             if header.agent_id != *own_id {
                 return Err(RestoreError::UnknownSigner(header.agent_id));
             }
-            manifest::open_header(bytes, own_key)?;
+            manifest::open_header(&bytes, own_key)?;
         }
-        Ok(header)
+        Ok((bytes, header))
     }
 }
 
-/// Restores from any source of objects, once the manifest's header is verified.
+/// Restores from any source of objects, once the snapshot is open.
 ///
 /// # Errors
 /// See [`RestoreError`].
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the seam that tests use; each is one thing"
-)]
 pub fn restore_from(
     source: &dyn ObjectSource,
-    manifest: &[u8],
-    objects: &[ObjectRef],
+    snapshot: &Snapshot,
     secret: &RecoverySecret,
-    paths: &[String],
-    target: &Path,
+    paths: &[Vec<u8>],
+    order: &Order,
     counters: &RestoreCounters,
-    notes: &mut Vec<String>,
-) -> Result<(), RestoreError> {
-    let content = manifest::open_content(manifest, secret)?;
-    if !content.warnings.is_empty() {
-        notes.push(format!(
-            "the backup itself reported {} files that were left out or not whole",
-            content.warnings.len()
+) -> Result<Outcome, RestoreError> {
+    let library = Library::open(source, snapshot, secret)?;
+    let plan = Plan::read(&library, &snapshot.content.roots, paths)?;
+    let mut outcome = put_back(&library, &plan, order, counters)?;
+    let warnings = snapshot.content.warnings.len();
+    if warnings > 0 {
+        outcome.notes.push(format!(
+            "the backup itself reported {warnings} files that were left out or not whole"
         ));
     }
-    let library = Library::open(source, objects, secret, content.chunk_key)?;
-    let plan = Plan::read(&library, &content.roots, paths)?;
-    counters.files_total.store(plan.items.len() as u64, Relaxed);
-    counters.bytes_total.store(plan.bytes, Relaxed);
-    put_back(&library, &plan, target, counters, notes)
+    for (page, fault) in &snapshot.lost_pages {
+        outcome.notes.push(format!(
+            "list page {} {fault}; what index segments and the storage list was looked through instead",
+            page.hash
+        ));
+    }
+    for (segment, fault) in library.lost_segments() {
+        outcome.notes.push(format!(
+            "index segment {} {fault}; the packs' own lists were read instead",
+            segment.hash
+        ));
+    }
+    Ok(outcome)
 }

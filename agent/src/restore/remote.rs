@@ -46,13 +46,6 @@ impl Remote {
         }
     }
 
-    /// Says what will be read.
-    pub(super) fn expect(&self, objects: &[ObjectRef]) {
-        let mut addresses = self.lock();
-        addresses.order = objects.iter().map(|object| object.hash).collect();
-        addresses.position = addresses.order.iter().copied().zip(0..).collect();
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Addresses> {
         // The map is whole after every statement that changes it.
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,12 +89,12 @@ impl Remote {
 }
 
 impl ObjectSource for Remote {
-    fn read(&self, object: &ObjectHash, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, object: &ObjectRef, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError> {
         let storage = self.client.storage();
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let read = self.address(object)?;
+            let read = self.address(&object.hash)?;
             let result = match range.clone() {
                 None => self.handle.block_on(fetch::whole(&storage, &read)),
                 Some(range) => self.handle.block_on(fetch::range(&storage, &read, range)),
@@ -111,10 +104,16 @@ impl ObjectSource for Remote {
                 Err(ReadError::Storage {
                     status: 400 | 403, ..
                 }) if attempt < ATTEMPTS => {
-                    self.lock().known.remove(object);
+                    self.lock().known.remove(&object.hash);
                 }
                 other => return other,
             }
         }
+    }
+
+    fn expect(&self, objects: &[ObjectRef]) {
+        let mut addresses = self.lock();
+        addresses.order = objects.iter().map(|object| object.hash).collect();
+        addresses.position = addresses.order.iter().copied().zip(0..).collect();
     }
 }

@@ -2,356 +2,267 @@
 //! link is ever followed.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io,
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::{DirBuilderExt, FileExt},
-    },
-    path::{Path, PathBuf},
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat},
     io::Errno,
 };
 
-use super::plan::{Item, Looks, Plan, What};
-use crate::metadata;
+use super::plan::{Item, Plan};
 
-/// Why something cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// Something stands where a restored name belongs.
-    #[error("`{0}` exists already: a restore never overwrites. Choose an empty folder")]
-    Collision(String),
-    /// The system said no.
-    #[error("{path}: {error}")]
-    Io {
-        /// Where.
-        path: String,
-        /// What the system says.
-        error: io::Error,
-    },
-}
-
-impl TargetError {
-    /// What the server may know.
-    pub(super) fn public(&self) -> &'static str {
-        match self {
-            Self::Collision(_) => "something exists already where a restored name belongs",
-            Self::Io { error, .. } if error.kind() == io::ErrorKind::StorageFull => {
-                "the target's disk is full"
-            }
-            Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
-                "the target may not be written"
-            }
-            Self::Io { .. } => "the target cannot be written",
-        }
-    }
-}
-
-/// The folder below which everything is put.
-pub(super) struct Target<'p> {
-    root: OwnedFd,
-    folder: PathBuf,
-    plan: &'p Plan,
-    as_root: bool,
-    temporary: String,
-}
+/// What the names of unfinished files begin with. They stand beside the finished ones.
+pub(super) const TEMPORARY: &str = ".holdfast-restore-";
+/// Folders that are kept open.
+const OPEN_FOLDERS: usize = 128;
 
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
+const WRITE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Which file it is, whatever it is called.
+pub(super) type Identity = (u64, u64);
+
+/// The folder below which everything is put.
+pub(super) struct Target<'p> {
+    root: Arc<OwnedFd>,
+    plan: &'p Plan,
+    open: Mutex<HashMap<usize, Arc<OwnedFd>>>,
+}
 
 impl<'p> Target<'p> {
-    pub(super) fn open(folder: &Path, plan: &'p Plan, token: [u8; 8]) -> Result<Self, TargetError> {
-        let failed = |error: io::Error| TargetError::Io {
-            path: folder.display().to_string(),
-            error,
-        };
+    /// Opens the folder, and makes it if it is missing and `make` says so. It may be named through a link: that is
+    /// its owner's choice.
+    pub(super) fn open(folder: &Path, plan: &'p Plan, make: bool) -> io::Result<Option<Self>> {
         if !folder.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(failed)?;
+            if !make {
+                return Ok(None);
+            }
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        // The target itself may be named through a link: that is its owner's choice.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root =
-            rustix::fs::openat(CWD, folder, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
-        Ok(Self {
-            root,
-            folder: folder.to_owned(),
+        let root = rustix::fs::openat(CWD, folder, flags, Mode::empty())?;
+        Ok(Some(Self {
+            root: Arc::new(root),
             plan,
-            as_root: rustix::process::geteuid().is_root(),
-            temporary: format!(".holdfast-{}", data_encoding::HEXLOWER.encode(&token)),
-        })
-    }
-
-    pub(super) const fn as_root(&self) -> bool {
-        self.as_root
+            open: Mutex::default(),
+        }))
     }
 
     fn item(&self, item: usize) -> &'p Item {
         &self.plan.items[item]
     }
 
-    pub(super) fn failed(&self, item: usize, error: impl Into<io::Error>) -> TargetError {
-        TargetError::Io {
-            path: self.folder.join(self.plan.path(item)).display().to_string(),
-            error: error.into(),
-        }
+    /// An item's name in its folder.
+    pub(super) fn name(&self, item: usize) -> &'p [u8] {
+        &self.item(item).name
     }
 
     /// Opens the folder that an item is in.
-    pub(super) fn parent(&self, item: usize) -> Result<OwnedFd, TargetError> {
+    pub(super) fn parent(&self, item: usize) -> io::Result<Arc<OwnedFd>> {
         match self.item(item).parent {
-            None => self.root.try_clone().map_err(|error| self.failed(item, error)),
+            None => Ok(self.root.clone()),
             Some(folder) => self.folder(folder),
         }
     }
 
     /// Opens a folder that was made or found before.
-    pub(super) fn folder(&self, item: usize) -> Result<OwnedFd, TargetError> {
-        let mut way = vec![item];
-        while let Some(parent) = self.item(way[way.len() - 1]).parent {
-            way.push(parent);
+    pub(super) fn folder(&self, item: usize) -> io::Result<Arc<OwnedFd>> {
+        // Up to the nearest folder that is open, and down again.
+        let mut way = Vec::new();
+        let mut at = self.root.clone();
+        let mut up = Some(item);
+        while let Some(step) = up {
+            if let Some(open) = self.lock().get(&step) {
+                at = open.clone();
+                break;
+            }
+            way.push(step);
+            up = self.item(step).parent;
         }
-        let mut at: Option<OwnedFd> = None;
         for step in way.into_iter().rev() {
-            let from = at.as_ref().unwrap_or(&self.root);
-            let next = rustix::fs::openat(from, self.item(step).name.as_slice(), FOLDER, Mode::empty())
-                .map_err(|error| self.failed(step, error))?;
-            at = Some(next);
-        }
-        match at {
-            Some(fd) => Ok(fd),
-            None => self.root.try_clone().map_err(|error| self.failed(item, error)),
-        }
-    }
-
-    /// Looks for what is in the way, before anything is written. Says for each item whether it is a folder that
-    /// exists.
-    pub(super) fn check(&self) -> Result<Vec<bool>, TargetError> {
-        let mut exists = vec![false; self.plan.items.len()];
-        let mut open: Option<(Option<usize>, OwnedFd)> = None;
-        for (index, item) in self.plan.items.iter().enumerate() {
-            if item.parent.is_some_and(|parent| !exists[parent]) {
-                continue;
+            at = Arc::new(rustix::fs::openat(&at, self.name(step), FOLDER, Mode::empty())?);
+            let mut open = self.lock();
+            if open.len() >= OPEN_FOLDERS {
+                open.clear();
             }
-            let folder = match open.take() {
-                Some((parent, fd)) if parent == item.parent => fd,
-                _ => self.parent(index)?,
-            };
-            let found = rustix::fs::statat(&folder, item.name.as_slice(), AtFlags::SYMLINK_NOFOLLOW);
-            match found {
-                Err(Errno::NOENT) => {}
-                Err(error) => return Err(self.failed(index, error)),
-                Ok(stat) => {
-                    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                    if !(is_folder && matches!(item.what, What::Folder)) {
-                        let path = self.folder.join(self.plan.path(index));
-                        return Err(TargetError::Collision(path.display().to_string()));
-                    }
-                    exists[index] = true;
-                }
-            }
-            open = Some((item.parent, folder));
+            open.insert(step, at.clone());
         }
-        Ok(exists)
+        Ok(at)
     }
 
-    pub(super) fn make_folder(&self, item: usize) -> Result<(), TargetError> {
-        let parent = self.parent(item)?;
-        rustix::fs::mkdirat(&parent, self.item(item).name.as_slice(), Mode::RWXU)
-            .map_err(|error| self.failed(item, error))
+    /// Opens a folder for a change of its looks.
+    pub(super) fn own_folder(&self, item: usize) -> io::Result<File> {
+        Ok(File::from(self.folder(item)?.try_clone()?))
     }
 
-    /// Whether two items are in one folder.
-    pub(super) fn same_folder(&self, a: usize, b: usize) -> bool {
-        self.item(a).parent == self.item(b).parent
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Arc<OwnedFd>>> {
+        // The map is whole after every statement that changes it.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn temporary_name(&self, item: usize) -> String {
-        format!("{}-{item}", self.temporary)
+    /// What stands under a name, if anything.
+    pub(super) fn look(&self, folder: &OwnedFd, name: &[u8]) -> io::Result<Option<Stat>> {
+        match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Opens a file's temporary name for writing.
-    pub(super) fn open_file(&self, folder: &OwnedFd, item: usize) -> Result<File, TargetError> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(folder, self.temporary_name(item), flags, Mode::RUSR | Mode::WUSR)
-            .map(File::from)
-            .map_err(|error| self.failed(item, error))
-    }
-
-    pub(super) fn write(
-        &self,
-        file: &File,
-        item: usize,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<(), TargetError> {
-        file.write_all_at(bytes, offset)
-            .map_err(|error| self.failed(item, error))
-    }
-
-    /// Gives a written file its length, its looks and its name.
-    pub(super) fn finish_file(
-        &self,
-        folder: &OwnedFd,
-        file: &File,
-        item: usize,
-        notes: &mut Vec<String>,
-    ) -> Result<(), TargetError> {
-        let What::File { size_bytes, .. } = &self.item(item).what else {
-            return Ok(());
+    /// Makes a folder. One that only leads to others is nobody's secret; any other is private until it is finished.
+    pub(super) fn make_folder(&self, item: usize) -> io::Result<()> {
+        let mode = if self.item(item).looks.is_some() {
+            Mode::RWXU
+        } else {
+            Mode::from_raw_mode(0o755)
         };
-        file.set_len(*size_bytes)
-            .map_err(|error| self.failed(item, error))?;
-        if let Some(looks) = &self.item(item).looks {
-            self.apply(file, item, looks, notes)?;
+        Ok(rustix::fs::mkdirat(self.parent(item)?, self.name(item), mode)?)
+    }
+
+    /// Where a file stands until it is finished. The same for every restore: what one left behind, the next one
+    /// finds.
+    pub(super) fn temporary(&self, item: usize) -> String {
+        let name = blake3::hash(self.name(item)).to_hex();
+        format!("{TEMPORARY}{}", &name[..16])
+    }
+
+    /// Begins a file under its temporary name: a new one, whatever stands there.
+    pub(super) fn create(&self, folder: &OwnedFd, item: usize) -> io::Result<File> {
+        let temporary = self.temporary(item);
+        let create =
+            || rustix::fs::openat(folder, &temporary, WRITE | OFlags::CREATE | OFlags::EXCL, PRIVATE);
+        match create() {
+            Err(Errno::EXIST) => {
+                rustix::fs::unlinkat(folder, &temporary, AtFlags::empty())?;
+                Ok(File::from(create()?))
+            }
+            created => Ok(File::from(created?)),
         }
-        let (from, to) = (self.temporary_name(item), self.item(item).name.as_slice());
+    }
+
+    /// Opens what an earlier restore left of a file: only a private file of our own that has no other name.
+    pub(super) fn leftover(&self, folder: &OwnedFd, item: usize) -> Option<File> {
+        let flags = WRITE | OFlags::NONBLOCK;
+        let file = rustix::fs::openat(folder, self.temporary(item), flags, Mode::empty()).ok()?;
+        let stat = rustix::fs::fstat(&file).ok()?;
+        let is_ours = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+            && stat.st_uid == rustix::process::geteuid().as_raw()
+            && stat.st_nlink == 1
+            && Mode::from_raw_mode(stat.st_mode) == PRIVATE;
+        is_ours.then(|| File::from(file))
+    }
+
+    /// Opens an unfinished file again, if it is still the same.
+    pub(super) fn reopen(&self, folder: &OwnedFd, item: usize, identity: Identity) -> io::Result<File> {
+        let file = rustix::fs::openat(
+            folder,
+            self.temporary(item),
+            WRITE | OFlags::NONBLOCK,
+            Mode::empty(),
+        )?;
+        if self::identity(&rustix::fs::fstat(&file)?) == identity {
+            Ok(File::from(file))
+        } else {
+            Err(io::Error::other(
+                "another file was put in the place of the unfinished one",
+            ))
+        }
+    }
+
+    /// Gives what stands under the temporary name its own. In the way may only be what `replace` allows to replace.
+    pub(super) fn put_in_place(&self, folder: &OwnedFd, item: usize, replace: bool) -> io::Result<()> {
+        let (from, to) = (self.temporary(item), self.name(item));
+        if replace {
+            return Ok(rustix::fs::renameat(folder, &from, folder, to)?);
+        }
         match rustix::fs::renameat_with(folder, &from, folder, to, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(()),
             // A file system without that: a link fails likewise when something is in the way.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                rustix::fs::linkat(folder, &from, folder, to, AtFlags::empty())
-                    .and_then(|()| rustix::fs::unlinkat(folder, &from, AtFlags::empty()))
-                    .map_err(|error| self.failed(item, error))
+                rustix::fs::linkat(folder, &from, folder, to, AtFlags::empty())?;
+                Ok(rustix::fs::unlinkat(folder, &from, AtFlags::empty())?)
             }
-            Err(error) => Err(self.failed(item, error)),
+            done => Ok(done?),
         }
     }
 
-    /// Removes what a failed restore left of a file.
+    /// Removes what is left of an unfinished file.
     pub(super) fn discard(&self, item: usize) {
         if let Ok(folder) = self.parent(item) {
-            let _ = rustix::fs::unlinkat(&folder, self.temporary_name(item), AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&folder, self.temporary(item), AtFlags::empty());
         }
     }
 
-    /// Gives a file its second name.
-    pub(super) fn link(&self, first: usize, item: usize) -> Result<(), TargetError> {
-        let (from, to) = (self.parent(first)?, self.parent(item)?);
-        rustix::fs::linkat(
-            &from,
-            self.item(first).name.as_slice(),
-            &to,
-            self.item(item).name.as_slice(),
-            AtFlags::empty(),
-        )
-        .map_err(|error| self.failed(item, error))
-    }
-
-    pub(super) fn make_symlink(
-        &self,
-        item: usize,
-        target: &[u8],
-        notes: &mut Vec<String>,
-    ) -> Result<(), TargetError> {
-        let folder = self.parent(item)?;
-        let name = self.item(item).name.as_slice();
-        rustix::fs::symlinkat(target, &folder, name).map_err(|error| self.failed(item, error))?;
-        let Some(looks) = &self.item(item).looks else {
-            return Ok(());
-        };
-        if self.as_root {
-            let (uid, gid) = owner(looks);
-            rustix::fs::chownat(&folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| self.failed(item, error))?;
+    /// Removes what an earlier restore left of a file that needs nothing any more.
+    pub(super) fn tidy(&self, folder: &OwnedFd, item: usize) {
+        if self.leftover(folder, item).is_some() {
+            self.discard(item);
         }
-        // The folder is pinned by its descriptor, and the last step follows no link.
-        let path = Path::new("/proc/self/fd")
-            .join(folder.as_raw_fd().to_string())
-            .join(metadata::os(name));
-        for attribute in &looks.xattrs {
-            if let Err(error) = xattr::set(&path, metadata::os(&attribute.name), &attribute.value) {
-                notes.push(self.attribute_note(item, &attribute.name, &error));
-            }
-        }
-        rustix::fs::utimensat(&folder, name, &times(looks), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| self.failed(item, error))
     }
 
-    pub(super) fn finish_folder(
-        &self,
-        item: usize,
-        looks: &Looks,
-        notes: &mut Vec<String>,
-    ) -> Result<(), TargetError> {
-        let folder = File::from(self.folder(item)?);
-        self.apply(&folder, item, looks, notes)
-    }
-
-    /// Owner first: a change of owner takes set-user-id bits and capabilities away. Times last.
-    fn apply(
-        &self,
-        file: &File,
-        item: usize,
-        looks: &Looks,
-        notes: &mut Vec<String>,
-    ) -> Result<(), TargetError> {
-        let mut mode = looks.mode;
-        if self.as_root {
-            let (uid, gid) = owner(looks);
-            rustix::fs::fchown(file, uid, gid).map_err(|error| self.failed(item, error))?;
+    /// Opens a finished or found file for reading, if it is one.
+    pub(super) fn open_file(&self, folder: &OwnedFd, item: usize) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(folder, self.name(item), flags, Mode::empty())?);
+        if file.metadata()?.is_file() {
+            Ok(file)
         } else {
-            // Another owner's set-user-id program must not become ours.
-            let mine = (
-                rustix::process::geteuid().as_raw(),
-                rustix::process::getegid().as_raw(),
-            );
-            if mine != (looks.uid, looks.gid) {
-                mode &= !0o6000;
-            }
+            Err(io::Error::other("no regular file stands there"))
         }
-        for attribute in &looks.xattrs {
-            use xattr::FileExt;
-            if let Err(error) = file.set_xattr(metadata::os(&attribute.name), &attribute.value) {
-                notes.push(self.attribute_note(item, &attribute.name, &error));
-            }
-        }
-        rustix::fs::fchmod(file, Mode::from_raw_mode(mode)).map_err(|error| self.failed(item, error))?;
-        rustix::fs::futimens(file, &times(looks)).map_err(|error| self.failed(item, error))
     }
 
-    fn attribute_note(&self, item: usize, name: &[u8], error: &io::Error) -> String {
-        format!(
-            "{}: the attribute {} could not be set: {error}",
-            self.plan.path(item),
-            String::from_utf8_lossy(name)
-        )
+    /// Gives the file `first`, which must be the one that is meant, its second name.
+    pub(super) fn link(&self, first: usize, meant: Identity, item: usize, replace: bool) -> io::Result<()> {
+        let (from, to) = (self.parent(first)?, self.parent(item)?);
+        let name = if replace {
+            self.temporary(item).into_bytes()
+        } else {
+            self.name(item).to_vec()
+        };
+        rustix::fs::linkat(&from, self.name(first), &to, &*name, AtFlags::empty())?;
+        let made = rustix::fs::statat(&to, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if identity(&made) != meant {
+            rustix::fs::unlinkat(&to, &*name, AtFlags::empty())?;
+            return Err(io::Error::other(
+                "another file was put in the place of its first name",
+            ));
+        }
+        if replace {
+            self.put_in_place(&to, item, true)?;
+            // Two names of one file do not replace each other: then the temporary one is still there.
+            let _ = rustix::fs::unlinkat(&to, &*name, AtFlags::empty());
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link under the temporary name.
+    pub(super) fn make_symlink(&self, folder: &OwnedFd, item: usize, to: &[u8]) -> io::Result<()> {
+        let temporary = self.temporary(item);
+        match rustix::fs::symlinkat(to, folder, &temporary) {
+            Err(Errno::EXIST) => {
+                rustix::fs::unlinkat(folder, &temporary, AtFlags::empty())?;
+                Ok(rustix::fs::symlinkat(to, folder, &temporary)?)
+            }
+            made => Ok(made?),
+        }
     }
 
     /// Asks the system to write everything to the disk.
-    pub(super) fn sync(&self) -> Result<(), TargetError> {
-        rustix::fs::syncfs(&self.root).map_err(|error| TargetError::Io {
-            path: self.folder.display().to_string(),
-            error: error.into(),
-        })
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&*self.root)?)
     }
 }
 
-fn owner(looks: &Looks) -> (Option<Uid>, Option<Gid>) {
-    // The largest number means "leave it" to the system: nobody owns with it.
-    let real = |id: u32| (id != u32::MAX).then_some(id);
-    (
-        real(looks.uid).map(Uid::from_raw),
-        real(looks.gid).map(Gid::from_raw),
-    )
-}
-
-fn times(looks: &Looks) -> Timestamps {
-    let at = Timespec {
-        tv_sec: looks.mtime.seconds,
-        tv_nsec: looks.mtime.nanoseconds.into(),
-    };
-    Timestamps {
-        last_access: at,
-        last_modification: at,
-    }
+/// Which file a look was at.
+pub(super) fn identity(stat: &Stat) -> Identity {
+    (stat.st_dev, stat.st_ino)
 }

@@ -11,17 +11,19 @@ use agent::{
     backup::{BackupError, Job, Parent, Prepared, prepare},
     cache::{Cache, Head},
     progress::{RestoreCounters, RunCounters, Silent},
-    restore::{RestoreError, restore_from},
+    restore::{Order, Outcome, RestoreError, Snapshot, restore_from},
     store::{ObjectSink, ObjectSource, ReadError, Stopped},
 };
+use bytes::Bytes;
 use repository::{
     chunk::SourceSecret,
     identity::AgentSigningKey,
     manifest::{self, ManifestHeader},
+    pack::PackLayout,
     recovery::{RecoverySecret, RecoverySeed},
 };
 use shared::{
-    api::agent::SourceSpec,
+    api::agent::{SourceOptions, SourceSpec, WornPack},
     ids::{AgentId, RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
@@ -36,11 +38,14 @@ pub struct Bucket {
 }
 
 impl ObjectSink for Bucket {
-    fn put(&self, object: ObjectRef, bytes: Vec<u8>) -> Result<(), Stopped> {
+    fn put(&self, object: ObjectRef, bytes: Bytes) -> Result<(), Stopped> {
         assert_eq!(repository::hash(&bytes), object.hash);
         assert_eq!(bytes.len() as u64, object.size_bytes);
         self.order.lock().unwrap().push(object.kind);
-        self.objects.lock().unwrap().insert(object.hash, (object, bytes));
+        self.objects
+            .lock()
+            .unwrap()
+            .insert(object.hash, (object, bytes.to_vec()));
         Ok(())
     }
 
@@ -50,17 +55,24 @@ impl ObjectSink for Bucket {
 }
 
 impl ObjectSource for Bucket {
-    fn read(&self, object: &ObjectHash, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, object: &ObjectRef, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError> {
         let objects = self.objects.lock().unwrap();
         let missing = ReadError::Storage {
-            object: *object,
+            object: object.hash,
             status: 404,
         };
-        let (_, bytes) = objects.get(object).ok_or(missing)?;
+        let (_, bytes) = objects.get(&object.hash).ok_or(missing)?;
         let bytes = match range {
+            None if repository::hash(bytes) != object.hash => {
+                return Err(ReadError::Wrong {
+                    object: object.hash,
+                    what: "its hash is another".into(),
+                });
+            }
             None => bytes.clone(),
             Some(range) => {
-                bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec()
+                let end = bytes.len().min(usize::try_from(range.end).unwrap());
+                bytes[end.min(usize::try_from(range.start).unwrap())..end].to_vec()
             }
         };
         self.reads.fetch_add(1, Relaxed);
@@ -80,6 +92,8 @@ pub struct Endpoint {
     pub seq: u64,
     pub manifest: Option<ObjectHash>,
     pub do_not_reuse: Vec<ObjectHash>,
+    /// Packs of runs that broke off, which the next run takes over.
+    pub adopted: Vec<PackLayout>,
     /// The figures of the last run.
     pub counters: RunCounters,
 }
@@ -99,11 +113,13 @@ impl Endpoint {
                     .map(|path| path.to_str().unwrap().to_owned())
                     .collect(),
                 excludes: excludes.iter().map(|text| (*text).to_owned()).collect(),
+                options: SourceOptions::default(),
             },
             cache: tempfile::tempdir().unwrap(),
             seq: 0,
             manifest: None,
             do_not_reuse: Vec::new(),
+            adopted: Vec::new(),
             counters: RunCounters::new(),
         }
     }
@@ -121,12 +137,15 @@ impl Endpoint {
                 seq: self.seq,
                 manifest: self.manifest,
                 unlisted: Vec::new(),
+                list: run.list()?.unwrap_or_default(),
             },
             do_not_reuse: &self.do_not_reuse,
             signing_key: &self.key,
             secret: &self.secret,
             recovery: self.kit.public(),
             state_folder: Some(self.cache.path()),
+            adopted: &self.adopted,
+            settle: jiff::SignedDuration::ZERO,
             counters: &self.counters,
             observer: &Silent,
         };
@@ -135,6 +154,7 @@ impl Endpoint {
             manifest: prepared.manifest,
             added: prepared.added.clone(),
             dropped: prepared.dropped.clone(),
+            worn: prepared.worn.clone(),
         };
         if remember {
             self.seq += 1;
@@ -146,9 +166,16 @@ impl Endpoint {
             };
             prepared.remember(run, &head)?;
         }
-        let bytes = self.bucket.read(&figures.manifest.hash, None).unwrap();
+        let bytes = self.bucket.read(&figures.manifest, None).unwrap();
         let header = manifest::open_header(&bytes, &self.key.public())?;
         Ok((figures, header))
+    }
+
+    /// What a snapshot needs, apart from its manifest.
+    pub fn objects(&self, header: &ManifestHeader) -> Vec<ObjectRef> {
+        header
+            .objects(|page| Ok::<_, RestoreError>(self.bucket.read(page, None)?))
+            .unwrap()
     }
 
     /// A whole backup.
@@ -156,31 +183,41 @@ impl Endpoint {
         self.prepare(true).unwrap()
     }
 
+    /// Restores everything that is asked for; gives the notes.
     pub fn restore(
         &self,
         manifest: &ObjectHash,
         target: &Path,
         paths: &[&str],
     ) -> Result<Vec<String>, RestoreError> {
-        let bytes = self.bucket.read(manifest, None)?;
+        let order = Order {
+            target: target.to_owned(),
+            ..Order::default()
+        };
+        let outcome = self.restore_as(manifest, &order, paths)?;
+        assert_eq!(outcome.losses, []);
+        Ok(outcome.notes)
+    }
+
+    /// Restores, as ordered.
+    pub fn restore_as(
+        &self,
+        manifest: &ObjectHash,
+        order: &Order,
+        paths: &[&str],
+    ) -> Result<Outcome, RestoreError> {
+        let bytes = self.bucket.objects.lock().unwrap()[manifest].1.clone();
         let header = manifest::open_header(&bytes, &self.key.public())?;
-        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-        let mut notes = Vec::new();
+        let snapshot = Snapshot::open(&self.bucket, &bytes, &header, &self.kit)?;
+        let paths: Vec<Vec<u8>> = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
         let counters = RestoreCounters::default();
-        restore_from(
-            &self.bucket,
-            &bytes,
-            &header.objects,
-            &self.kit,
-            &paths,
-            target,
-            &counters,
-            &mut notes,
-        )?;
+        let outcome = restore_from(&self.bucket, &snapshot, &self.kit, &paths, order, &counters)?;
         let report = counters.report();
-        assert_eq!(report.files_done, report.files_total);
-        assert_eq!(report.bytes_done, report.bytes_total);
-        Ok(notes)
+        if outcome.is_complete() && !order.dry_run {
+            assert_eq!(report.files_done, report.files_total);
+            assert_eq!(report.bytes_done, report.bytes_total);
+        }
+        Ok(outcome)
     }
 }
 
@@ -189,4 +226,5 @@ pub struct Figures {
     pub manifest: ObjectRef,
     pub added: Vec<ObjectRef>,
     pub dropped: Vec<ObjectHash>,
+    pub worn: Option<Vec<WornPack>>,
 }

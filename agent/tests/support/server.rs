@@ -19,15 +19,29 @@ use repository::{identity::AgentPublicKey, manifest, object_list, recovery::Reco
 use shared::{
     api::{ErrorBody, agent::*},
     ids::*,
-    object::{ObjectHash, ObjectRef},
+    object::{ObjectHash, ObjectKind, ObjectRef},
 };
 use uuid::Uuid;
 
 pub const TOKEN: &str = "one-time-token";
 const CREDENTIAL: &str = "credential-of-the-agent";
 
+/// What an agent asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    Start,
+    Uploads,
+    Put(ObjectKind),
+    Commit,
+    Status,
+}
+
+/// Is told of a call before it has any effect.
+pub type Hook = Box<dyn FnMut(Call) + Send>;
+
 #[derive(Default)]
 pub struct Inner {
+    pub hook: Option<Hook>,
     pub address: String,
     pub key: Option<RecoveryPublicKey>,
     pub source: Option<SourceSpec>,
@@ -37,12 +51,20 @@ pub struct Inner {
     pub parent: Option<ParentSnapshot>,
     pub needed: BTreeSet<ObjectRef>,
     pub snapshots: Vec<(SnapshotSummary, ObjectRef)>,
+    /// Which run made each of them: the nth that was begun.
+    pub made_by: Vec<u32>,
     pub runs: u32,
     pub open_run: Option<RunId>,
     pub queued: bool,
     pub aborts: Vec<String>,
     pub finishes: Vec<RestoreFinish>,
     pub signed: HashMap<ObjectHash, ObjectRef>,
+    /// Objects in the order in which they were stored.
+    pub stored: Vec<ObjectRef>,
+    /// Packs that are not to be reused.
+    pub do_not_reuse: Vec<ObjectHash>,
+    /// Objects that are being deleted: asking for one is refused.
+    pub deleting: BTreeSet<ObjectHash>,
     /// So many puts answer 503.
     pub busy_puts: u32,
     /// So many puts answer 403, as an expired address does.
@@ -55,6 +77,8 @@ pub struct Inner {
     pub busy_calls: u32,
     /// Uploads are refused: the run is over.
     pub run_over: bool,
+    /// The run is over when so many objects more are stored.
+    pub over_after: Option<usize>,
     /// So many polls answer `committing`.
     pub polls: u32,
 }
@@ -78,6 +102,7 @@ impl Server {
                     .map(|path| path.to_str().unwrap().to_owned())
                     .collect(),
                 excludes: vec![],
+                options: SourceOptions::default(),
             });
         }
         let api = Router::new()
@@ -112,6 +137,15 @@ impl Server {
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap()
+    }
+
+    /// The same, of an agent's call.
+    fn called(&self, call: Call) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        if let Some(hook) = &mut inner.hook {
+            hook(call);
+        }
+        inner
     }
 }
 
@@ -194,7 +228,7 @@ fn begin(inner: &mut Inner) -> BackupWork {
         backup_set: keys(inner),
         parent: inner.parent.clone(),
         deadline: Timestamp::MAX,
-        do_not_reuse: vec![],
+        do_not_reuse: inner.do_not_reuse.clone(),
     }
 }
 
@@ -217,7 +251,7 @@ async fn sources(State(server): State<Server>) -> Json<Vec<SourceSpec>> {
 }
 
 async fn start(State(server): State<Server>, Path(_): Path<SourceId>) -> Json<BackupWork> {
-    Json(begin(&mut server.lock()))
+    Json(begin(&mut server.called(Call::Start)))
 }
 
 fn sign_reads(inner: &Inner, request: &ReadsRequest) -> Vec<SignedRead> {
@@ -236,8 +270,27 @@ fn sign_reads(inner: &Inner, request: &ReadsRequest) -> Vec<SignedRead> {
         .collect()
 }
 
-async fn reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) -> Json<Vec<SignedRead>> {
-    Json(sign_reads(&server.lock(), &request))
+/// What the newest snapshot needs, without its packs, and its manifest.
+async fn reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) -> Response {
+    let inner = server.lock();
+    let newest = inner.parent.iter().map(|parent| parent.manifest);
+    let readable: BTreeSet<ObjectHash> = inner
+        .needed
+        .iter()
+        .filter(|object| matches!(object.kind, ObjectKind::Index | ObjectKind::ListPage))
+        .copied()
+        .chain(newest)
+        .map(|object| object.hash)
+        .collect();
+    if request.objects.iter().all(|hash| readable.contains(hash)) {
+        Json(sign_reads(&inner, &request)).into_response()
+    } else {
+        refuse(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "not an object of the newest snapshot",
+        )
+    }
 }
 
 async fn uploads(
@@ -245,9 +298,17 @@ async fn uploads(
     Path(run): Path<RunId>,
     Json(request): Json<UploadsRequest>,
 ) -> Response {
-    let mut inner = server.lock();
+    let mut inner = server.called(Call::Uploads);
     if inner.run_over || inner.open_run != Some(run) {
         return refuse(StatusCode::CONFLICT, "run_over", "the run's deadline has passed");
+    }
+    let is_deleting = |upload: &UploadRequest| inner.deleting.contains(&upload.object.hash);
+    if request.objects.iter().any(is_deleting) {
+        return refuse(
+            StatusCode::CONFLICT,
+            "deleting",
+            "an earlier copy of it is being deleted",
+        );
     }
     let tickets: Vec<UploadTicket> = request
         .objects
@@ -280,7 +341,8 @@ async fn put_object(
 ) -> Response {
     use base64::Engine;
     use md5::Digest;
-    let mut inner = server.lock();
+    let kind = server.lock().signed[&hash].kind;
+    let mut inner = server.called(Call::Put(kind));
     inner.puts += 1;
     let object = inner.signed[&hash];
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -302,6 +364,13 @@ async fn put_object(
         return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
     }
     inner.bucket.insert(hash, (object, body.to_vec()));
+    inner.stored.push(object);
+    if let Some(left) = &mut inner.over_after {
+        *left -= 1;
+        if *left == 0 {
+            (inner.over_after, inner.run_over) = (None, true);
+        }
+    }
     if take(&mut inner.lost_answers) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
@@ -342,8 +411,10 @@ async fn commit(
     Path(run): Path<RunId>,
     Json(request): Json<CommitRequest>,
 ) -> Response {
-    let mut inner = server.lock();
-    assert_eq!(inner.open_run, Some(run));
+    let mut inner = server.called(Call::Commit);
+    if inner.open_run != Some(run) {
+        return refuse(StatusCode::CONFLICT, "run_over", "another run has begun");
+    }
     let parent_seq = inner.parent.as_ref().map_or(0, |parent| parent.seq);
     if request.parent_seq != parent_seq {
         return refuse(StatusCode::CONFLICT, "parent_moved", "another run was faster");
@@ -386,6 +457,8 @@ async fn commit(
         totals: request.totals,
     };
     inner.snapshots.push((summary, request.manifest));
+    let number = inner.runs;
+    inner.made_by.push(number);
     Json(answer(&inner, run, RunState::Committing)).into_response()
 }
 
@@ -399,7 +472,7 @@ fn answer(inner: &Inner, run_id: RunId, state: RunState) -> RunStatus {
 }
 
 async fn status(State(server): State<Server>, Path(run): Path<RunId>) -> Json<RunStatus> {
-    let mut inner = server.lock();
+    let mut inner = server.called(Call::Status);
     if inner.polls > 0 {
         inner.polls -= 1;
         return Json(answer(&inner, run, RunState::Locking));

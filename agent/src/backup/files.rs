@@ -1,0 +1,286 @@
+//! Files: those that are as they were keep their content, the others are read.
+
+use std::sync::{Arc, PoisonError, atomic::Ordering::Relaxed};
+
+use repository::{
+    manifest::WarningKind,
+    tree::{Entry, Node as TreeNode},
+};
+
+use super::{
+    BackupError,
+    folder::entry,
+    known::short_hash,
+    node::{Child, Node},
+    read::{FileContent, FileRead, ReadFault, is_past_tick},
+    walk::{Task, Walk, Worker, unreadable},
+    worn::chunks_of,
+};
+use crate::{
+    cache::Trust,
+    clock,
+    platform::{Folder, Kind, Stat},
+};
+
+/// A batch ends with so many files, or so many bytes.
+const BATCH_FILES: usize = 64;
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Files of one folder that are to be read.
+pub(super) struct FilesTask {
+    node: Arc<Node>,
+    folder: Arc<Folder>,
+    files: Vec<Seen>,
+}
+
+/// A file that was seen and is not known to be as it was.
+pub(super) struct Seen {
+    /// Its place in the folder.
+    pub(super) slot: usize,
+    pub(super) name: Vec<u8>,
+    pub(super) stat: Stat,
+    /// What is known of it all the same: it looks as it did, but its chunks are to be sent again.
+    pub(super) record: Option<(Entry, Trust)>,
+}
+
+/// What a file that is seen again is.
+pub(super) enum Before {
+    /// As it was.
+    Same(Child),
+    /// As it was, but its chunks are to be sent again.
+    Unwanted(Entry, Trust),
+    /// Something else, or new.
+    Other,
+}
+
+/// Shares a folder's files out.
+pub(super) fn batches(node: &Arc<Node>, folder: &Arc<Folder>, files: Vec<Seen>) -> Vec<Task> {
+    let mut batches = Vec::new();
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    let mut close = |batch: &mut Vec<Seen>| {
+        if !batch.is_empty() {
+            batches.push(Task::Files(FilesTask {
+                node: node.clone(),
+                folder: folder.clone(),
+                files: std::mem::take(batch),
+            }));
+        }
+    };
+    for file in files {
+        bytes += file.stat.size_bytes;
+        batch.push(file);
+        if batch.len() == BATCH_FILES || bytes >= BATCH_BYTES {
+            close(&mut batch);
+            bytes = 0;
+        }
+    }
+    close(&mut batch);
+    batches
+}
+
+impl Walk<'_, '_> {
+    /// Compares a file with what is known of its name.
+    pub(super) fn as_before(
+        &self,
+        worker: &mut Worker,
+        node: &Node,
+        stat: &Stat,
+        record: Option<(Entry, Trust)>,
+    ) -> Before {
+        let record = record.filter(|(entry, trust)| looks_as(entry, trust, stat));
+        let Some((entry, trust)) = record else {
+            return Before::Other;
+        };
+        if !trust.packs.iter().all(|pack| self.known.has(*pack, false)) {
+            return Before::Unwanted(entry, trust);
+        }
+        self.counters.files_done.fetch_add(1, Relaxed);
+        if stat.kind == Kind::File {
+            self.counters.bytes_done.fetch_add(stat.size_bytes, Relaxed);
+        }
+        Before::Same(self.kept(worker, node, stat, entry, trust))
+    }
+
+    fn kept(&self, worker: &mut Worker, node: &Node, stat: &Stat, mut entry: Entry, trust: Trust) -> Child {
+        worker.used.extend(&trust.packs);
+        if stat.kind == Kind::File {
+            count(worker, stat.size_bytes);
+        }
+        let hard_link = self.hard_link(node, stat);
+        if hard_link != entry.hard_link {
+            node.is_renewed.store(true, Relaxed);
+            entry.hard_link = hard_link;
+        }
+        Child {
+            entry,
+            trust: Some(trust),
+        }
+    }
+
+    /// Reads a batch.
+    pub(super) fn files(&self, worker: &mut Worker, task: FilesTask) -> Result<(), BackupError> {
+        for seen in task.files {
+            if self.counters.stopped() {
+                return Err(BackupError::Interrupted);
+            }
+            self.counters.looking_at(|| task.node.path_of(&seen.name));
+            let slot = seen.slot;
+            let child = match seen.stat.kind {
+                Kind::File => self.file(worker, &task.node, &task.folder, seen)?,
+                Kind::Symlink => self.symlink(&task.node, &task.folder, seen),
+                Kind::Folder | Kind::Other => {
+                    let detail = "a device, pipe or socket";
+                    self.warn(
+                        task.node.path_of(&seen.name),
+                        WarningKind::UnsupportedType,
+                        &detail,
+                    );
+                    None
+                }
+            };
+            self.counters.files_done.fetch_add(1, Relaxed);
+            task.node.children.lock().unwrap_or_else(PoisonError::into_inner)[slot] = child;
+        }
+        // Closed before what is above goes on.
+        drop(task.folder);
+        self.part_done(worker, task.node)
+    }
+
+    fn file(
+        &self,
+        worker: &mut Worker,
+        node: &Node,
+        folder: &Folder,
+        seen: Seen,
+    ) -> Result<Option<Child>, BackupError> {
+        let inode = (seen.stat.device, seen.stat.inode);
+        let linked = (seen.stat.links > 1)
+            .then(|| {
+                let linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+                linked
+                    .get(&inode)
+                    .filter(|read| read.stat.same_content(&seen.stat))
+                    .cloned()
+            })
+            .flatten();
+        let read = match linked {
+            Some(read) => {
+                self.counters.bytes_done.fetch_add(read.size_bytes, Relaxed);
+                worker.used.extend(&read.content.packs);
+                Ok(read)
+            }
+            None => self.read(worker, node, folder, &seen.name),
+        };
+        let read = match (read, seen.record) {
+            (Ok(read), _) => read,
+            (Err(ReadFault::Backup(error)), _) => return Err(error),
+            // Chunks that should be sent again are better than no content at all.
+            (Err(ReadFault::Io(_)), Some((entry, trust)))
+                if trust.packs.iter().all(|pack| self.known.has(*pack, true)) =>
+            {
+                return Ok(Some(self.kept(worker, node, &seen.stat, entry, trust)));
+            }
+            (Err(ReadFault::Io(error)), _) => {
+                self.warn(node.path_of(&seen.name), unreadable(&error), &error);
+                return Ok(None);
+            }
+        };
+        if read.stat.links > 1 {
+            let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+            linked
+                .entry((read.stat.device, read.stat.inode))
+                .or_insert_with(|| read.clone());
+        }
+        Ok(Some(self.taken(worker, node, seen.name, read)))
+    }
+
+    fn taken(&self, worker: &mut Worker, node: &Node, name: Vec<u8>, read: FileRead) -> Child {
+        count(worker, read.size_bytes);
+        let FileContent {
+            content,
+            chunks,
+            packs,
+        } = read.content;
+        let file = TreeNode::File {
+            size_bytes: read.size_bytes,
+            content,
+        };
+        if !read.is_settled {
+            worker.loose.extend(chunks_of(&file, chunks.as_ref()));
+        }
+        let mut entry = entry(name, file, &read.stat, read.xattrs);
+        entry.hard_link = self.hard_link(node, &read.stat);
+        Child {
+            entry,
+            trust: read.is_settled.then_some(Trust {
+                inode: read.stat.inode,
+                packs,
+                chunks,
+            }),
+        }
+    }
+
+    fn symlink(&self, node: &Node, folder: &Folder, seen: Seen) -> Option<Child> {
+        let path = || node.path_of(&seen.name);
+        let is_settled = is_past_tick(&seen.stat, clock::now());
+        let target = match folder.read_link(&seen.name) {
+            Ok(target) => target,
+            Err(error) => {
+                self.warn(path(), unreadable(&error), &error);
+                return None;
+            }
+        };
+        let (xattrs, has_all) = match folder.xattrs_of_link(&seen.name) {
+            Ok(xattrs) => self.bounded(xattrs, &path),
+            Err(error) => {
+                self.warn(path(), WarningKind::MetadataIncomplete, &error);
+                (Vec::new(), false)
+            }
+        };
+        let entry = entry(seen.name, TreeNode::Symlink { target }, &seen.stat, xattrs);
+        Some(Child {
+            entry,
+            trust: (is_settled && has_all).then_some(Trust {
+                inode: seen.stat.inode,
+                packs: Vec::new(),
+                chunks: None,
+            }),
+        })
+    }
+
+    fn hard_link(&self, node: &Node, stat: &Stat) -> Option<u64> {
+        // Some file systems that lie on top of others name the device below.
+        let device = || {
+            if stat.device == node.stat.device {
+                node.device
+            } else {
+                short_hash(&stat.device.to_be_bytes())
+            }
+        };
+        (stat.links > 1 && stat.kind == Kind::File).then(|| self.secret.hard_link_group(device(), stat.inode))
+    }
+}
+
+fn count(worker: &mut Worker, size_bytes: u64) {
+    worker.totals.files += 1;
+    worker.totals.bytes += size_bytes;
+}
+
+/// Whether a file looks as it did when it was read. Whatever is done to a file gives it a new change time.
+fn looks_as(entry: &Entry, trust: &Trust, stat: &Stat) -> bool {
+    let is_same = match &entry.node {
+        TreeNode::File { size_bytes, .. } => stat.kind == Kind::File && *size_bytes == stat.size_bytes,
+        TreeNode::Symlink { .. } => stat.kind == Kind::Symlink,
+        TreeNode::Directory { .. } => false,
+    };
+    is_same
+        && (
+            entry.mtime,
+            entry.ctime,
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            trust.inode,
+        ) == (stat.mtime, stat.ctime, stat.mode, stat.uid, stat.gid, stat.inode)
+}

@@ -1,0 +1,148 @@
+//! What a source takes and what it leaves out: patterns in gitignore syntax, relative to each path of the source,
+//! sizes and file systems; and never the agent's own state.
+
+use std::path::{Path, PathBuf};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use shared::api::agent::SourceSpec;
+
+use super::BackupError;
+use crate::platform::{self, Kind, Stat};
+
+/// What is taken of one source.
+pub(super) struct Filter {
+    excludes: Gitignore,
+    /// `None`: everything that is not excluded.
+    includes: Option<Gitignore>,
+    max_file_bytes: u64,
+    one_file_system: bool,
+    state: Option<State>,
+}
+
+/// The state folder: the agent never backs up its own keys.
+struct State {
+    /// With links resolved.
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Filter {
+    /// # Errors
+    /// When a pattern does not parse.
+    pub(super) fn new(source: &SourceSpec, state_folder: Option<&Path>) -> Result<Self, BackupError> {
+        let includes = &source.options.includes;
+        let state = state_folder.and_then(|folder| {
+            let path = folder.canonicalize().ok()?;
+            let stat = platform::stat(&path).ok()?;
+            Some(State {
+                path,
+                device: stat.device,
+                inode: stat.inode,
+            })
+        });
+        Ok(Self {
+            excludes: patterns(&source.excludes)?,
+            includes: (!includes.is_empty()).then(|| patterns(includes)).transpose()?,
+            max_file_bytes: source.options.max_file_bytes.unwrap_or(u64::MAX),
+            one_file_system: source.options.one_file_system,
+            state,
+        })
+    }
+
+    /// Whether patterns must be asked at all.
+    pub(super) fn has_patterns(&self) -> bool {
+        !self.excludes.is_empty() || self.includes.is_some()
+    }
+
+    /// Whether a name is left out. `path` is relative to the source's path.
+    pub(super) fn excludes(&self, path: &Path, is_folder: bool) -> bool {
+        self.excludes.matched(path, is_folder).is_ignore()
+    }
+
+    /// Whether a name is included, when what it lies in `is_included`. A folder that is not may still hold what is.
+    pub(super) fn includes(&self, path: &Path, is_folder: bool, is_included: bool) -> bool {
+        self.includes.as_ref().is_none_or(|includes| {
+            let found = includes.matched(path, is_folder);
+            found.is_ignore() || (is_included && !found.is_whitelist())
+        })
+    }
+
+    /// Whether everything is included from the beginning.
+    pub(super) fn includes_all(&self) -> bool {
+        self.includes.is_none()
+    }
+
+    pub(super) fn is_too_large(&self, stat: &Stat) -> bool {
+        stat.kind == Kind::File && stat.size_bytes > self.max_file_bytes
+    }
+
+    /// Whether a walk of a file system with the number `device` ends at this folder.
+    pub(super) fn ends_at(&self, stat: &Stat, device: u64) -> bool {
+        self.one_file_system && stat.device != device
+    }
+
+    /// Whether a path of the source, links resolved, lies inside the state folder.
+    pub(super) fn within_state(&self, walked: &Path) -> bool {
+        self.state
+            .as_ref()
+            .is_some_and(|state| walked.starts_with(&state.path))
+    }
+
+    pub(super) fn is_state(&self, stat: &Stat) -> bool {
+        self.state
+            .as_ref()
+            .is_some_and(|state| (state.device, state.inode) == (stat.device, stat.inode))
+    }
+}
+
+fn patterns(lines: &[String]) -> Result<Gitignore, BackupError> {
+    let wrong = |pattern: String, error: ignore::Error| BackupError::Pattern {
+        pattern,
+        error: error.to_string(),
+    };
+    let mut builder = GitignoreBuilder::new("");
+    for line in lines {
+        builder
+            .add_line(None, line)
+            .map_err(|error| wrong(line.clone(), error))?;
+    }
+    builder.build().map_err(|error| wrong(lines.join(" "), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::{api::agent::SourceOptions, ids::SourceId};
+
+    fn filter(excludes: &[&str], includes: &[&str]) -> Result<Filter, BackupError> {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        let source = SourceSpec {
+            id: SourceId::from_uuid(uuid::Uuid::nil()),
+            name: String::new(),
+            paths: Vec::new(),
+            excludes: lines(excludes),
+            options: SourceOptions {
+                includes: lines(includes),
+                ..SourceOptions::default()
+            },
+        };
+        Filter::new(&source, None)
+    }
+
+    #[test]
+    fn what_is_included_goes_for_all_below_until_another_line_says_no() {
+        let filter = filter(&[], &["docs/", "*.rs", "!secret.rs"]).unwrap();
+        let included = |path: &str, folder, above| filter.includes(Path::new(path), folder, above);
+        assert!(included("docs", true, false) && included("a/docs", true, false));
+        assert!(included("docs/x", false, true) && !included("docs/secret.rs", false, true));
+        assert!(included("a/b.rs", false, false) && !included("a/b.c", false, false));
+        assert!(!filter.includes_all());
+    }
+
+    #[test]
+    fn a_pattern_that_does_not_parse_is_named() {
+        let error = filter(&["fine", "{broken"], &[]).err().unwrap();
+        assert!(error.to_string().contains("`{broken`"), "{error}");
+    }
+}

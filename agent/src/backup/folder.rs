@@ -1,0 +1,415 @@
+//! A folder: what is in it, what of that is as it was, and the listing once everything below is done.
+
+use std::{
+    fmt::Display,
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{AcqRel, Relaxed},
+        },
+    },
+};
+
+use repository::{
+    manifest::WarningKind,
+    tree::{self, Entry, Node as TreeNode, Xattr},
+};
+use shared::object::ObjectKind;
+
+use super::{
+    BackupError,
+    files::{Before, Seen, batches},
+    known::short_hash,
+    node::{Above, Child, Node, below, folder_key},
+    walk::{Task, Walk, Worker, unreadable},
+};
+use crate::{
+    cache::{Trust, decode_files, encode_files},
+    platform::{self, Folder, Kind, Name, Stat},
+};
+
+/// A folder to be walked.
+pub(super) struct FolderTask {
+    pub(super) above: Above,
+    pub(super) root: usize,
+    /// The folder that it is in; `None` for a path of the source.
+    pub(super) within: Option<Arc<Folder>>,
+    pub(super) name: Vec<u8>,
+}
+
+impl Walk<'_, '_> {
+    /// What there is to do for one path of the source.
+    pub(super) fn root(&self, at: usize) -> Result<Option<Task>, BackupError> {
+        let (path, walked) = (&self.roots[at].path, &self.roots[at].walked);
+        let warn = |kind, detail: &dyn Display| self.warn(platform::bytes(path).to_vec(), kind, detail);
+        let stat = match platform::stat(walked) {
+            Ok(stat) => stat,
+            Err(error) => {
+                warn(WarningKind::PathMissing, &error);
+                return Ok(None);
+            }
+        };
+        if self.filter.is_state(&stat) || self.filter.within_state(walked) {
+            return Err(BackupError::OwnState);
+        }
+        self.devices.add_root(stat.device);
+        let parent = walked.parent().unwrap_or(Path::new("/"));
+        Ok(match stat.kind {
+            // `walked` has its links resolved: one that is left leads nowhere. A disk that is not mounted must not
+            // become a snapshot of nothing.
+            Kind::Symlink => {
+                warn(WarningKind::PathMissing, &"a link that leads nowhere");
+                None
+            }
+            Kind::Folder => Some(Task::Folder(FolderTask {
+                above: Above::Nothing,
+                root: at,
+                within: None,
+                name: platform::bytes(walked).to_vec(),
+            })),
+            Kind::File | Kind::Other => Some(Task::Folder(FolderTask {
+                above: Above::OneFile,
+                root: at,
+                within: None,
+                name: platform::bytes(parent).to_vec(),
+            })),
+        })
+    }
+
+    /// Lists a folder, looks at everything in it, and leaves behind what takes longer.
+    pub(super) fn folder(&self, worker: &mut Worker, task: FolderTask) -> Result<(), BackupError> {
+        let opened = match &task.within {
+            Some(within) => within.folder(&task.name),
+            None => Folder::open(Path::new(platform::os(&task.name))),
+        };
+        let opened = opened.and_then(|folder| Ok((folder.stat()?, folder)));
+        let (stat, folder) = match opened {
+            Ok((stat, folder)) => (stat, folder),
+            Err(error) => return self.closed_folder(worker, task, &error),
+        };
+        if self.filter.is_state(&stat) {
+            return self.left_out(worker, task.above);
+        }
+        let (names, failure) = match self.names(&task, &folder, &stat) {
+            Ok(names) => (names, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let mut node = self.node(task, stat);
+        match folder.xattrs() {
+            Ok(xattrs) => node.xattrs = self.bounded(xattrs, &|| node.path()).0,
+            Err(error) => self.warn(node.path(), WarningKind::MetadataIncomplete, &error),
+        }
+        let node = Arc::new(node);
+        if let Some(error) = failure {
+            self.warn(node.path(), unreadable(&error), &error);
+            // Neither must a folder that does not list become a snapshot of nothing.
+            if matches!(node.above, Above::Nothing | Above::OneFile) {
+                return Ok(());
+            }
+        }
+        self.look_at(worker, &node, &Arc::new(folder), names)
+    }
+
+    fn names(&self, task: &FolderTask, folder: &Folder, stat: &Stat) -> io::Result<Vec<Name>> {
+        match &task.above {
+            Above::OneFile => {
+                let walked = platform::bytes(&self.roots[task.root].walked);
+                let name = walked.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                Ok(vec![Name {
+                    bytes: name.to_vec(),
+                    is_folder: false,
+                }])
+            }
+            Above::Folder(above, _) if self.filter.ends_at(stat, above.stat.device) => Ok(Vec::new()),
+            _ => folder.names(),
+        }
+    }
+
+    fn node(&self, task: FolderTask, stat: Stat) -> Node {
+        let mut node = Node {
+            above: task.above,
+            root: task.root,
+            name: task.name,
+            stat,
+            xattrs: Vec::new(),
+            device: 0,
+            is_included: self.filter.includes_all(),
+            key: Vec::new(),
+            children: Mutex::default(),
+            waiting: AtomicUsize::new(1),
+            is_renewed: AtomicBool::new(false),
+        };
+        let path = node.path();
+        node.key = folder_key(&path);
+        match &node.above {
+            Above::Folder(above, _) => {
+                node.device = if stat.device == above.stat.device {
+                    above.device
+                } else {
+                    self.devices.met(stat.device, &path)
+                };
+                let relative = below(&path, &self.roots[node.root].walked);
+                node.is_included =
+                    node.is_included || self.filter.includes(relative, true, above.is_included);
+            }
+            Above::Nothing => node.device = self.devices.add_root(stat.device),
+            Above::OneFile => {
+                node.device = self.devices.add_root(stat.device);
+                // A single file's record must not replace those of its folder; and it is named, so it is included.
+                node.key.push(0);
+                node.key
+                    .extend_from_slice(platform::bytes(&self.roots[node.root].walked));
+                node.is_included = true;
+            }
+        }
+        node
+    }
+
+    fn look_at(
+        &self,
+        worker: &mut Worker,
+        node: &Arc<Node>,
+        folder: &Arc<Folder>,
+        names: Vec<Name>,
+    ) -> Result<(), BackupError> {
+        let record = self.known.folder(&node.key)?;
+        let mut before = record
+            .as_deref()
+            .map(decode_files)
+            .unwrap_or_default()
+            .into_iter()
+            .peekable();
+        let mut path = self.filter.has_patterns().then(|| node.path_of(b""));
+        let mut same = 0;
+        let mut folders = Vec::new();
+        let mut files = Vec::new();
+        let mut children = Vec::with_capacity(names.len());
+        let known = before.len();
+        for (slot, name) in names.into_iter().enumerate() {
+            children.push(None);
+            let Name {
+                bytes: name,
+                is_folder,
+            } = name;
+            let stat = if is_folder {
+                None
+            } else {
+                Some(folder.stat_of(&name))
+            };
+            let stat = match stat.transpose() {
+                Ok(stat) => stat,
+                Err(error) => {
+                    self.warn(node.path_of(&name), unreadable(&error), &error);
+                    continue;
+                }
+            };
+            let is_folder = stat.is_none_or(|stat| stat.kind == Kind::Folder);
+            if let Some(path) = &mut path
+                && !matches!(node.above, Above::OneFile)
+                && !self.takes(node, path, &name, is_folder)
+            {
+                continue;
+            }
+            let Some(stat) = stat.filter(|_| !is_folder) else {
+                folders.push(Task::Folder(FolderTask {
+                    above: Above::Folder(node.clone(), slot),
+                    root: node.root,
+                    within: Some(folder.clone()),
+                    name,
+                }));
+                continue;
+            };
+            if self.filter.is_too_large(&stat) {
+                continue;
+            }
+            while before.next_if(|(entry, _)| entry.name < name).is_some() {}
+            let record = before.next_if(|(entry, _)| entry.name == name);
+            let record = match self.as_before(worker, node, &stat, record) {
+                Before::Same(child) => {
+                    same += 1;
+                    children[slot] = Some(child);
+                    continue;
+                }
+                Before::Unwanted(entry, trust) => Some((entry, trust)),
+                Before::Other => None,
+            };
+            files.push(Seen {
+                slot,
+                name,
+                stat,
+                record,
+            });
+        }
+        if same != known || !files.is_empty() {
+            node.is_renewed.store(true, Relaxed);
+        }
+        *node.children.lock().unwrap_or_else(PoisonError::into_inner) = children;
+        let batches = batches(node, folder, files);
+        node.waiting.fetch_add(folders.len() + batches.len(), AcqRel);
+        // The last is done first: the files, and then the folders in order.
+        self.queue
+            .push(folders.into_iter().rev().chain(batches.into_iter().rev()));
+        self.part_done(worker, node.clone())
+    }
+
+    fn takes(&self, node: &Node, folder: &mut Vec<u8>, name: &[u8], is_folder: bool) -> bool {
+        let len = folder.len();
+        folder.extend_from_slice(name);
+        let path = below(folder, &self.roots[node.root].walked);
+        let takes = !self.filter.excludes(path, is_folder)
+            && (is_folder || self.filter.includes(path, false, node.is_included));
+        folder.truncate(len);
+        takes
+    }
+
+    /// A part of a folder is done; if it was the last, the folder is, and perhaps those above.
+    pub(super) fn part_done(&self, worker: &mut Worker, mut node: Arc<Node>) -> Result<(), BackupError> {
+        while node.waiting.fetch_sub(1, AcqRel) == 1 {
+            let children = std::mem::take(&mut *node.children.lock().unwrap_or_else(PoisonError::into_inner));
+            let children: Vec<Child> = children.into_iter().flatten().collect();
+            self.remember(worker, &node, &children)?;
+            let (above, slot) = match &node.above {
+                Above::Nothing => {
+                    let entry = self.listed(worker, &node, children)?;
+                    self.found_root(node.root, Some(entry));
+                    return Ok(());
+                }
+                Above::OneFile => {
+                    let child = children.into_iter().next();
+                    let entry = child.map(|child| Entry {
+                        name: self.root_name(node.root),
+                        ..child.entry
+                    });
+                    self.found_root(node.root, entry);
+                    return Ok(());
+                }
+                Above::Folder(above, slot) => (above.clone(), *slot),
+            };
+            // A folder that nothing included is only there for what is in it.
+            if node.is_included || !children.is_empty() {
+                let entry = self.listed(worker, &node, children)?;
+                above.children.lock().unwrap_or_else(PoisonError::into_inner)[slot] =
+                    Some(Child { entry, trust: None });
+            }
+            node = above;
+        }
+        Ok(())
+    }
+
+    /// Keeps what the next run may believe.
+    fn remember(&self, worker: &mut Worker, node: &Node, children: &[Child]) -> Result<(), BackupError> {
+        let trusted: Vec<(&Entry, &Trust)> = children
+            .iter()
+            .filter_map(|child| Some((&child.entry, child.trust.as_ref()?)))
+            .collect();
+        if trusted.is_empty() {
+            return Ok(());
+        }
+        worker.seen.insert(short_hash(&node.key));
+        if node.is_renewed.load(Relaxed) {
+            self.known.set_folder(&node.key, &encode_files(&trusted))?;
+        }
+        Ok(())
+    }
+
+    /// Stores a folder's listing; gives the folder's entry.
+    fn listed(
+        &self,
+        worker: &mut Worker,
+        node: &Node,
+        mut children: Vec<Child>,
+    ) -> Result<Entry, BackupError> {
+        worker.totals.folders += 1;
+        self.counters.files_done.fetch_add(1, Relaxed);
+        let encode =
+            |children: &[Child]| tree::encode_listing(children.iter().map(|child| &child.entry), &self.names);
+        let pages = match encode(&children) {
+            Ok(pages) => pages,
+            // One entry that cannot be stored must not cost the others.
+            Err(_) => {
+                children.retain(|child| {
+                    let error = tree::encode_listing([&child.entry], &self.names).err();
+                    if let Some(error) = &error {
+                        let path = node.path_of(&child.entry.name);
+                        self.warn(path, WarningKind::MetadataIncomplete, error);
+                    }
+                    error.is_none()
+                });
+                encode(&children)?
+            }
+        };
+        let mut ids = Vec::with_capacity(pages.len());
+        for page in pages {
+            ids.push(self.store(worker, &page, ObjectKind::TreePack)?.id);
+        }
+        let name = match node.above {
+            Above::Folder(..) => node.name.clone(),
+            Above::Nothing | Above::OneFile => self.root_name(node.root),
+        };
+        let xattrs = node.xattrs.clone();
+        Ok(entry(
+            name,
+            TreeNode::Directory { pages: ids },
+            &node.stat,
+            xattrs,
+        ))
+    }
+
+    /// The name of a path of the source, in its entry.
+    fn root_name(&self, root: usize) -> Vec<u8> {
+        let path = &self.roots[root].path;
+        path.file_name().map_or_else(
+            || b"root".to_vec(),
+            |name| platform::bytes(Path::new(name)).to_vec(),
+        )
+    }
+
+    /// A folder that does not open is kept as an empty one, as far as it can be looked at.
+    fn closed_folder(
+        &self,
+        worker: &mut Worker,
+        task: FolderTask,
+        error: &io::Error,
+    ) -> Result<(), BackupError> {
+        let stat = task
+            .within
+            .as_ref()
+            .and_then(|within| within.stat_of(&task.name).ok());
+        let Some(stat) = stat.filter(|stat| stat.kind == Kind::Folder) else {
+            let path = match &task.above {
+                Above::Folder(above, _) => above.path_of(&task.name),
+                Above::Nothing | Above::OneFile => platform::bytes(&self.roots[task.root].path).to_vec(),
+            };
+            self.warn(path, unreadable(error), error);
+            return self.left_out(worker, task.above);
+        };
+        let node = Arc::new(self.node(task, stat));
+        self.warn(node.path(), unreadable(error), error);
+        self.part_done(worker, node)
+    }
+
+    fn left_out(&self, worker: &mut Worker, above: Above) -> Result<(), BackupError> {
+        match above {
+            Above::Folder(above, _) => self.part_done(worker, above),
+            Above::Nothing | Above::OneFile => Ok(()),
+        }
+    }
+}
+
+/// An entry of a listing.
+pub(super) fn entry(name: Vec<u8>, node: TreeNode, stat: &Stat, xattrs: Vec<Xattr>) -> Entry {
+    Entry {
+        name,
+        node,
+        mode: stat.mode,
+        uid: stat.uid,
+        gid: stat.gid,
+        mtime: stat.mtime,
+        ctime: stat.ctime,
+        xattrs,
+        hard_link: None,
+    }
+}

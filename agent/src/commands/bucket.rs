@@ -1,0 +1,139 @@
+//! Where the bucket is and how it may be read, as `recover` and `verify` are told.
+
+use std::path::PathBuf;
+
+use agent::{
+    keygen::read_kit,
+    limit::Rate,
+    recover::{AccessKey, Endpoint, Reading, S3Bucket},
+};
+use anyhow::Context;
+use clap::Args;
+use repository::{
+    commit::CommitVerifyingKey,
+    identity::{AgentPublicKey, IdentityError},
+    recovery::RecoverySecret,
+};
+use tokio::runtime::Handle;
+
+/// The bucket and the credentials for it.
+#[derive(Args)]
+pub struct BucketArgs {
+    /// The bucket
+    #[arg(long)]
+    bucket: String,
+    /// The backup set's prefix in it
+    #[arg(long, default_value = "")]
+    prefix: String,
+    /// The S3 endpoint, such as https://s3.example.com; Amazon's own without it
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    endpoint: Option<String>,
+    /// The region
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    region: String,
+    /// The bucket's name goes into the path, as most endpoints that are not Amazon's want it
+    #[arg(long)]
+    path_style: bool,
+    /// A credentials file as the AWS tools have it
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// The profile in that file
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Read access: the key's id
+    #[arg(long, value_name = "ID", env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
+    access_key_id: Option<String>,
+    /// Read access: the secret. Better in the environment: other users of this machine see a command's arguments
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "AWS_SECRET_ACCESS_KEY",
+        hide_env_values = true
+    )]
+    secret_access_key: Option<String>,
+    /// The token of a temporary key
+    #[arg(long, value_name = "TOKEN", env = "AWS_SESSION_TOKEN", hide_env_values = true)]
+    session_token: Option<String>,
+    /// The server's public key for commit records, if it is known: 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = parse_commit_key)]
+    commit_key: Option<CommitVerifyingKey>,
+    /// The public key of an agent that you vouch for: 64 hexadecimal digits; may be repeated
+    #[arg(long = "signer", value_name = "HEX", value_parser = AgentPublicKey::from_hex)]
+    signers: Vec<AgentPublicKey>,
+    /// Fetch no more than this in a second, such as `10 MiB/s`
+    #[arg(long, value_name = "RATE", env = "HOLDFAST_LIMIT_DOWNLOAD")]
+    limit_download: Option<Rate>,
+}
+
+fn parse_commit_key(text: &str) -> Result<CommitVerifyingKey, IdentityError> {
+    CommitVerifyingKey::from_hex(text)
+}
+
+/// A bucket that can be read.
+pub struct Opened {
+    bucket: S3Bucket,
+    prefix: String,
+    commit_key: Option<CommitVerifyingKey>,
+    signers: Vec<AgentPublicKey>,
+}
+
+impl BucketArgs {
+    /// Nothing is asked of the bucket yet.
+    pub fn open(self) -> anyhow::Result<Opened> {
+        let key = match (&self.credentials, self.access_key_id, self.secret_access_key) {
+            (Some(path), ..) => AccessKey::read(path, &self.profile)?,
+            (None, Some(id), Some(secret)) => AccessKey {
+                id,
+                secret: secret.into(),
+                session_token: self.session_token.map(Into::into),
+            },
+            _ => anyhow::bail!(
+                "reading the bucket needs credentials: --credentials FILE, or AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY in the environment"
+            ),
+        };
+        let endpoint = Endpoint {
+            url: self.endpoint,
+            region: self.region,
+            bucket: self.bucket,
+            path_style: self.path_style,
+        };
+        let mut prefix = self.prefix;
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        Ok(Opened {
+            bucket: S3Bucket::new(&endpoint, &key, Handle::current()).limited(self.limit_download),
+            prefix,
+            commit_key: self.commit_key,
+            signers: self.signers,
+        })
+    }
+}
+
+impl Opened {
+    /// How the bucket is read.
+    pub fn reading<'a>(&'a self, secret: Option<&'a RecoverySecret>) -> Reading<'a> {
+        Reading {
+            bucket: &self.bucket,
+            prefix: &self.prefix,
+            secret,
+            commit_key: self.commit_key,
+            signers: &self.signers,
+        }
+    }
+}
+
+/// Reads a recovery kit.
+pub fn kit(path: &std::path::Path) -> anyhow::Result<RecoverySecret> {
+    Ok(read_kit(path)?.secret())
+}
+
+/// Does what waits on a thread where it may.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("a thread failed")?
+}

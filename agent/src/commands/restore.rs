@@ -1,0 +1,167 @@
+//! `restore`, and what it shares with `recover`.
+
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, process::ExitCode};
+
+use agent::{
+    limit::Limits,
+    restore::{Fate, Order, Outcome, Overwrite, Request},
+};
+use clap::{Args, ValueEnum};
+use indicatif::HumanBytes;
+use serde_json::json;
+use shared::ids::SnapshotId;
+
+use super::exit;
+use crate::{DownloadArg, StateArg, cli};
+
+/// Restore a snapshot, or parts of it
+#[derive(Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub state: StateArg,
+    /// The snapshot
+    #[arg(long)]
+    pub snapshot: SnapshotId,
+    /// The recovery kit
+    #[arg(long, value_name = "FILE")]
+    pub kit: PathBuf,
+    #[command(flatten)]
+    pub what: WhatArgs,
+    #[command(flatten)]
+    pub limit: DownloadArg,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to put back, where and how.
+#[derive(Args)]
+pub struct WhatArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Only this file or folder, by its absolute path on the endpoint; may be repeated
+    #[arg(long = "path", value_name = "P")]
+    paths: Vec<OsString>,
+    /// What happens to files that are there already. `if-different` takes a file of the same size and modification
+    /// time for equal, and reads one of the same size and another time. Folders are never taken away
+    #[arg(long, value_enum, default_value_t = OverwriteArg::Never)]
+    overwrite: OverwriteArg,
+    /// Only say what would be written and how much would be fetched
+    #[arg(long)]
+    dry_run: bool,
+    /// In the end, read every written file from the disk again and compare it
+    #[arg(long)]
+    verify: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct PlaceArgs {
+    /// Where to put it; /srv/data/a goes to DIR/srv/data/a
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    /// Put everything where it was
+    #[arg(long)]
+    in_place: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OverwriteArg {
+    Never,
+    IfDifferent,
+    Always,
+}
+
+impl WhatArgs {
+    /// The paths, as bytes.
+    pub fn paths(&self) -> Vec<Vec<u8>> {
+        self.paths.iter().cloned().map(OsString::into_vec).collect()
+    }
+
+    /// The order.
+    pub fn order(&self) -> Order {
+        Order {
+            // In place is below the root.
+            target: self.place.to.clone().unwrap_or_else(|| PathBuf::from("/")),
+            overwrite: match self.overwrite {
+                OverwriteArg::Never => Overwrite::Never,
+                OverwriteArg::IfDifferent => Overwrite::IfDifferent,
+                OverwriteArg::Always => Overwrite::Always,
+            },
+            dry_run: self.dry_run,
+            verify: self.verify,
+        }
+    }
+}
+
+pub async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
+    let request = Request {
+        snapshot: args.snapshot,
+        paths: args.what.paths(),
+        order: args.what.order(),
+    };
+    let observer = cli::observer(args.json);
+    let limits = Limits {
+        download: args.limit.limit_download,
+        ..Limits::default()
+    };
+    let report = agent::restore_within(&args.state.folder, &request, &args.kit, limits, observer).await?;
+    Ok(tell(&report.outcome, args.json))
+}
+
+/// Says what came of it.
+pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
+    if let Some(dry_run) = &outcome.dry_run {
+        for step in &dry_run.steps {
+            if json {
+                cli::print(&json!({"event": "would", "step": step}).to_string());
+            } else {
+                let action = match step.action {
+                    Fate::Make => "make",
+                    Fate::Replace => "replace",
+                    _ => "set the looks of",
+                };
+                let size = HumanBytes(step.size_bytes);
+                cli::print(&format!("would {action} {} ({size})", step.path));
+            }
+        }
+        let (write, fetch, packs) = (
+            dry_run.bytes_to_write,
+            dry_run.bytes_to_fetch,
+            dry_run.packs_to_read,
+        );
+        if json {
+            let totals = json!({
+                "event": "dry_run", "bytes_to_write": write, "bytes_to_fetch": fetch, "packs_to_read": packs,
+            });
+            cli::print(&totals.to_string());
+        } else {
+            let (write, fetch) = (HumanBytes(write), HumanBytes(fetch));
+            cli::print(&format!(
+                "{} items, {write} to write, {fetch} to fetch from {packs} packs; nothing was changed",
+                dry_run.steps.len()
+            ));
+        }
+    }
+    for note in &outcome.notes {
+        if json {
+            cli::print(&json!({"event": "note", "text": note}).to_string());
+        } else {
+            cli::print(&format!("note: {note}"));
+        }
+    }
+    for loss in &outcome.losses {
+        if json {
+            cli::print(&json!({"event": "lost", "loss": loss, "text": loss.to_string()}).to_string());
+        } else {
+            cli::print(&format!("lost: {loss}"));
+        }
+    }
+    if !outcome.is_complete() && !json {
+        cli::print(&format!(
+            "incomplete: {} files, folders or links were not put back; everything else was",
+            outcome.losses.len()
+        ));
+    }
+    exit(outcome.is_complete())
+}

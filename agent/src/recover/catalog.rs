@@ -1,0 +1,410 @@
+//! What a bucket holds: its sources and their snapshots, told by commit records and manifests alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use repository::{
+    commit::{CommitRecord, CommitVerifyingKey},
+    identity::AgentPublicKey,
+    layout,
+    manifest::{self, MAX_MANIFEST_BYTES, ManifestHeader},
+    recovery::RecoverySecret,
+};
+use serde::Serialize;
+use shared::{
+    ids::{SnapshotId, SourceId},
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
+
+use super::{
+    RecoverError,
+    bucket::{Bucket, BucketError},
+    store::SourceStore,
+};
+use crate::{
+    crew,
+    store::{ObjectSource, ReadError},
+    verify::{Defect, Finding, Subject},
+};
+
+/// Manifests read at the same time.
+const READERS: usize = 8;
+/// A commit record is smaller.
+const MAX_RECORD_BYTES: u64 = 128 * 1024;
+
+/// Commit records by their numbers, the earliest version of each first.
+type Records = BTreeMap<u64, Vec<CommitRecord>>;
+/// A manifest and what reading it gave.
+type Read = (ObjectRef, Result<(ManifestHeader, Option<Named>), RecoverError>);
+
+/// A source in the bucket.
+#[derive(Debug)]
+pub struct FoundSource {
+    /// The source.
+    pub id: SourceId,
+    /// Its snapshots, by number. Several may have the same number when somebody forged one.
+    pub snapshots: Vec<FoundSnapshot>,
+    /// Manifests and commit records that are no use.
+    pub problems: Vec<Finding>,
+    /// Manifests that commit records name, and that are no use.
+    pub lost_manifests: Vec<ObjectRef>,
+}
+
+/// A snapshot in the bucket.
+#[derive(Debug, Clone)]
+pub struct FoundSnapshot {
+    /// Its manifest.
+    pub manifest: ObjectRef,
+    /// What everybody may read of it.
+    pub header: ManifestHeader,
+    /// The commit record that makes it count. Without one it is what a run that broke off left, or the record is lost.
+    pub commit: Option<CommitRecord>,
+    /// Who vouches for the agent's key that signed it.
+    pub vouched: Vouched,
+    /// The source's name and the endpoint's, which the kit opens.
+    pub named: Option<Named>,
+}
+
+/// What a snapshot is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// The source's name.
+    pub source_name: String,
+    /// The endpoint's.
+    pub hostname: String,
+}
+
+/// Who vouches for the key that signed a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vouched {
+    /// The recovery kit, by a certificate.
+    Kit,
+    /// Whoever recovers, by naming the key.
+    You,
+    /// Nobody; but every manifest of the source is signed by it.
+    OneSigner,
+    /// Nobody, and others sign manifests of the source too.
+    Nobody,
+}
+
+impl FoundSnapshot {
+    /// Its number.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.header.seq()
+    }
+
+    /// Its id, which the commit record tells.
+    #[must_use]
+    pub fn id(&self) -> Option<SnapshotId> {
+        self.commit.as_ref().map(|commit| commit.snapshot_id)
+    }
+
+    /// Its time: the server's, or else what the endpoint's clock said.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.commit
+            .as_ref()
+            .map_or(self.header.created_at, |commit| commit.received_at)
+    }
+}
+
+/// How a bucket is read.
+pub struct Reading<'a> {
+    /// The bucket.
+    pub bucket: &'a dyn Bucket,
+    /// The backup set's prefix: empty, or ending with a slash.
+    pub prefix: &'a str,
+    /// What opens it. Without it there are no names, and nothing can be restored.
+    pub secret: Option<&'a RecoverySecret>,
+    /// The server's key for commit records, if it is known. Otherwise a record counts when it and its manifest fit.
+    pub commit_key: Option<CommitVerifyingKey>,
+    /// Agents' keys that whoever recovers vouches for.
+    pub signers: &'a [AgentPublicKey],
+}
+
+impl Reading<'_> {
+    /// The sources below the prefix.
+    ///
+    /// # Errors
+    /// When the bucket cannot be asked.
+    pub fn sources(&self) -> Result<Vec<SourceId>, RecoverError> {
+        let folders = self.bucket.folders(&format!("{}sources/", self.prefix))?;
+        let source = |name: &String| {
+            let source: SourceId = format!("src_{name}").parse().ok()?;
+            (layout::source_prefix("", source) == format!("sources/{name}/")).then_some(source)
+        };
+        Ok(folders.iter().filter_map(source).collect())
+    }
+
+    /// One source's snapshots.
+    ///
+    /// # Errors
+    /// When the bucket cannot be asked. What is damaged is among the problems.
+    pub fn source(&self, id: SourceId) -> Result<FoundSource, RecoverError> {
+        let mut problems = Vec::new();
+        let records = self.records(id, &mut problems)?;
+        let mut snapshots = Vec::new();
+        for (manifest, read) in self.manifests(id, &mut problems)? {
+            match read.and_then(|(header, named)| self.found(&records, manifest, header, named)) {
+                Ok(found) => snapshots.push(found),
+                Err(RecoverError::Bucket(error)) => return Err(error.into()),
+                Err(error) => problems.push(Finding::object(&manifest, defect(error))),
+            }
+        }
+        // One signer for everything is what an honest source has; whoever forges a manifest is another.
+        let signers: BTreeSet<String> = snapshots
+            .iter()
+            .map(|snapshot| snapshot.header.signer.to_hex())
+            .collect();
+        if signers.len() == 1 {
+            for snapshot in snapshots.iter_mut().filter(|s| s.vouched == Vouched::Nobody) {
+                snapshot.vouched = Vouched::OneSigner;
+            }
+        }
+        snapshots.sort_by_key(|snapshot| (snapshot.seq(), snapshot.at()));
+        self.what_is_missing(&records, &snapshots, &mut problems);
+        let is_lost = |record: &&CommitRecord| {
+            let found = |one: &FoundSnapshot| one.manifest.hash == record.manifest.hash;
+            !snapshots.iter().any(found)
+        };
+        let lost = records.values().flatten().filter(is_lost);
+        let lost_manifests = lost.map(|record| record.manifest).collect();
+        Ok(FoundSource {
+            id,
+            snapshots,
+            problems,
+            lost_manifests,
+        })
+    }
+
+    fn found(
+        &self,
+        records: &Records,
+        manifest: ObjectRef,
+        header: ManifestHeader,
+        named: Option<Named>,
+    ) -> Result<FoundSnapshot, RecoverError> {
+        let fits = |record: &&CommitRecord| {
+            record.manifest.hash == manifest.hash && record.leads_to(&header).is_ok()
+        };
+        let is_certified = match self.secret {
+            Some(secret) => header.certified(secret.public())?,
+            None => false,
+        };
+        Ok(FoundSnapshot {
+            manifest,
+            commit: records.values().flatten().find(fits).cloned(),
+            vouched: if is_certified {
+                Vouched::Kit
+            } else if self.signers.contains(&header.signer) {
+                Vouched::You
+            } else {
+                Vouched::Nobody
+            },
+            named,
+            header,
+        })
+    }
+
+    /// Commit records without their manifests, and manifests without their commit records.
+    fn what_is_missing(&self, records: &Records, snapshots: &[FoundSnapshot], problems: &mut Vec<Finding>) {
+        for (seq, versions) in records {
+            let counts =
+                |record: &&CommitRecord| !snapshots.iter().any(|one| one.commit.as_ref() == Some(*record));
+            // A record that does not fit beside one that does is somebody's addition.
+            let has_one = snapshots
+                .iter()
+                .any(|one| one.seq() == *seq && one.commit.is_some());
+            if let (false, Some(record)) = (has_one, versions.iter().find(counts)) {
+                let there = snapshots
+                    .iter()
+                    .find(|one| one.manifest.hash == record.manifest.hash);
+                problems.push(match there {
+                    Some(one) => Finding::new(
+                        Subject::Record { seq: *seq },
+                        Defect::Malformed {
+                            error: record
+                                .leads_to(&one.header)
+                                .err()
+                                .map_or_else(String::new, |error| error.to_string()),
+                        },
+                    ),
+                    None => Finding {
+                        snapshots: vec![*seq],
+                        ..Finding::object(&record.manifest, Defect::Missing)
+                    },
+                });
+            }
+        }
+        for one in snapshots.iter().filter(|one| one.commit.is_none()) {
+            let is_parent = |other: &FoundSnapshot| {
+                let parent = other.header.parent.map(|parent| parent.manifest);
+                other.commit.is_some() && parent == Some(one.manifest.hash)
+            };
+            let seq = one.seq();
+            let known = problems
+                .iter()
+                .any(|problem| problem.subject == Subject::Record { seq });
+            if snapshots.iter().any(is_parent) && !known {
+                // What a committed snapshot builds on was committed.
+                problems.push(Finding {
+                    snapshots: vec![seq],
+                    ..Finding::new(Subject::Record { seq }, Defect::Missing)
+                });
+            } else if !known {
+                problems.push(Finding {
+                    snapshots: vec![seq],
+                    ..Finding::object(&one.manifest, Defect::Uncommitted)
+                });
+            }
+        }
+    }
+
+    /// Every version of every commit record that reads, by its number.
+    fn records(&self, source: SourceId, problems: &mut Vec<Finding>) -> Result<Records, RecoverError> {
+        let folder = format!("{}commits/", layout::source_prefix(self.prefix, source));
+        let mut versions = self.bucket.versions(&folder)?;
+        versions.retain(|version| !version.is_marker);
+        versions.sort_by_key(|version| version.modified);
+        let read = crew::each(READERS, &versions, |version| {
+            self.bucket
+                .get(&version.key, Some(&version.version_id), None, MAX_RECORD_BYTES)
+        });
+        let mut records = Records::new();
+        let mut bad: BTreeMap<u64, String> = BTreeMap::new();
+        for (version, bytes) in versions.iter().zip(read) {
+            let seq = version
+                .key
+                .strip_prefix(&folder)
+                .and_then(|name| name.parse().ok());
+            let Some(seq) = seq.filter(|seq| layout::commit_key(self.prefix, source, *seq) == version.key)
+            else {
+                let key = version.key.clone();
+                problems.push(Finding::new(Subject::Key { key }, Defect::Foreign));
+                continue;
+            };
+            let record = match bytes {
+                Ok(bytes) => self.record(source, seq, &bytes.unwrap_or_default()),
+                Err(BucketError::TooLong { .. }) => Err("it is far too long".to_owned()),
+                Err(error) => return Err(error.into()),
+            };
+            match record {
+                Ok(record) => records.entry(seq).or_default().push(record),
+                Err(error) => drop(bad.entry(seq).or_insert(error)),
+            }
+        }
+        for (seq, error) in bad {
+            // Beside a record that reads, it is somebody's addition.
+            if !records.contains_key(&seq) {
+                let malformed = Finding::new(Subject::Record { seq }, Defect::Malformed { error });
+                problems.push(Finding {
+                    snapshots: vec![seq],
+                    ..malformed
+                });
+            }
+        }
+        Ok(records)
+    }
+
+    fn record(&self, source: SourceId, seq: u64, bytes: &[u8]) -> Result<CommitRecord, String> {
+        let record = match &self.commit_key {
+            Some(key) => CommitRecord::open(bytes, key),
+            None => CommitRecord::read(bytes),
+        };
+        let record = record.map_err(|error| error.to_string())?;
+        if (record.source_id, record.seq) == (source, seq) {
+            Ok(record)
+        } else {
+            let (number, of) = (record.seq, record.source_id);
+            Err(format!("it is the commit record of number {number} of {of}"))
+        }
+    }
+
+    /// Every manifest: the version that has the hash in its name.
+    fn manifests(&self, source: SourceId, problems: &mut Vec<Finding>) -> Result<Vec<Read>, RecoverError> {
+        let folder = format!("{}manifests/", layout::source_prefix(self.prefix, source));
+        let mut objects: BTreeMap<ObjectHash, BTreeSet<u64>> = BTreeMap::new();
+        for version in self.bucket.versions(&folder)? {
+            let hash = version
+                .key
+                .strip_prefix(&folder)
+                .and_then(|name| name.parse().ok());
+            match hash {
+                Some(hash) if !version.is_marker => {
+                    // Another size is another content: each is tried.
+                    objects.entry(hash).or_default().insert(version.size_bytes);
+                }
+                Some(_) => {}
+                None => {
+                    let key = version.key.clone();
+                    problems.push(Finding::new(Subject::Key { key }, Defect::Foreign));
+                }
+            }
+        }
+        let store = SourceStore::new(self.bucket, self.prefix, source);
+        let objects: Vec<(ObjectHash, BTreeSet<u64>)> = objects.into_iter().collect();
+        Ok(crew::each(READERS, &objects, |(hash, sizes)| {
+            let mut result = None;
+            for size_bytes in sizes {
+                let object = ObjectRef {
+                    kind: ObjectKind::Manifest,
+                    hash: *hash,
+                    size_bytes: *size_bytes,
+                };
+                let read = self.manifest(source, &store, &object);
+                let is_good = read.is_ok();
+                result = Some((object, read));
+                if is_good {
+                    break;
+                }
+            }
+            result
+        })
+        .into_iter()
+        .flatten()
+        .collect())
+    }
+
+    fn manifest(
+        &self,
+        source: SourceId,
+        store: &SourceStore<'_>,
+        object: &ObjectRef,
+    ) -> Result<(ManifestHeader, Option<Named>), RecoverError> {
+        if object.size_bytes > MAX_MANIFEST_BYTES as u64 {
+            return Err(RecoverError::TooLarge);
+        }
+        let bytes = store.read(object, None)?;
+        let header = manifest::open_header_of_any(&bytes)?;
+        if header.source_id != source {
+            return Err(RecoverError::OtherSource);
+        }
+        let named = match self.secret {
+            None => None,
+            Some(secret) => {
+                let content = manifest::open_content(&bytes, secret)?;
+                Some(Named {
+                    source_name: content.source_name,
+                    hostname: content.hostname,
+                })
+            }
+        };
+        Ok((header, named))
+    }
+}
+
+/// What is known of a manifest that cannot be used.
+fn defect(error: RecoverError) -> Defect {
+    match error {
+        RecoverError::Read(ReadError::Wrong { .. }) => Defect::Changed,
+        RecoverError::Read(ReadError::Storage { status: 404, .. }) => Defect::Missing,
+        RecoverError::Read(error) => Defect::Unreadable {
+            error: error.to_string(),
+        },
+        error => Defect::Malformed {
+            error: error.to_string(),
+        },
+    }
+}

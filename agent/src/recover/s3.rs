@@ -1,0 +1,303 @@
+//! The bucket behind an S3 endpoint: the only module of the agent that speaks S3 with credentials.
+
+use std::{ops::Range, time::Duration};
+
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        retry::RetryConfig, timeout::TimeoutConfig,
+    },
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    primitives::DateTime,
+};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+use super::{
+    bucket::{Bucket, BucketError, Version},
+    credentials::AccessKey,
+};
+use crate::limit::{Meter, Rate};
+
+/// Where a bucket is.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The endpoint's address; `None` for Amazon's own in the region.
+    pub url: Option<String>,
+    /// The region.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// Whether the bucket's name goes into the path.
+    pub path_style: bool,
+}
+
+/// A bucket behind an S3 endpoint.
+pub struct S3Bucket {
+    client: Client,
+    bucket: String,
+    handle: Handle,
+    meter: Option<Meter>,
+}
+
+impl S3Bucket {
+    /// Nothing is asked of it yet. Its methods must not be called from the runtime's own threads.
+    #[must_use]
+    pub fn new(endpoint: &Endpoint, key: &AccessKey, handle: Handle) -> Self {
+        let credentials = Credentials::new(
+            &key.id,
+            key.secret.reveal(),
+            key.session_token.as_ref().map(|token| token.reveal().to_owned()),
+            None,
+            "recovery",
+        );
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(60))
+            .build();
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(endpoint.region.clone()))
+            .credentials_provider(credentials)
+            .force_path_style(endpoint.path_style)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(6))
+            // What is read proves itself: its name is its hash.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        config.set_endpoint_url(endpoint.url.clone());
+        Self {
+            client: Client::from_conf(config.build()),
+            bucket: endpoint.bucket.clone(),
+            handle,
+            meter: None,
+        }
+    }
+
+    /// Fetches no faster than this.
+    #[must_use]
+    pub fn limited(mut self, limit: Option<Rate>) -> Self {
+        self.meter = limit.map(Meter::new);
+        self
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Version>, BucketError> {
+        let mut versions = Vec::new();
+        let mut from: Option<(String, Option<String>)> = None;
+        loop {
+            let (key, version) = from.clone().unzip();
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_key_marker(key)
+                .set_version_id_marker(version.flatten())
+                .send()
+                .await
+                .map_err(failed)?;
+            versions.extend(page.versions().iter().map(|version| {
+                Version {
+                    key: text(version.key()),
+                    version_id: text(version.version_id()),
+                    size_bytes: version
+                        .size()
+                        .and_then(|size| u64::try_from(size).ok())
+                        .unwrap_or(0),
+                    modified: time(version.last_modified()),
+                    is_marker: false,
+                }
+            }));
+            versions.extend(page.delete_markers().iter().map(|marker| Version {
+                key: text(marker.key()),
+                version_id: text(marker.version_id()),
+                size_bytes: 0,
+                modified: time(marker.last_modified()),
+                is_marker: true,
+            }));
+            let next = (
+                page.next_key_marker().map(str::to_owned),
+                page.next_version_id_marker().map(str::to_owned),
+            );
+            from = match next {
+                (Some(key), version) if page.is_truncated() == Some(true) => {
+                    let next = Some((key, version));
+                    if next == from {
+                        return Err(BucketError::Malformed("a listing does not go on".to_owned()));
+                    }
+                    next
+                }
+                _ => return Ok(versions),
+            };
+        }
+    }
+
+    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        let mut folders = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .delimiter("/")
+                .set_key_marker(from.clone())
+                .send()
+                .await
+                .map_err(failed)?;
+            for folder in page.common_prefixes() {
+                let name = folder.prefix().and_then(|folder| folder.strip_prefix(prefix));
+                folders.extend(name.map(|name| name.trim_end_matches('/').to_owned()));
+            }
+            from = match page.next_key_marker() {
+                Some(key) if page.is_truncated() == Some(true) && from.as_deref() != Some(key) => {
+                    Some(key.to_owned())
+                }
+                _ => break,
+            };
+        }
+        folders.sort_unstable();
+        folders.dedup();
+        Ok(folders)
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        range: Option<Range<u64>>,
+        limit_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, BucketError> {
+        let get = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_version_id(version.map(str::to_owned))
+            .set_range(range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1))));
+        let mut answer = match get.send().await.map_err(failed) {
+            Ok(answer) => answer,
+            // 405: the named version is a delete marker (Amazon S3 API, GetObject).
+            Err(BucketError::Refused {
+                status: 404 | 405, ..
+            }) => return Ok(None),
+            // The object ends before the range begins.
+            Err(BucketError::Refused { status: 416, .. }) => return Ok(Some(Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let too_long = || BucketError::TooLong {
+            key: key.to_owned(),
+            limit_bytes,
+        };
+        let announced = answer
+            .content_length()
+            .and_then(|length| u64::try_from(length).ok())
+            .unwrap_or(0);
+        if announced > limit_bytes {
+            return Err(too_long());
+        }
+        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
+        while let Some(part) = answer
+            .body
+            .try_next()
+            .await
+            .map_err(|error| BucketError::Unreachable(root_cause(&error)))?
+        {
+            if (body.len() + part.len()) as u64 > limit_bytes {
+                return Err(too_long());
+            }
+            if let Some(meter) = &self.meter {
+                meter.pass(part.len()).await;
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(Some(body))
+    }
+}
+
+impl Bucket for S3Bucket {
+    fn folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        self.handle.block_on(self.list_folders(prefix))
+    }
+
+    fn versions(&self, prefix: &str) -> Result<Vec<Version>, BucketError> {
+        self.handle.block_on(self.list(prefix))
+    }
+
+    fn get(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        range: Option<Range<u64>>,
+        limit_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, BucketError> {
+        self.handle.block_on(async {
+            // The SDK tries again until the answer begins; a body that breaks off is ours.
+            let mut attempt = 0;
+            loop {
+                attempt += 1;
+                match self.read(key, version, range.clone(), limit_bytes).await {
+                    Err(BucketError::Unreachable(error)) if attempt < 4 => {
+                        tracing::debug!(key, attempt, error, "a read broke off; trying again");
+                        tokio::time::sleep(crate::client::pause(attempt)).await;
+                    }
+                    done => return done,
+                }
+            }
+        })
+    }
+
+    fn locked_until(&self, key: &str, version: &str) -> Result<Option<Timestamp>, BucketError> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .version_id(version);
+        let answer = self
+            .handle
+            .block_on(async { head.send().await })
+            .map_err(failed)?;
+        Ok(answer
+            .object_lock_mode()
+            .and_then(|_| answer.object_lock_retain_until_date())
+            .map(|date| time(Some(date))))
+    }
+}
+
+fn text(text: Option<&str>) -> String {
+    text.unwrap_or_default().to_owned()
+}
+
+fn time(at: Option<&DateTime>) -> Timestamp {
+    at.and_then(|at| Timestamp::from_second(at.secs()).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+fn failed<E>(error: SdkError<E>) -> BucketError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    match &error {
+        SdkError::ServiceError(answer) => BucketError::Refused {
+            status: answer.raw().status().as_u16(),
+            code: answer.err().code().unwrap_or("no code").to_owned(),
+            message: answer.err().message().unwrap_or("no message").to_owned(),
+        },
+        SdkError::ResponseError(_) | SdkError::ConstructionFailure(_) => {
+            BucketError::Malformed(DisplayErrorContext(&error).to_string())
+        }
+        _ => BucketError::Unreachable(root_cause(&error)),
+    }
+}
+
+/// The innermost cause: "connection refused" says more than "dispatch failure".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,164 @@
+//! Giving what was written its owner, permissions, attributes and times.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::{
+    fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid},
+    process::{getegid, geteuid},
+};
+use xattr::FileExt as _;
+
+use super::plan::Looks;
+use crate::{platform, shown::shown};
+
+/// Dresses files, and gathers what could not be set.
+pub(super) struct Dresser {
+    as_root: bool,
+    /// Whoever the restore runs as.
+    own: (u32, u32),
+    misses: Mutex<BTreeMap<(String, String), (u64, String)>>,
+}
+
+impl Dresser {
+    pub(super) fn new() -> Self {
+        Self {
+            as_root: geteuid().is_root(),
+            own: (geteuid().as_raw(), getegid().as_raw()),
+            misses: Mutex::default(),
+        }
+    }
+
+    /// Whether owners can be set.
+    pub(super) const fn as_root(&self) -> bool {
+        self.as_root
+    }
+
+    /// Owner first: a change of owner takes set-user-id bits and capabilities away. Times last. `path` is for notes.
+    pub(super) fn dress(&self, file: &File, looks: &Looks, path: impl Fn() -> String) -> io::Result<()> {
+        if self.as_root {
+            let (uid, gid) = owner(looks);
+            rustix::fs::fchown(file, uid, gid)?;
+        }
+        self.dress_owned(file, looks, path)
+    }
+
+    /// The same for a file of this restore's own making, which has nothing that a change of owner would take away. Most are
+    /// root's, as what root makes is: to look costs less than to give a file to whoever has it.
+    pub(super) fn dress_new(&self, file: &File, looks: &Looks, path: impl Fn() -> String) -> io::Result<()> {
+        if self.as_root && !is_owned(&rustix::fs::fstat(file)?, looks) {
+            return self.dress(file, looks, path);
+        }
+        self.dress_owned(file, looks, path)
+    }
+
+    fn dress_owned(&self, file: &File, looks: &Looks, path: impl Fn() -> String) -> io::Result<()> {
+        for attribute in &looks.xattrs {
+            if let Err(error) = file.set_xattr(platform::os(&attribute.name), &attribute.value) {
+                self.miss(&attribute.name, &error, &path);
+            }
+        }
+        rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode(looks)))?;
+        Ok(rustix::fs::futimens(file, &times(looks))?)
+    }
+
+    /// The same for a symbolic link, which nobody can open.
+    pub(super) fn dress_link(
+        &self,
+        folder: &OwnedFd,
+        name: &[u8],
+        looks: &Looks,
+        path: impl Fn() -> String,
+    ) -> io::Result<()> {
+        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+        if self.as_root && !is_owned(&rustix::fs::statat(folder, name, nofollow)?, looks) {
+            let (uid, gid) = owner(looks);
+            rustix::fs::chownat(folder, name, uid, gid, nofollow)?;
+        }
+        // The folder is pinned by its descriptor, and the last step follows no link.
+        let place = Path::new("/proc/self/fd")
+            .join(folder.as_raw_fd().to_string())
+            .join(platform::os(name));
+        for attribute in &looks.xattrs {
+            if let Err(error) = xattr::set(&place, platform::os(&attribute.name), &attribute.value) {
+                self.miss(&attribute.name, &error, &path);
+            }
+        }
+        Ok(rustix::fs::utimensat(folder, name, &times(looks), nofollow)?)
+    }
+
+    /// Whether what was found looks so already, as far as a look can tell.
+    pub(super) fn fits(&self, stat: &Stat, looks: &Looks) -> bool {
+        let is_symlink = stat.st_mode & 0o170_000 == 0o120_000;
+        let owned = !self.as_root || is_owned(stat, looks);
+        owned
+            && (is_symlink || stat.st_mode & 0o7777 == self.mode(looks))
+            && same_time(stat, looks)
+            && looks.xattrs.is_empty()
+    }
+
+    /// Another owner's set-user-id program must not become ours.
+    fn mode(&self, looks: &Looks) -> u32 {
+        if self.as_root || self.own == (looks.uid, looks.gid) {
+            looks.mode
+        } else {
+            looks.mode & !0o6000
+        }
+    }
+
+    fn miss(&self, attribute: &[u8], error: &io::Error, path: &impl Fn() -> String) {
+        let mut misses = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
+        let miss = misses
+            .entry((shown(attribute), error.to_string()))
+            .or_insert_with(|| (0, path()));
+        miss.0 += 1;
+    }
+
+    /// What could not be set, a sentence each.
+    pub(super) fn notes(self) -> Vec<String> {
+        let misses = self.misses.into_inner().unwrap_or_else(PoisonError::into_inner);
+        misses
+            .into_iter()
+            .map(|((attribute, error), (count, example))| {
+                format!(
+                    "the attribute {attribute} could not be set on {count} files, such as {example}: {error}"
+                )
+            })
+            .collect()
+    }
+}
+
+/// Whether a file's modification time is the one in the backup.
+pub(super) fn same_time(stat: &Stat, looks: &Looks) -> bool {
+    stat.st_mtime == looks.mtime.seconds && u64::from(looks.mtime.nanoseconds) == stat.st_mtime_nsec
+}
+
+fn is_owned(stat: &Stat, looks: &Looks) -> bool {
+    (stat.st_uid, stat.st_gid) == (looks.uid, looks.gid)
+}
+
+fn owner(looks: &Looks) -> (Option<Uid>, Option<Gid>) {
+    // The largest number means "leave it" to the system: nobody owns with it.
+    let real = |id: u32| (id != u32::MAX).then_some(id);
+    (
+        real(looks.uid).map(Uid::from_raw),
+        real(looks.gid).map(Gid::from_raw),
+    )
+}
+
+fn times(looks: &Looks) -> Timestamps {
+    let at = Timespec {
+        tv_sec: looks.mtime.seconds,
+        tv_nsec: looks.mtime.nanoseconds.into(),
+    };
+    Timestamps {
+        last_access: at,
+        last_modification: at,
+    }
+}

@@ -1,0 +1,108 @@
+//! Why a restore ended early.
+
+use std::{io, path::PathBuf};
+
+use repository::{manifest::ManifestError, object_list::ListError, recovery::Fingerprint};
+
+use super::Outcome;
+use crate::{
+    client::ClientError, enroll::EnrollError, keygen::KeygenError, state::StateError, store::ReadError,
+};
+
+/// Why a restore ended early. One file's trouble is not among it: see [`super::Loss`].
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The kit.
+    #[error(transparent)]
+    Kit(#[from] KeygenError),
+    /// Another backup set's kit.
+    #[error("this kit has the fingerprint {kit}, but this endpoint's backups are sealed to {expected}")]
+    WrongKit {
+        /// The kit's.
+        kit: Fingerprint,
+        /// The one that is needed.
+        expected: Fingerprint,
+    },
+    /// The server's key.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// A call to the server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// An object without which nothing can be restored cannot be read, or the storage does not answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The manifest's object list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// The manifest is of another source or snapshot than the server says.
+    #[error("the server gave the manifest of another source or snapshot: do not trust it")]
+    OtherSnapshot,
+    /// Neither this endpoint nor the kit vouches for who signed the manifest.
+    #[error(
+        "the snapshot is signed by agent {0} with a key that neither this endpoint nor the recovery kit vouches for: \
+         do not trust it"
+    )]
+    UnknownSigner(shared::ids::AgentId),
+    /// A path that is not in the snapshot.
+    #[error("`{0}` is not in the snapshot; `--path` takes an absolute path as it was on the endpoint")]
+    NotInSnapshot(String),
+    /// The target.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The target's disk takes nothing more.
+    #[error(
+        "the target's disk takes nothing more: {0}. What was written stays; restore again with `--overwrite \
+         if-different` to go on"
+    )]
+    Unwritable(io::Error),
+    /// A thread could not run.
+    #[error("a thread of the restore failed")]
+    Thread,
+}
+
+/// The target folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error}")]
+pub struct TargetError {
+    /// Which folder.
+    pub path: PathBuf,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl RestoreError {
+    /// What the server may know: no names of files.
+    pub(super) fn public(&self) -> String {
+        match self {
+            Self::State(_) => "the agent's state folder cannot be read".to_owned(),
+            Self::Kit(_) => "the recovery kit cannot be read".to_owned(),
+            Self::NotInSnapshot(_) => "a path that was asked for is not in the snapshot".to_owned(),
+            Self::Target(_) => "the target folder cannot be written".to_owned(),
+            Self::Unwritable(_) => "the target's disk takes nothing more".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether everything that was asked for is there now.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.losses.is_empty()
+    }
+
+    /// What the server may know of what is missing: no names of files.
+    pub(super) fn public(&self) -> Option<String> {
+        let lost = self.losses.len();
+        (lost > 0).then(|| {
+            format!("incomplete: {lost} files, folders or links could not be put back; the agent's output names them")
+        })
+    }
+}

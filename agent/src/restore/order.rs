@@ -1,0 +1,131 @@
+//! What a restore is told, and what it tells.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use serde::Serialize;
+
+use super::{
+    dress::Dresser,
+    loss::Loss,
+    plan::{Plan, What},
+    survey::{Fate, Overwrite, Survey},
+    work::Contents,
+};
+
+/// Where a plan goes, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// The folder below which everything is put: `/srv/a` goes to `<folder>/srv/a`.
+    pub target: PathBuf,
+    /// What happens to files that are there.
+    pub overwrite: Overwrite,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Read every file again in the end, from the disk, and compare it with its chunks' ids. Without it, every chunk is
+    /// checked before it is written, and what the disk does with it is not.
+    pub verify: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What could not be put back exactly, and what is worth knowing.
+    pub notes: Vec<String>,
+    /// What was not put back.
+    pub losses: Vec<Loss>,
+    /// What would be done, when nothing else was asked for.
+    pub dry_run: Option<DryRun>,
+}
+
+/// What a restore would do.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    /// What would be made, replaced or given its looks. Everything else stays as it is.
+    pub steps: Vec<Step>,
+    /// Bytes of files that would be written.
+    pub bytes_to_write: u64,
+    /// Bytes that would be read from the storage.
+    pub bytes_to_fetch: u64,
+    /// Packs that would be read.
+    pub packs_to_read: u64,
+}
+
+/// One step of a restore.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// What happens.
+    pub action: Fate,
+    /// To what.
+    pub path: String,
+    /// Its length, if it is a file.
+    pub size_bytes: u64,
+}
+
+/// Files that are to be fetched.
+pub(super) fn to_make<'s>(
+    fates: &'s [Fate],
+    links: &'s HashMap<usize, usize>,
+) -> impl Iterator<Item = usize> + 's {
+    (0..).zip(fates).filter_map(|(item, fate)| {
+        let made = matches!(fate, Fate::Make | Fate::Replace) && !links.contains_key(&item);
+        made.then_some(item)
+    })
+}
+
+pub(super) fn dry_run(
+    plan: &Plan,
+    survey: &Survey,
+    links: &HashMap<usize, usize>,
+    contents: &Contents<'_>,
+) -> DryRun {
+    let (bytes_to_fetch, packs_to_read) = contents.to_fetch();
+    let steps = (0..).zip(&plan.items).zip(&survey.fates);
+    DryRun {
+        steps: steps
+            .filter(|(_, fate)| matches!(fate, Fate::Make | Fate::Replace | Fate::Refresh))
+            .map(|((index, item), fate)| Step {
+                action: *fate,
+                path: plan.path(index),
+                size_bytes: item.size_bytes(),
+            })
+            .collect(),
+        bytes_to_write: to_make(&survey.fates, links)
+            .map(|item| plan.items[item].size_bytes())
+            .sum(),
+        bytes_to_fetch,
+        packs_to_read,
+    }
+}
+
+pub(super) fn notes(plan: &Plan, fates: &[Fate], dresser: Dresser) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !dresser.as_root() {
+        notes.push("not run as root: files belong to you, not to their former owners".to_owned());
+    }
+    let count = |wanted: &[Fate], folders: bool| {
+        let both = fates.iter().zip(&plan.items);
+        both.filter(|(fate, item)| {
+            wanted.contains(fate) && item.looks.is_some() && matches!(item.what, What::Folder) == folders
+        })
+        .count()
+    };
+    let mut say = |count: usize, what: &str| {
+        if count > 0 {
+            notes.push(format!("{count} {what}"));
+        }
+    };
+    say(
+        count(&[Fate::Keep], false),
+        "files or links were there already and stayed as they are (overwrite policy `never`)",
+    );
+    say(
+        count(&[Fate::Keep], true),
+        "folders were there already and kept their permissions and times",
+    );
+    say(
+        count(&[Fate::Same, Fate::Refresh], false),
+        "files or links were there already with the content of the backup",
+    );
+    notes.extend(dresser.notes());
+    notes
+}

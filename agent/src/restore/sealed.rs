@@ -1,0 +1,146 @@
+//! Reading packs: the ranges that hold what is wanted, joined where they lie close together.
+
+use std::ops::Range;
+
+use repository::pack::{OpenPack, PackKey};
+
+use super::{
+    library::Library,
+    loss::{Fault, Trouble},
+};
+
+/// Pieces of a pack that lie closer than this are read at once: a request costs more than so many bytes.
+const GAP_BYTES: u64 = 128 * 1024;
+
+/// A pack's sealed bytes, or the parts of them that are wanted.
+pub(super) struct Sealed {
+    parts: Vec<(u64, Vec<u8>)>,
+}
+
+impl Sealed {
+    /// The bytes at an offset of the pack.
+    fn at(&mut self, begin: u64, len: u64) -> Result<&mut [u8], Fault> {
+        self.parts
+            .iter_mut()
+            .find_map(|(start, bytes)| bytes.get_mut(within(*start, begin, len)?))
+            .ok_or(Fault::Short)
+    }
+
+    fn copy(&self, begin: u64, len: u64) -> Result<Vec<u8>, Fault> {
+        self.parts
+            .iter()
+            .find_map(|(start, bytes)| bytes.get(within(*start, begin, len)?))
+            .map(<[u8]>::to_vec)
+            .ok_or(Fault::Short)
+    }
+
+    fn header(&self) -> &[u8] {
+        self.parts.first().map_or(&[], |(_, bytes)| bytes)
+    }
+}
+
+fn within(start: u64, begin: u64, len: u64) -> Option<Range<usize>> {
+    let from = usize::try_from(begin.checked_sub(start)?).ok()?;
+    Some(from..from.checked_add(usize::try_from(len).ok()?)?)
+}
+
+/// A pack whose key is known, and the places of its chunks.
+pub(super) struct Reader {
+    opened: OpenPack,
+    offsets: Vec<u64>,
+}
+
+impl Library<'_> {
+    /// The ranges of a pack that hold its header and the chunks at these positions (ascending).
+    pub(super) fn ranges(&self, pack: usize, positions: &[usize]) -> Vec<Range<u64>> {
+        let layout = &self.packs[pack];
+        let places: Vec<Range<u64>> = layout
+            .places()
+            .map(|(_, begin, entry)| begin..begin + entry.sealed_len())
+            .collect();
+        let header = 0..u64::from(layout.body_offset);
+        let mut ranges: Vec<Range<u64>> = Vec::from([header]);
+        for place in positions.iter().filter_map(|position| places.get(*position)) {
+            match ranges.last_mut() {
+                Some(last) if place.start.saturating_sub(last.end) <= GAP_BYTES => last.end = place.end,
+                _ => ranges.push(place.clone()),
+            }
+        }
+        ranges
+    }
+
+    /// Reads ranges of a pack, the first of which holds its header, and opens it.
+    pub(super) fn visit(
+        &self,
+        pack: usize,
+        ranges: &[Range<u64>],
+    ) -> Result<(Sealed, Reader), Trouble<Fault>> {
+        loop {
+            match self.visit_once(pack, ranges) {
+                Err(Trouble::One(_)) if self.another(pack) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Whether there is another copy of a pack, after one was no use.
+    pub(super) fn another(&self, pack: usize) -> bool {
+        self.source.another(&self.packs[pack].object)
+    }
+
+    fn visit_once(&self, pack: usize, ranges: &[Range<u64>]) -> Result<(Sealed, Reader), Trouble<Fault>> {
+        let layout = &self.packs[pack];
+        let parts = ranges
+            .iter()
+            .map(|range| Ok((range.start, self.read(&layout.object, Some(range.clone()))?)))
+            .collect::<Result<_, Trouble<Fault>>>()?;
+        let sealed = Sealed { parts };
+        if sealed.header().is_empty() {
+            return Err(Fault::Short.into());
+        }
+        let key = PackKey::open(layout.object.kind, sealed.header(), self.secret)?;
+        let reader = Reader {
+            opened: OpenPack::new(layout.object.kind, sealed.header(), &key)?,
+            offsets: layout.places().map(|(_, begin, _)| begin).collect(),
+        };
+        Ok((sealed, reader))
+    }
+
+    /// Opens one chunk and checks its id. Its sealed bytes are used up.
+    pub(super) fn chunk(
+        &self,
+        pack: usize,
+        reader: &Reader,
+        sealed: &mut Sealed,
+        position: usize,
+    ) -> Result<Vec<u8>, Fault> {
+        let len = self.packs[pack].entries[position].sealed_len();
+        let bytes = sealed.at(reader.offsets[position], len)?;
+        self.open_chunk(pack, reader, bytes, position)
+    }
+
+    /// The same, and the sealed bytes stay.
+    pub(super) fn chunk_again(
+        &self,
+        pack: usize,
+        reader: &Reader,
+        sealed: &Sealed,
+        position: usize,
+    ) -> Result<Vec<u8>, Fault> {
+        let len = self.packs[pack].entries[position].sealed_len();
+        let mut bytes = sealed.copy(reader.offsets[position], len)?;
+        self.open_chunk(pack, reader, &mut bytes, position)
+    }
+
+    fn open_chunk(
+        &self,
+        pack: usize,
+        reader: &Reader,
+        bytes: &mut [u8],
+        position: usize,
+    ) -> Result<Vec<u8>, Fault> {
+        let entry = &self.packs[pack].entries[position];
+        let number = u32::try_from(position).unwrap_or(u32::MAX);
+        Ok(reader.opened.chunk(number, entry, bytes, &self.names)?)
+    }
+}

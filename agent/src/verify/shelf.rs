@@ -1,0 +1,284 @@
+//! Where objects are looked up: the whole bucket, or one object at a time through addresses that the server signs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use repository::layout;
+use shared::{
+    ids::SourceId,
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
+
+use super::finding::{Defect, Finding, Subject};
+use crate::{
+    recover::{Bucket, RecoverError, SourceStore, Version},
+    store::{ObjectSource, ReadError},
+};
+
+/// What a verification asks of the storage.
+pub(super) trait Shelf: Sync {
+    /// Reads objects.
+    fn source(&self) -> &dyn ObjectSource;
+
+    /// Whether an object is there in its length, without reading it.
+    fn is_there(&self, object: &ObjectRef) -> Result<Option<Defect>, ReadError>;
+
+    /// What is wrong with an object whose content is not what its name says.
+    fn diagnose(&self, object: &ObjectRef) -> Result<Defect, ReadError>;
+
+    /// What stands in an object's place: something of it may still open.
+    fn remains(&self, object: &ObjectRef) -> Option<Vec<u8>>;
+
+    /// Whether others wrote under its key, so that only reading it tells whether it is there.
+    fn is_ambiguous(&self, object: &ObjectRef) -> bool;
+
+    /// How long it is locked; `None` when this shelf cannot tell, or nothing of its length is there.
+    fn lock(&self, object: &ObjectRef) -> Result<Option<Lock>, ReadError>;
+}
+
+/// How long an object is locked.
+pub(super) enum Lock {
+    /// Not at all.
+    None,
+    /// Until then.
+    Until(Timestamp),
+}
+
+/// One source's part of a bucket, listed.
+pub(super) struct Inventory<'b> {
+    bucket: &'b dyn Bucket,
+    store: SourceStore<'b>,
+    /// Every version under the key of an object, the earliest first.
+    objects: HashMap<(ObjectKind, ObjectHash), Vec<Version>>,
+    /// Commit records, by their numbers.
+    records: BTreeMap<u64, Vec<Version>>,
+    /// What is no object's key.
+    foreign: Vec<String>,
+}
+
+const KINDS: [ObjectKind; 5] = [
+    ObjectKind::Pack,
+    ObjectKind::TreePack,
+    ObjectKind::Index,
+    ObjectKind::Manifest,
+    ObjectKind::ListPage,
+];
+
+impl<'b> Inventory<'b> {
+    /// Lists everything below the source's prefix.
+    pub(super) fn list(bucket: &'b dyn Bucket, prefix: &str, source: SourceId) -> Result<Self, RecoverError> {
+        let none = ObjectHash::from_bytes([0; 32]);
+        let folders: Vec<(ObjectKind, String)> = KINDS
+            .map(|kind| {
+                let key = layout::object_key(prefix, source, kind, &none);
+                (kind, key[..key.len() - none.to_string().len()].to_owned())
+            })
+            .into();
+        let home = layout::source_prefix(prefix, source);
+        let commits = format!("{home}commits/");
+        let mut inventory = Self {
+            bucket,
+            store: SourceStore::new(bucket, prefix, source),
+            objects: HashMap::new(),
+            records: BTreeMap::new(),
+            foreign: Vec::new(),
+        };
+        for version in bucket.versions(&home)? {
+            let named = folders.iter().find_map(|(kind, folder)| {
+                let hash = version.key.strip_prefix(folder.as_str())?.parse().ok()?;
+                Some((*kind, hash))
+            });
+            let number = || version.key.strip_prefix(&commits)?.parse().ok();
+            match (named, number()) {
+                (Some(named), _) => inventory.objects.entry(named).or_default().push(version),
+                (None, Some(number)) => inventory.records.entry(number).or_default().push(version),
+                (None, None) => inventory.foreign.push(version.key),
+            }
+        }
+        for versions in inventory.objects.values_mut() {
+            // The sort is stable, and listings have the newest first.
+            versions.reverse();
+            versions.sort_by_key(|version| version.modified);
+        }
+        inventory.foreign.sort_unstable();
+        inventory.foreign.dedup();
+        Ok(inventory)
+    }
+
+    fn versions(&self, object: &ObjectRef) -> &[Version] {
+        self.objects
+            .get(&(object.kind, object.hash))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// What is wrong with an object of which only the name is known.
+    pub(super) fn diagnose_named(&self, kind: ObjectKind, hash: ObjectHash) -> Result<Defect, ReadError> {
+        let versions = self.objects.get(&(kind, hash)).map_or(&[][..], Vec::as_slice);
+        let earliest = versions.iter().find(|version| !version.is_marker);
+        let size_bytes = earliest.map_or(0, |version| version.size_bytes);
+        self.diagnose(&ObjectRef {
+            kind,
+            hash,
+            size_bytes,
+        })
+    }
+
+    /// What others put into the source's part of the bucket.
+    pub(super) fn additions(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self
+            .foreign
+            .iter()
+            .map(|key| Finding::new(Subject::Key { key: key.clone() }, Defect::Foreign))
+            .collect();
+        let by_name: BTreeMap<_, _> = self.objects.iter().collect();
+        let objects = by_name.into_iter().map(|((kind, hash), versions)| {
+            let (kind, hash) = (*kind, *hash);
+            (Subject::Object { kind, hash }, versions)
+        });
+        let records = self.records.iter();
+        let records = records.map(|(seq, versions)| (Subject::Record { seq: *seq }, versions));
+        for (subject, versions) in objects.chain(records) {
+            let markers = versions.iter().filter(|version| version.is_marker).count();
+            let others = versions.len() - markers;
+            if others > 1 {
+                let versions = others as u64;
+                findings.push(Finding::new(subject.clone(), Defect::Versions { versions }));
+            }
+            if markers > 0 && others > 0 {
+                findings.push(Finding::new(subject, Defect::Hidden));
+            }
+        }
+        findings
+    }
+}
+
+impl Shelf for Inventory<'_> {
+    fn source(&self) -> &dyn ObjectSource {
+        &self.store
+    }
+
+    fn is_there(&self, object: &ObjectRef) -> Result<Option<Defect>, ReadError> {
+        let mut sizes = self
+            .versions(object)
+            .iter()
+            .filter(|version| !version.is_marker)
+            .map(|version| version.size_bytes)
+            .peekable();
+        if sizes.peek().is_none() {
+            return Ok(Some(Defect::Missing));
+        }
+        if sizes.any(|size| size == object.size_bytes) {
+            return Ok(None);
+        }
+        self.diagnose(object).map(Some)
+    }
+
+    fn diagnose(&self, object: &ObjectRef) -> Result<Defect, ReadError> {
+        let mut defect = Defect::Missing;
+        for version in self.versions(object).iter().filter(|version| !version.is_marker) {
+            let limit = version.size_bytes;
+            let content = self
+                .bucket
+                .get(&version.key, Some(&version.version_id), None, limit)?
+                .unwrap_or_default();
+            let hash = repository::hash(&content);
+            let other = KINDS
+                .into_iter()
+                .find(|kind| self.objects.contains_key(&(*kind, hash)));
+            if let Some(kind) = other.filter(|_| hash != object.hash) {
+                return Ok(Defect::Swapped { kind, hash });
+            }
+            let found_bytes = content.len() as u64;
+            if found_bytes == object.size_bytes {
+                defect = Defect::Changed;
+            } else if defect == Defect::Missing {
+                defect = Defect::Resized {
+                    expected_bytes: object.size_bytes,
+                    found_bytes,
+                };
+            }
+        }
+        Ok(defect)
+    }
+
+    fn remains(&self, object: &ObjectRef) -> Option<Vec<u8>> {
+        let version = self.versions(object).iter().find(|version| !version.is_marker)?;
+        self.bucket
+            .get(&version.key, Some(&version.version_id), None, object.size_bytes)
+            .ok()?
+    }
+
+    fn is_ambiguous(&self, object: &ObjectRef) -> bool {
+        self.versions(object).len() > 1
+    }
+
+    fn lock(&self, object: &ObjectRef) -> Result<Option<Lock>, ReadError> {
+        let fits = |version: &&Version| !version.is_marker && version.size_bytes == object.size_bytes;
+        let mut best = None;
+        for version in self.versions(object).iter().filter(fits) {
+            let until = self.bucket.locked_until(&version.key, &version.version_id)?;
+            best = Some(match (best, until) {
+                (Some(Lock::Until(best)), Some(until)) => Lock::Until(best.max(until)),
+                (_, Some(until)) => Lock::Until(until),
+                (best, None) => best.unwrap_or(Lock::None),
+            });
+        }
+        Ok(best)
+    }
+}
+
+/// Objects one at a time.
+pub(super) struct Single<'s>(pub(super) &'s dyn ObjectSource);
+
+impl Shelf for Single<'_> {
+    fn source(&self) -> &dyn ObjectSource {
+        self.0
+    }
+
+    /// Its last byte says that it is long enough.
+    fn is_there(&self, object: &ObjectRef) -> Result<Option<Defect>, ReadError> {
+        let end = object.size_bytes;
+        match self.0.read(object, Some(end.saturating_sub(1)..end)) {
+            Ok(byte) if byte.len() == 1 => Ok(None),
+            Ok(_) => self.diagnose(object).map(Some),
+            Err(error) => of_one(error).map(Some),
+        }
+    }
+
+    fn diagnose(&self, object: &ObjectRef) -> Result<Defect, ReadError> {
+        match self.0.read(object, Some(0..object.size_bytes)) {
+            Ok(content) if content.len() as u64 == object.size_bytes => Ok(Defect::Changed),
+            Ok(content) => Ok(Defect::Resized {
+                expected_bytes: object.size_bytes,
+                found_bytes: content.len() as u64,
+            }),
+            Err(error) => of_one(error),
+        }
+    }
+
+    fn remains(&self, object: &ObjectRef) -> Option<Vec<u8>> {
+        self.0.read(object, Some(0..object.size_bytes)).ok()
+    }
+
+    fn is_ambiguous(&self, _object: &ObjectRef) -> bool {
+        false
+    }
+
+    fn lock(&self, _object: &ObjectRef) -> Result<Option<Lock>, ReadError> {
+        Ok(None)
+    }
+}
+
+/// What a failed read says of one object; an error when it says nothing of it.
+pub(super) fn of_one(error: ReadError) -> Result<Defect, ReadError> {
+    match error {
+        ReadError::Storage {
+            status: 404 | 410, ..
+        } => Ok(Defect::Missing),
+        ReadError::Wrong { .. } => Ok(Defect::Changed),
+        ReadError::Storage { .. } => Ok(Defect::Unreadable {
+            error: error.to_string(),
+        }),
+        ReadError::Client(_) | ReadError::Bucket(_) => Err(error),
+    }
+}

@@ -11,10 +11,24 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(SqlStep {
-            name: "m0001_initial",
-            up: include_str!("sql/m0001_initial.sql"),
-        })]
+        let steps = [
+            SqlStep {
+                name: "m0001_initial",
+                up: include_str!("sql/m0001_initial.sql"),
+            },
+            SqlStep {
+                name: "m0002_retention",
+                up: include_str!("sql/m0002_retention.sql"),
+            },
+            SqlStep {
+                name: "m0003_bucket_checks",
+                up: include_str!("sql/m0003_bucket_checks.sql"),
+            },
+        ];
+        steps
+            .into_iter()
+            .map(|step| Box::new(step) as Box<dyn MigrationTrait>)
+            .collect()
     }
 }
 

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Clock,
+    clocks::Clocks,
     db::{Db, storage_accounts::StorageAccount},
     error::ApiError,
     s3::{self, Endpoint, ObjectStore},
@@ -35,6 +36,8 @@ pub struct Parts {
     pub db: Db,
     /// The clock.
     pub clock: Clock,
+    /// The comparison of the three clocks.
+    pub clocks: Clocks,
     /// What seals secrets.
     pub master_key: MasterKey,
     /// What signs commit records.
@@ -68,6 +71,7 @@ impl App {
         Self(Arc::new(Parts {
             db,
             clock,
+            clocks: Clocks::default(),
             commit_key: CommitSigningKey::from_seed(commit_seed),
             master_key,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -99,13 +103,14 @@ impl App {
         )?;
         let secret = String::from_utf8(secret.to_vec())
             .map_err(|_| ApiError::Internal("a sealed S3 secret is not text".into()))?;
-        let store = s3::connect(&Endpoint {
+        let endpoint = Endpoint {
             url: account.endpoint.clone(),
             region: account.region.clone(),
             access_key: account.access_key.clone(),
             secret_key: Zeroizing::new(secret),
             path_style: account.path_style,
-        });
+        };
+        let store = s3::connect(&endpoint, &self.clock);
         stores.insert(account.id, store.clone());
         Ok(store)
     }

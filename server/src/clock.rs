@@ -1,8 +1,11 @@
 //! The server's clock: the one place that reads the time. Everything else is handed `now`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 /// Tells the time, cut to microseconds, which is what Postgres keeps: a time then reads back as it was written.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    offset_secs: Arc<AtomicI64>,
+    travelled_secs: Arc<AtomicI64>,
+    error_secs: Arc<AtomicI64>,
 }
 
 impl Clock {
@@ -26,11 +30,30 @@ impl Clock {
         #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
         let now = Timestamp::now();
         let micros = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-        micros + SignedDuration::from_secs(self.offset_secs.load(Ordering::Relaxed))
+        let error = SignedDuration::from_secs(self.error_secs.load(Ordering::Relaxed));
+        micros + self.travelled() + error
     }
 
-    /// Moves this clock, and every copy of it, forward: for tests that live through a year.
+    /// The time now, for what signs requests.
+    #[must_use]
+    pub fn system_time(&self) -> SystemTime {
+        self.now().into()
+    }
+
+    /// Moves this clock, and every copy of it, forward: for tests that live through a year. It is a journey of the whole
+    /// world: other clocks are read as if they had come along.
     pub fn advance(&self, by: SignedDuration) {
-        self.offset_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
+        self.travelled_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+
+    /// How far the world was moved by [`advance`](Self::advance).
+    #[must_use]
+    pub fn travelled(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.travelled_secs.load(Ordering::Relaxed))
+    }
+
+    /// Sets this clock, and every copy of it, wrong by so much: for tests of what happens then.
+    pub fn set_error(&self, error: SignedDuration) {
+        self.error_secs.store(error.as_secs(), Ordering::Relaxed);
     }
 }

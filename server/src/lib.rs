@@ -3,13 +3,17 @@
 
 pub mod app;
 pub mod clock;
+pub mod clocks;
 pub mod db;
 pub mod error;
 pub mod http;
 pub mod jobs;
+pub mod planning;
 pub mod random;
+pub mod rebuild;
 pub mod s3;
 pub mod scope;
 pub mod secrets;
 pub mod serve;
+pub mod shelf;
 pub mod use_cases;

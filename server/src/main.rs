@@ -1,13 +1,17 @@
 //! `holdfast`: the server.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use holdfast_server::{
     clock::Clock,
+    planning::{self, FileError},
+    rebuild,
     serve::{self, Settings},
 };
+use repository::commit::CommitVerifyingKey;
+use shared::ids::BackupSetId;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +27,76 @@ struct Cli {
 enum Command {
     /// Serve the console and the API.
     Serve(Serve),
+    /// Plan a file's snapshots and objects: what is kept, refreshed, groomed, and why. Needs no database.
+    ///
+    /// Exit code 0: planned; 1: `check` found a violation in the plan; 2: the file is wrong.
+    Plan(Plan),
+    /// Rebuild a backup set's ledger from its bucket alone, and tell what differs. Changes nothing without --apply.
+    ///
+    /// Exit code 0: ledger and bucket agree, or the difference was written; 1: they differ, or something was refused.
+    RebuildLedger(RebuildLedger),
+    /// Simulate years of a policy: what is stored, locked, refreshed and deleted, and what it costs. Needs no database.
+    ///
+    /// Exit code 0: simulated; 2: the file is wrong.
+    Simulate(Simulate),
+}
+
+#[derive(clap::Args)]
+struct Simulate {
+    /// The policy, the provider, the schedule, the workload and the horizon as JSON (docs/RETENTION.md); `-` reads standard
+    /// input
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Plan {
+    /// The policy, the provider and the sources as JSON (docs/RETENTION.md); `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// The instant to plan for, such as 2026-01-08T00:00:00Z. Default: now
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<jiff::Timestamp>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct RebuildLedger {
+    /// The Postgres database, as for `serve`
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// The data folder, as for `serve`: its master key opens the S3 keys and signs commit records
+    #[arg(long, env = "HOLDFAST_DATA")]
+    data: PathBuf,
+    /// The backup set, such as set_0193…; may be left out when there is only one
+    #[arg(long, value_name = "ID")]
+    backup_set: Option<BackupSetId>,
+    /// Write the difference into the ledger, one source at a time
+    #[arg(long)]
+    apply: bool,
+    /// Print one JSON object, with every finding
+    #[arg(long)]
+    json: bool,
+    /// A key whose commit records count besides this server's own: 64 hexadecimal digits, as a server logs at its start. For
+    /// a server whose master key is lost. May be given several times
+    #[arg(long, value_name = "KEY", value_parser = commit_key)]
+    commit_key: Vec<CommitVerifyingKey>,
+    /// Let commit records count whatever key signed them, when their manifests are whole and fit. Whoever could write into the
+    /// bucket may have made such a pair: look at the signers
+    #[arg(long)]
+    any_commit_key: bool,
+    /// Read every object and compare its hash, instead of going by size, MD5 and lock
+    #[arg(long)]
+    read_all: bool,
+}
+
+fn commit_key(text: &str) -> Result<CommitVerifyingKey, String> {
+    CommitVerifyingKey::from_hex(text).map_err(|error| error.to_string())
 }
 
 #[derive(clap::Args)]
@@ -56,13 +130,69 @@ struct Serve {
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let Command::Serve(args) = Cli::parse().command;
+    match Cli::parse().command {
+        Command::Serve(args) => serve(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Plan(args) => plan(&args),
+        Command::Simulate(args) => simulate(&args),
+        Command::RebuildLedger(args) => rebuild_ledger(args).await,
+    }
+}
+
+fn plan(args: &Plan) -> anyhow::Result<ExitCode> {
+    let now = args.now.unwrap_or_else(|| Clock::system().now());
+    let report = match planning::plan_file(&args.input, now) {
+        Ok(report) => report,
+        Err(error) => return wrong_file(&error),
+    };
+    print(&report, args.json, planning::table)?;
+    Ok(ExitCode::from(u8::from(!report.violations.is_empty())))
+}
+
+fn simulate(args: &Simulate) -> anyhow::Result<ExitCode> {
+    let timeline = match planning::simulate_file(&args.input) {
+        Ok(timeline) => timeline,
+        Err(error) => return wrong_file(&error),
+    };
+    print(&timeline, args.json, planning::timeline_table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rebuild_ledger(args: RebuildLedger) -> anyhow::Result<ExitCode> {
+    let app = serve::open(&args.database_url, &args.data, Clock::system()).await?;
+    let (scope, set) = rebuild::find_set(&app, args.backup_set).await?;
+    let options = rebuild::Options {
+        apply: args.apply,
+        commit_keys: args.commit_key,
+        any_commit_key: args.any_commit_key,
+        read_all: args.read_all,
+    };
+    let report = rebuild::backup_set(&app, &scope, &set, &options).await?;
+    print(&report, args.json, rebuild::table)?;
+    let is_done = |source: &rebuild::SourceReport| source.findings.is_empty() || source.written.is_some();
+    Ok(ExitCode::from(u8::from(!report.sources.iter().all(is_done))))
+}
+
+fn wrong_file(error: &FileError) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stderr(), "error: {error}")?;
+    Ok(ExitCode::from(2))
+}
+
+fn print<T: serde::Serialize>(value: &T, json: bool, table: fn(&T) -> String) -> anyhow::Result<()> {
+    let text = if json {
+        serde_json::to_string(value)? + "\n"
+    } else {
+        table(value)
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+async fn serve(args: Serve) -> anyhow::Result<()> {
     let settings = Settings {
         public_url: args
             .public_url

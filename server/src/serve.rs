@@ -1,6 +1,9 @@
 //! Starting the server, from its settings to its sockets.
 
-use std::{future::Future, path::PathBuf};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+};
 
 use tokio::net::TcpListener;
 
@@ -41,6 +44,11 @@ pub enum ServeError {
         /// What the file system said.
         source: std::io::Error,
     },
+    /// A command was given a folder without a master key.
+    #[error(
+        "there is no master key at {0}: name the data folder that `holdfast serve` uses, or start the server once"
+    )]
+    NoKey(PathBuf),
     /// The master key.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -57,7 +65,8 @@ pub enum ServeError {
     Socket(#[from] std::io::Error),
 }
 
-/// Brings the database up to date and puts the parts together.
+/// Brings the database up to date and puts the parts together. At the first start there is a new master key then, and an
+/// operator.
 ///
 /// # Errors
 /// When the data folder, the key or the database can not be used.
@@ -67,11 +76,8 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
         source,
     };
     std::fs::create_dir_all(&settings.data).map_err(failed)?;
-    let master_key = MasterKey::load_or_create(&settings.data.join("master.key"))?;
-    let password = master_key.derive("Holdfast 2026-11 password of the restricted database role");
-    let password = data_encoding::HEXLOWER.encode(&password);
-    let db = Db::start(&settings.database_url, &password).await?;
-    let app = App::new(db, clock, master_key, &settings.public_url);
+    let master_key = MasterKey::load_or_create(&key_file(&settings.data))?;
+    let app = connect(&settings.database_url, master_key, &settings.public_url, clock).await?;
     users::ensure_operator(
         &app,
         &settings.operator_email,
@@ -79,7 +85,38 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
         &settings.data.join("first-operator-password"),
     )
     .await?;
+    // Whoever has lost this server's master key verifies its commit records by this.
+    tracing::info!(key = %app.commit_key.verifying_key(), "commit records are signed by this server's key");
     Ok(app)
+}
+
+/// The same for a command that serves nobody: with the key of the server, which must be there. (With another one it would lock
+/// the server out of its database.)
+///
+/// # Errors
+/// When there is no key in the folder, or the database can not be used.
+pub async fn open(database_url: &str, data: &Path, clock: Clock) -> Result<App, ServeError> {
+    let file = key_file(data);
+    if !file.is_file() {
+        return Err(ServeError::NoKey(file));
+    }
+    connect(database_url, MasterKey::load_or_create(&file)?, "", clock).await
+}
+
+fn key_file(data: &Path) -> PathBuf {
+    data.join("master.key")
+}
+
+async fn connect(
+    database_url: &str,
+    master_key: MasterKey,
+    public_url: &str,
+    clock: Clock,
+) -> Result<App, ServeError> {
+    let password = master_key.derive("Holdfast 2026-11 password of the restricted database role");
+    let password = data_encoding::HEXLOWER.encode(&password);
+    let db = Db::start(database_url, &password).await?;
+    Ok(App::new(db, clock, master_key, public_url))
 }
 
 /// Serves until `shutdown` ends; requests that are under way are given time to end.

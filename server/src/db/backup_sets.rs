@@ -6,7 +6,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryOrder};
 use shared::{
     api::view::BucketInspection,
     ids::{BackupSetId, StorageAccountId},
-    retention::Policy,
+    retention::{LockAhead, Policy},
 };
 
 use super::{
@@ -53,7 +53,13 @@ impl TryFrom<backup_set::Model> for BackupSet {
             policy: Policy {
                 retention_days: count(row.retention_days)?,
                 mode: from_text("backup_sets.mode", row.mode)?,
-                lock_ahead_days: count(row.lock_ahead_days)?,
+                time_zone: row.time_zone,
+                tiers: from_json("backup_sets.tiers", row.tiers)?,
+                keep_last: count(row.keep_last)?,
+                lock_ahead: match row.lock_ahead_days {
+                    Some(days) => LockAhead::Days(count(days)?),
+                    None => LockAhead::Auto,
+                },
                 grace_hours: count(row.grace_hours)?,
                 lock_cap_days: count(row.lock_cap_days)?,
             },
@@ -83,7 +89,13 @@ pub async fn add(tx: &TenantTx, set: &BackupSet) -> Result<(), DbError> {
         prefix: set.prefix.clone(),
         retention_days: count(set.policy.retention_days)?,
         mode: to_text(&set.policy.mode)?,
-        lock_ahead_days: count(set.policy.lock_ahead_days)?,
+        time_zone: set.policy.time_zone.clone(),
+        tiers: to_json(&set.policy.tiers)?,
+        keep_last: count(set.policy.keep_last)?,
+        lock_ahead_days: match set.policy.lock_ahead {
+            LockAhead::Days(days) => Some(count(days)?),
+            LockAhead::Auto => None,
+        },
         grace_hours: count(set.policy.grace_hours)?,
         lock_cap_days: count(set.policy.lock_cap_days)?,
         recovery_key: set.recovery_key.to_string(),

@@ -89,7 +89,7 @@ async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<Strin
              GRANT USAGE ON SCHEMA public TO {quoted};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};
              REVOKE UPDATE, DELETE ON audit_events FROM {quoted};
-             REVOKE DELETE ON objects, snapshots FROM {quoted};
+             REVOKE DELETE ON snapshots FROM {quoted};
              REVOKE ALL ON seaql_migrations FROM {quoted};"
         ))
         .await?;

@@ -66,6 +66,7 @@ table!(storage_account = "storage_accounts" {
     access_key: String,
     secret_sealed: Vec<u8>,
     path_style: bool,
+    provider: Option<Json>,
     created_at: At,
 });
 
@@ -79,7 +80,10 @@ table!(backup_set = "backup_sets" {
     prefix: String,
     retention_days: i32,
     mode: String,
-    lock_ahead_days: i32,
+    time_zone: String,
+    tiers: Json,
+    keep_last: i32,
+    lock_ahead_days: Option<i32>,
     grace_hours: i32,
     lock_cap_days: i32,
     recovery_key: String,
@@ -125,6 +129,9 @@ table!(source = "sources" {
     schedule: Json,
     next_due: Option<At>,
     newest_seq: i64,
+    retired_at: Option<At>,
+    next_sweep_at: Option<At>,
+    lock_ahead_days: Option<i32>,
     created_at: At,
 });
 
@@ -158,11 +165,14 @@ table!(snapshot = "snapshots" {
     state: String,
     received_at: At,
     protected_until: At,
-    lock_need: At,
     mode: String,
     manifest_hash: Vec<u8>,
     manifest_bytes: i64,
     totals: Json,
+    tiers: Json,
+    clean: bool,
+    pinned: bool,
+    expired_at: Option<At>,
 });
 
 table!(object = "objects" {
@@ -182,8 +192,60 @@ table!(object = "objects" {
     locked_until: Option<At>,
     confirmed_at: Option<At>,
     missing_since: Option<At>,
+    live_bytes: Option<i64>,
+    add_again_since: Option<At>,
     born: Option<i64>,
     dropped: Option<i64>,
+});
+
+table!(spare_version = "spare_versions" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    source_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    version_id: String,
+    tenant_id: Uuid,
+    size_bytes: i64,
+    locked_until: At,
+    deleting: bool,
+});
+
+table!(sweep = "sweeps" {
+    #[sea_orm(primary_key)]
+    id: i64,
+    tenant_id: Uuid,
+    source_id: Uuid,
+    began_at: At,
+    ended_at: At,
+    report: Json,
+});
+
+table!(bucket_check = "bucket_checks" {
+    #[sea_orm(primary_key)]
+    id: i64,
+    tenant_id: Uuid,
+    backup_set_id: Uuid,
+    began_at: At,
+    ended_at: At,
+    report: Json,
+});
+
+table!(bucket_finding = "bucket_findings" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    source_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    version_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    kind: String,
+    tenant_id: Uuid,
+    backup_set_id: Uuid,
+    needed: bool,
+    detail: String,
+    first_seen_at: At,
+    last_seen_at: At,
 });
 
 table!(restore = "restores" {

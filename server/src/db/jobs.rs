@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde::{Deserialize, Serialize};
-use shared::ids::TenantId;
+use shared::ids::{SourceId, TenantId};
 use uuid::Uuid;
 
 use super::{
@@ -18,6 +18,10 @@ use super::{
 pub enum JobKind {
     /// Confirms the locks of a run's objects and makes the snapshot complete. The subject is the run.
     Commit,
+    /// Refreshes a source's locks and deletes what is neither needed nor locked. The subject is the source.
+    Sweep,
+    /// Compares a backup set's bucket with the ledger. The subject is the backup set.
+    Check,
 }
 
 /// A claimed job.
@@ -34,7 +38,8 @@ pub struct Job {
     pub attempt: i32,
 }
 
-/// Queues a job, unless there is one for the same subject.
+/// Queues a job, unless there is one for the same subject. Jobs of one source run one at a time; one without a source runs
+/// beside any other.
 ///
 /// # Errors
 /// When the database does not answer; likewise below.
@@ -43,16 +48,18 @@ pub async fn queue(
     id: Uuid,
     kind: JobKind,
     subject: Uuid,
+    source: Option<SourceId>,
     run_at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql =
-        "INSERT INTO jobs (id, tenant_id, kind, subject, state, run_at) VALUES ($1, $2, $3, $4, 'ready', $5)
+    let sql = "INSERT INTO jobs (id, tenant_id, kind, subject, source_id, state, run_at)
+               VALUES ($1, $2, $3, $4, $5, 'ready', $6)
                ON CONFLICT (kind, subject) DO NOTHING";
     let values = [
         id.into(),
         tx.tenant.as_uuid().into(),
         to_text(&kind)?.into(),
         subject.into(),
+        source.map(SourceId::as_uuid).into(),
         At::try_from(run_at)?.into(),
     ];
     tx.tx
@@ -66,7 +73,7 @@ pub async fn queue(
 }
 
 /// Claims the job that has been due longest, until `lease_until`. A job whose lease has run out counts as due: its
-/// worker is gone.
+/// worker is gone. A job waits while another one of its source is running.
 pub async fn claim(tx: &InstanceTx, now: Timestamp, lease_until: Timestamp) -> Result<Option<Job>, DbError> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -77,13 +84,24 @@ pub async fn claim(tx: &InstanceTx, now: Timestamp, lease_until: Timestamp) -> R
         attempt: i32,
     }
     let sql = "UPDATE jobs SET state = 'running', lease_until = $2, attempt = attempt + 1
-               WHERE id = (SELECT id FROM jobs
-                           WHERE (state = 'ready' AND run_at <= $1) OR (state = 'running' AND lease_until < $1)
+               WHERE id = (SELECT id FROM jobs j
+                           WHERE ((state = 'ready' AND run_at <= $1) OR (state = 'running' AND lease_until < $1))
+                             AND NOT EXISTS (SELECT FROM jobs other
+                                             WHERE other.source_id = j.source_id AND other.state = 'running'
+                                               AND other.id <> j.id)
                            ORDER BY run_at FOR UPDATE SKIP LOCKED LIMIT 1)
                RETURNING id, tenant_id, kind, subject, attempt";
     let values = [At::try_from(now)?.into(), At::try_from(lease_until)?.into()];
     let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let row = match Row::find_by_statement(statement)
+        .one(&tx.tx)
+        .await
+        .map_err(DbError::from)
+    {
+        // Another worker has just begun a job of the same source.
+        Err(error) if error.is_duplicate() => return Ok(None),
+        row => row?,
+    };
     row.map(|row| {
         Ok(Job {
             id: row.id,
@@ -94,6 +112,24 @@ pub async fn claim(tx: &InstanceTx, now: Timestamp, lease_until: Timestamp) -> R
         })
     })
     .transpose()
+}
+
+/// Whether another job of this source is ready to run.
+pub async fn another_waits(
+    tx: &TenantTx,
+    source: SourceId,
+    kind: JobKind,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let sql = "SELECT 1 AS one FROM jobs
+               WHERE source_id = $1 AND kind <> $2 AND state = 'ready' AND run_at <= $3 LIMIT 1";
+    let values = [
+        source.as_uuid().into(),
+        to_text(&kind)?.into(),
+        At::try_from(now)?.into(),
+    ];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    Ok(tx.tx.query_one_raw(statement).await?.is_some())
 }
 
 /// Holds on to a job; `false` when somebody else has claimed it since.

@@ -4,37 +4,28 @@
 //! and dropped, so that bookkeeping costs churn and not size.
 
 use jiff::Timestamp;
+use repository::layout;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
+use serde::Serialize;
 use shared::{
+    api::agent::WornPack,
     ids::{RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
-    retention::LockMode,
+    retention::{LockMode, ObjectInput, ObjectState, Seq},
 };
 
 use super::{
     DbError, TenantTx,
     entity::object,
-    types::{At, bytes32, from_text, optional_time, signed, to_text, unsigned},
+    types::{At, bytes32, from_text, optional_time, signed, to_json, to_text, unsigned},
 };
 
 /// Rows that one statement names, at most: Postgres takes 65,535 parameters.
-const ROWS_PER_STATEMENT: usize = 1_000;
-
-/// Where an object stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectState {
-    /// Signed for, by a run that is open or was aborted.
-    Pending,
-    /// Needed, or once needed, by a snapshot.
-    Live,
-    /// About to be deleted: irrevocable, never offered for reuse.
-    Deleting,
-}
+pub(super) const ROWS_PER_STATEMENT: usize = 1_000;
 
 /// A lock that a HEAD of the version showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +58,7 @@ pub struct LedgerObject {
     pub content_md5: [u8; 16],
     /// Where it stands.
     pub state: ObjectState,
-    /// The retain-until date of the newest signed address.
+    /// The latest retain-until date of any address that was signed for it.
     pub signed_until: Timestamp,
     /// What S3 confirmed.
     pub lock: Option<ConfirmedLock>,
@@ -75,6 +66,34 @@ pub struct LedgerObject {
     pub born: Option<u64>,
     /// The first snapshot that no longer does.
     pub dropped: Option<u64>,
+    /// How much of it the newest snapshot still uses, where that is known.
+    pub live_bytes: Option<u64>,
+}
+
+impl LedgerObject {
+    /// As the planner sees it. What was signed and never seen is locked until the signed date at most, once no run can
+    /// send it any more.
+    #[must_use]
+    pub fn input(&self, open_run: bool) -> ObjectInput {
+        let signed = (self.state == ObjectState::Pending && !open_run).then_some(self.signed_until);
+        ObjectInput {
+            bytes: self.object.size_bytes,
+            live_bytes: self.live_bytes.unwrap_or(self.object.size_bytes),
+            locked_until: self.lock.as_ref().map(|lock| lock.locked_until).or(signed),
+            born: self.born.and_then(Seq::new),
+            dropped: self.dropped.and_then(Seq::new),
+            state: self.state,
+        }
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self, prefix: &str, source: SourceId) -> String {
+        match (self.object.kind, self.born) {
+            (ObjectKind::Commit, Some(seq)) => layout::commit_key(prefix, source, seq),
+            (kind, _) => layout::object_key(prefix, source, kind, &self.object.hash),
+        }
+    }
 }
 
 impl TryFrom<object::Model> for LedgerObject {
@@ -106,21 +125,12 @@ impl TryFrom<object::Model> for LedgerObject {
             lock,
             born: seq(row.born)?,
             dropped: seq(row.dropped)?,
+            live_bytes: row
+                .live_bytes
+                .map(|bytes| unsigned("objects.live_bytes", bytes))
+                .transpose()?,
         })
     }
-}
-
-/// What a snapshot needs, summed up.
-#[derive(Debug, Clone)]
-pub struct Needs {
-    /// Objects.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// The earliest confirmed lock.
-    pub earliest_lock: Option<Timestamp>,
-    /// The latest confirmed lock.
-    pub latest_lock: Option<Timestamp>,
 }
 
 /// Notes that upload addresses are about to be signed. An object that is pending already gets the new date; one
@@ -147,6 +157,8 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
                 locked_until: None,
                 confirmed_at: None,
                 missing_since: None,
+                live_bytes: None,
+                add_again_since: None,
                 born: None,
                 dropped: None,
             }
@@ -159,13 +171,17 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
     let renew = OnConflict::columns([object::Column::SourceId, object::Column::Hash])
         .update_columns([
             object::Column::RunId,
-            object::Column::SignedUntil,
             // What an earlier upload was locked to says nothing of the version that is about to be put.
             object::Column::VersionId,
             object::Column::LockMode,
             object::Column::LockedUntil,
             object::Column::ConfirmedAt,
         ])
+        // The latest date that was ever signed for it: a version may be locked for so long.
+        .value(
+            object::Column::SignedUntil,
+            Expr::cust(r#"GREATEST("objects"."signed_until", "excluded"."signed_until")"#),
+        )
         .action_and_where(Expr::col((object::Entity, object::Column::State)).eq("pending"))
         .to_owned();
     object::Entity::insert_many(rows)
@@ -210,6 +226,8 @@ pub async fn confirm(
             Expr::value(At::try_from(lock.locked_until)?),
         )
         .col_expr(object::Column::ConfirmedAt, Expr::value(At::try_from(now)?))
+        // What was extended is reused again.
+        .col_expr(object::Column::AddAgainSince, Expr::value(None::<At>))
         .filter(named(source, &[hash]))
         .exec(&tx.tx)
         .await?;
@@ -261,12 +279,44 @@ pub async fn drop_from(
     Ok(changed)
 }
 
-/// What snapshot `seq` needs apart from its manifest and commit record: the set that its manifest lists.
+/// Keeps how much of each pack the newest snapshot still uses: of those that are named so much, of all others the whole.
+pub async fn set_live_bytes(tx: &TenantTx, source: SourceId, worn: &[WornPack]) -> Result<(), DbError> {
+    #[derive(Serialize)]
+    struct Row {
+        hash: String,
+        live_bytes: u64,
+    }
+    let rows: Vec<Row> = worn
+        .iter()
+        .map(|pack| Row {
+            hash: pack.hash.to_string(),
+            live_bytes: pack.live_bytes,
+        })
+        .collect();
+    // Numbers of an agent: one beyond the pack's size, or beyond Postgres' range, is as good as the size.
+    let sql = "WITH worn AS MATERIALIZED (
+                   SELECT decode(hash, 'hex') AS hash, live_bytes
+                   FROM jsonb_to_recordset($2::jsonb) AS w(hash text, live_bytes numeric)
+               ), counted AS (
+                   SELECT o.hash, LEAST(w.live_bytes, o.size_bytes)::bigint AS live_bytes
+                   FROM objects o LEFT JOIN worn w ON w.hash = o.hash
+                   WHERE o.source_id = $1 AND o.state = 'live' AND (o.live_bytes IS NOT NULL OR w.hash IS NOT NULL)
+               )
+               UPDATE objects o SET live_bytes = c.live_bytes FROM counted c
+               WHERE o.source_id = $1 AND o.hash = c.hash";
+    let values: [Value; 2] = [source.as_uuid().into(), to_json(&rows)?.into()];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    tx.tx.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// What snapshot `seq` needs apart from its manifest and commit record: the set that its manifest lists; ascending by
+/// hash.
 pub async fn listed(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Vec<ObjectRef>, DbError> {
-    let kinds = [ObjectKind::Pack, ObjectKind::TreePack, ObjectKind::Index].map(|kind| i16::from(kind.tag()));
+    let alone = [ObjectKind::Manifest, ObjectKind::Commit].map(|kind| i16::from(kind.tag()));
     let query = object::Entity::find()
         .filter(needed_by(source, seq)?)
-        .filter(object::Column::Kind.is_in(kinds))
+        .filter(object::Column::Kind.is_not_in(alone))
         .order_by_asc(object::Column::Hash);
     let rows = query.all(&tx.tx).await?;
     rows.into_iter()
@@ -285,7 +335,12 @@ pub async fn short_of(
 ) -> Result<Vec<LedgerObject>, DbError> {
     let query = object::Entity::find()
         .filter(needed_by(source, seq)?)
-        .filter(object::Column::LockedUntil.lt(At::try_from(need)?))
+        .filter(
+            // No lock is known of what a rebuild of the ledger did not find in the bucket.
+            Condition::any()
+                .add(object::Column::LockedUntil.lt(At::try_from(need)?))
+                .add(object::Column::LockedUntil.is_null()),
+        )
         .limit(limit);
     query
         .all(&tx.tx)
@@ -305,20 +360,27 @@ pub async fn set_missing(
     object::Entity::update_many()
         .col_expr(object::Column::MissingSince, Expr::value(At::try_from(now)?))
         .filter(named(source, &[hash]))
+        // Since when, not when last.
+        .filter(object::Column::MissingSince.is_null())
         .exec(&tx.tx)
         .await?;
     Ok(())
 }
 
-/// Packs that the newest snapshot needs and S3 no longer has: their chunks must enter the next backup again.
-pub async fn missing_packs(tx: &TenantTx, source: SourceId) -> Result<Vec<ObjectHash>, DbError> {
-    let kinds = [ObjectKind::Pack, ObjectKind::TreePack].map(|kind| i16::from(kind.tag()));
+/// What the newest snapshot shares with the next and whose content must enter the next backup again: S3 no longer has it, or
+/// adding again is cheaper than refreshing.
+pub async fn not_reused(tx: &TenantTx, source: SourceId) -> Result<Vec<ObjectHash>, DbError> {
+    let alone = [ObjectKind::Manifest, ObjectKind::Commit].map(|kind| i16::from(kind.tag()));
     let query = object::Entity::find()
         .filter(object::Column::SourceId.eq(source.as_uuid()))
         .filter(object::Column::State.eq("live"))
         .filter(object::Column::Dropped.is_null())
-        .filter(object::Column::MissingSince.is_not_null())
-        .filter(object::Column::Kind.is_in(kinds));
+        .filter(
+            Condition::any()
+                .add(object::Column::MissingSince.is_not_null())
+                .add(object::Column::AddAgainSince.is_not_null()),
+        )
+        .filter(object::Column::Kind.is_not_in(alone));
     let rows = query.all(&tx.tx).await?;
     rows.into_iter()
         .map(|row| LedgerObject::try_from(row).map(|row| row.object.hash))
@@ -355,32 +417,7 @@ pub async fn all(tx: &TenantTx, source: SourceId) -> Result<Vec<LedgerObject>, D
         .collect()
 }
 
-/// What snapshot `seq` needs, summed up.
-pub async fn needs(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Needs, DbError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        objects: i64,
-        bytes: i64,
-        earliest: Option<At>,
-        latest: Option<At>,
-    }
-    let sql = "SELECT count(*) AS objects, COALESCE(sum(size_bytes), 0)::bigint AS bytes,
-                      min(locked_until) AS earliest, max(locked_until) AS latest
-               FROM objects
-               WHERE source_id = $1 AND state = 'live' AND born <= $2 AND (dropped IS NULL OR dropped > $2)";
-    let values = [source.as_uuid().into(), signed("objects.born", seq)?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
-    let row = row.ok_or_else(|| DbError::corrupt("objects", "an aggregate without a row"))?;
-    Ok(Needs {
-        objects: unsigned("count", row.objects)?,
-        bytes: unsigned("sum", row.bytes)?,
-        earliest_lock: optional_time(row.earliest)?,
-        latest_lock: optional_time(row.latest)?,
-    })
-}
-
-fn named(source: SourceId, hashes: &[ObjectHash]) -> Condition {
+pub(super) fn named(source: SourceId, hashes: &[ObjectHash]) -> Condition {
     Condition::all()
         .add(object::Column::SourceId.eq(source.as_uuid()))
         .add(object::Column::Hash.is_in(hashes.iter().map(|hash| hash.as_bytes().to_vec())))

@@ -7,21 +7,27 @@
 pub mod agents;
 pub mod audit;
 pub mod backup_sets;
+pub mod checks;
 mod connect;
+pub mod due;
 pub mod enrollment;
 mod entity;
+pub mod groom;
 pub mod jobs;
 pub mod ledger;
+pub mod rebuild;
 pub mod restores;
 pub mod runs;
 pub mod sessions;
 pub mod snapshots;
 pub mod sources;
 pub mod storage_accounts;
+pub mod sweeps;
 pub mod tenants;
 mod types;
 pub mod users;
 
+use jiff::Timestamp;
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
     EntityTrait, IntoActiveModel, ModelTrait, SqlErr, Statement, TransactionTrait,
@@ -108,6 +114,17 @@ impl Db {
     /// When it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
         Ok(self.pool.ping().await?)
+    }
+
+    /// The database's own clock.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn time(&self) -> Result<Timestamp, DbError> {
+        let sql = Statement::from_string(self.pool.get_database_backend(), "SELECT clock_timestamp() AS at");
+        let row = self.pool.query_one_raw(sql).await?;
+        let row = row.ok_or_else(|| DbError::corrupt("clock_timestamp()", "no row"))?;
+        row.try_get::<types::At>("", "at")?.try_into()
     }
 }
 

@@ -1,20 +1,23 @@
 //! Restores: leave for an agent to read one snapshot, and how it went.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Query,
 };
 use serde::{Deserialize, Serialize};
 use shared::{
     api::agent::RestoreProgress,
-    ids::{AgentId, RestoreId, SnapshotId},
+    ids::{AgentId, RestoreId, SnapshotId, SourceId},
 };
 
 use super::{
     DbError, TenantTx,
-    entity::restore,
+    entity::{restore, snapshot},
     insert,
-    types::{from_json, from_text, optional_time, to_json, to_text},
+    types::{At, from_json, from_text, optional_time, to_json, to_text},
 };
 
 /// Where a restore stands, as stored: that an unused permission has run out follows from `expires_at`.
@@ -139,6 +142,27 @@ pub async fn of_snapshot(tx: &TenantTx, snapshot: SnapshotId) -> Result<Vec<Rest
         .into_iter()
         .map(TryInto::try_into)
         .collect()
+}
+
+/// The snapshots of a source that an open restore holds.
+pub async fn holding(
+    tx: &TenantTx,
+    source: SourceId,
+    now: Timestamp,
+) -> Result<HashSet<SnapshotId>, DbError> {
+    let snapshots = Query::select()
+        .column(snapshot::Column::Id)
+        .from(snapshot::Entity)
+        .and_where(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .to_owned();
+    let query = restore::Entity::find()
+        .select_only()
+        .column(restore::Column::SnapshotId)
+        .filter(restore::Column::SnapshotId.in_subquery(snapshots))
+        .filter(restore::Column::State.is_in(["authorised", "running"]))
+        .filter(restore::Column::ExpiresAt.gt(At::try_from(now)?));
+    let ids: Vec<uuid::Uuid> = query.into_tuple().all(&tx.tx).await?;
+    Ok(ids.into_iter().map(SnapshotId::from_uuid).collect())
 }
 
 /// The newest restores of the tenant, newest first.

@@ -198,6 +198,15 @@ pub async fn open_of_source(tx: &TenantTx, source: SourceId) -> Result<Option<Ru
     query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
 }
 
+/// Whether a run of a source has begun and not ended: it may commit. One that waits for its agent has sent nothing, and it
+/// begins under the source's row.
+pub async fn is_active(tx: &TenantTx, source: SourceId) -> Result<bool, DbError> {
+    let query = run::Entity::find()
+        .filter(run::Column::SourceId.eq(source.as_uuid()))
+        .filter(run::Column::State.is_in(["running", "committing", "locking"]));
+    Ok(query.one(&tx.tx).await?.is_some())
+}
+
 /// Every queued or active run of the tenant, newest first.
 pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
     let query = run::Entity::find()

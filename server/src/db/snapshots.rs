@@ -9,14 +9,14 @@ use shared::{
     api::{agent::SnapshotTotals, view::SnapshotState},
     ids::{AgentId, RunId, SnapshotId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
-    retention::LockMode,
+    retention::{LockMode, Period},
 };
 
 use super::{
     DbError, TenantTx,
     entity::{snapshot, source},
     insert,
-    types::{bytes32, from_json, from_text, signed, to_json, to_text, unsigned},
+    types::{At, bytes32, from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
 };
 
 /// One point in time of one source.
@@ -36,14 +36,20 @@ pub struct Snapshot {
     pub received_at: Timestamp,
     /// The promise.
     pub protected_until: Timestamp,
-    /// Until when everything it needs must be locked before it is complete; never before `protected_until`.
-    pub lock_need: Timestamp,
     /// The lock mode.
     pub mode: LockMode,
     /// Its manifest.
     pub manifest: ObjectRef,
     /// Totals.
     pub totals: SnapshotTotals,
+    /// The tiers that it was given at its commit.
+    pub tiers: Vec<Period>,
+    /// It has no warnings: it uses the periods of its tiers up.
+    pub clean: bool,
+    /// Held by an anomaly.
+    pub pinned: bool,
+    /// When it was given up.
+    pub expired_at: Option<Timestamp>,
 }
 
 impl TryFrom<snapshot::Model> for Snapshot {
@@ -58,7 +64,6 @@ impl TryFrom<snapshot::Model> for Snapshot {
             state: from_text("snapshots.state", row.state)?,
             received_at: row.received_at.try_into()?,
             protected_until: row.protected_until.try_into()?,
-            lock_need: row.lock_need.try_into()?,
             mode: from_text("snapshots.mode", row.mode)?,
             manifest: ObjectRef {
                 kind: ObjectKind::Manifest,
@@ -66,6 +71,10 @@ impl TryFrom<snapshot::Model> for Snapshot {
                 size_bytes: unsigned("snapshots.manifest_bytes", row.manifest_bytes)?,
             },
             totals: from_json("snapshots.totals", row.totals)?,
+            tiers: from_json("snapshots.tiers", row.tiers)?,
+            clean: row.clean,
+            pinned: row.pinned,
+            expired_at: optional_time(row.expired_at)?,
         })
     }
 }
@@ -84,11 +93,14 @@ pub async fn add(tx: &TenantTx, snapshot: &Snapshot) -> Result<(), DbError> {
         state: to_text(&snapshot.state)?,
         received_at: snapshot.received_at.try_into()?,
         protected_until: snapshot.protected_until.try_into()?,
-        lock_need: snapshot.lock_need.try_into()?,
         mode: to_text(&snapshot.mode)?,
         manifest_hash: snapshot.manifest.hash.as_bytes().to_vec(),
         manifest_bytes: signed("snapshots.manifest_bytes", snapshot.manifest.size_bytes)?,
         totals: to_json(&snapshot.totals)?,
+        tiers: to_json(&snapshot.tiers)?,
+        clean: snapshot.clean,
+        pinned: snapshot.pinned,
+        expired_at: snapshot.expired_at.map(TryInto::try_into).transpose()?,
     };
     insert(&tx.tx, row).await
 }
@@ -111,6 +123,35 @@ pub async fn by_seq(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Option<
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::Seq.eq(signed("snapshots.seq", seq)?));
     query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
+/// Every snapshot of a source that is complete or has expired, by number.
+pub async fn of_source(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>, DbError> {
+    let query = snapshot::Entity::find()
+        .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .filter(snapshot::Column::State.is_in(["complete", "expired"]))
+        .order_by_asc(snapshot::Column::Seq);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
+}
+
+/// The same, received at `since` or later.
+pub async fn since(tx: &TenantTx, source: SourceId, since: Timestamp) -> Result<Vec<Snapshot>, DbError> {
+    let query = snapshot::Entity::find()
+        .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .filter(snapshot::Column::State.is_in(["complete", "expired"]))
+        .filter(snapshot::Column::ReceivedAt.gte(At::try_from(since)?))
+        .order_by_asc(snapshot::Column::Seq);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// The newest complete snapshot of a source.
@@ -160,6 +201,29 @@ pub async fn count_complete(tx: &TenantTx) -> Result<u64, DbError> {
         .filter(snapshot::Column::State.eq("complete"))
         .count(&tx.tx)
         .await?)
+}
+
+/// Keeps a longer promise. The caller has confirmed every lock.
+pub async fn promote(tx: &TenantTx, id: SnapshotId, protected_until: Timestamp) -> Result<(), DbError> {
+    let change = snapshot::ActiveModel {
+        id: Set(id.as_uuid()),
+        protected_until: Set(protected_until.try_into()?),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Gives a snapshot up: final.
+pub async fn expire(tx: &TenantTx, id: SnapshotId, now: Timestamp) -> Result<(), DbError> {
+    let change = snapshot::ActiveModel {
+        id: Set(id.as_uuid()),
+        state: Set(to_text(&SnapshotState::Expired)?),
+        expired_at: Set(Some(now.try_into()?)),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
 }
 
 /// Makes a snapshot complete. The caller has confirmed every lock.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use shared::{
     ids::{AgentId, BackupSetId, SourceId},
@@ -37,6 +38,12 @@ pub struct Source {
     pub next_due: Option<Timestamp>,
     /// Number of the newest snapshot; 0 before the first.
     pub newest_seq: u64,
+    /// Since when nothing is backed up any more, and its snapshots run out.
+    pub retired_at: Option<Timestamp>,
+    /// When it is swept next; `None` when it never was.
+    pub next_sweep_at: Option<Timestamp>,
+    /// Q, as the last sweep reckoned it.
+    pub lock_ahead_days: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -55,6 +62,14 @@ impl TryFrom<source::Model> for Source {
             schedule: from_json("sources.schedule", row.schedule)?,
             next_due: optional_time(row.next_due)?,
             newest_seq: unsigned("sources.newest_seq", row.newest_seq)?,
+            retired_at: optional_time(row.retired_at)?,
+            next_sweep_at: optional_time(row.next_sweep_at)?,
+            lock_ahead_days: row
+                .lock_ahead_days
+                .map(|days| {
+                    u32::try_from(days).map_err(|_| DbError::corrupt("sources.lock_ahead_days", days))
+                })
+                .transpose()?,
             created_at: row.created_at.try_into()?,
         })
     }
@@ -76,6 +91,12 @@ pub async fn add(tx: &TenantTx, source: &Source) -> Result<(), DbError> {
         schedule: to_json(&source.schedule)?,
         next_due: source.next_due.map(TryInto::try_into).transpose()?,
         newest_seq: signed("sources.newest_seq", source.newest_seq)?,
+        retired_at: source.retired_at.map(TryInto::try_into).transpose()?,
+        next_sweep_at: source.next_sweep_at.map(TryInto::try_into).transpose()?,
+        lock_ahead_days: source
+            .lock_ahead_days
+            .map(|days| i32::try_from(days).map_err(|_| DbError::corrupt("sources.lock_ahead_days", days)))
+            .transpose()?,
         created_at: source.created_at.try_into()?,
     };
     insert(&tx.tx, row).await
@@ -103,12 +124,22 @@ pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Source>, DbEr
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The sources whose next run is due.
+/// The sources whose next run is due; none that is retired.
 pub async fn due(tx: &TenantTx, now: Timestamp) -> Result<Vec<Source>, DbError> {
     let rows = source::Entity::find()
         .filter(source::Column::NextDue.lte(At::try_from(now)?))
+        .filter(source::Column::RetiredAt.is_null())
         .all(&tx.tx)
         .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The sources that are to be swept.
+pub async fn due_for_sweep(tx: &TenantTx, now: Timestamp) -> Result<Vec<Source>, DbError> {
+    let due = Condition::any()
+        .add(source::Column::NextSweepAt.is_null())
+        .add(source::Column::NextSweepAt.lte(At::try_from(now)?));
+    let rows = source::Entity::find().filter(due).all(&tx.tx).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -135,6 +166,29 @@ pub async fn set_next_due(tx: &TenantTx, id: SourceId, next_due: Option<Timestam
     let change = source::ActiveModel {
         id: Set(id.as_uuid()),
         next_due: Set(next_due.map(TryInto::try_into).transpose()?),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Keeps when the source is swept next.
+pub async fn set_next_sweep(tx: &TenantTx, id: SourceId, at: Timestamp) -> Result<(), DbError> {
+    let change = source::ActiveModel {
+        id: Set(id.as_uuid()),
+        next_sweep_at: Set(Some(at.try_into()?)),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Keeps Q.
+pub async fn set_lock_ahead(tx: &TenantTx, id: SourceId, days: u32) -> Result<(), DbError> {
+    let days = i32::try_from(days).map_err(|_| DbError::corrupt("sources.lock_ahead_days", days))?;
+    let change = source::ActiveModel {
+        id: Set(id.as_uuid()),
+        lock_ahead_days: Set(Some(days)),
         ..Default::default()
     };
     change.update(&tx.tx).await?;

@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 use sea_orm::{EntityTrait, QueryOrder};
-use shared::ids::StorageAccountId;
+use shared::{ids::StorageAccountId, retention::Provider};
 
-use super::{DbError, TenantTx, entity::storage_account, insert};
+use super::{
+    DbError, TenantTx,
+    entity::storage_account,
+    insert,
+    types::{from_json, to_json},
+};
 
 /// An S3 endpoint with its sealed keys.
 #[derive(Debug, Clone)]
@@ -23,11 +28,15 @@ pub struct StorageAccount {
     pub secret_sealed: Vec<u8>,
     /// Whether bucket names go into the path.
     pub path_style: bool,
+    /// What it can do and what it asks for it; `None` while nobody has found out.
+    pub provider: Option<Provider>,
 }
 
-impl From<storage_account::Model> for StorageAccount {
-    fn from(row: storage_account::Model) -> Self {
-        Self {
+impl TryFrom<storage_account::Model> for StorageAccount {
+    type Error = DbError;
+
+    fn try_from(row: storage_account::Model) -> Result<Self, DbError> {
+        Ok(Self {
             id: StorageAccountId::from_uuid(row.id),
             name: row.name,
             endpoint: row.endpoint,
@@ -35,7 +44,11 @@ impl From<storage_account::Model> for StorageAccount {
             access_key: row.access_key,
             secret_sealed: row.secret_sealed,
             path_style: row.path_style,
-        }
+            provider: row
+                .provider
+                .map(|json| from_json("storage_accounts.provider", json))
+                .transpose()?,
+        })
     }
 }
 
@@ -54,6 +67,7 @@ pub async fn add(tx: &TenantTx, account: &StorageAccount, now: Timestamp) -> Res
         access_key: account.access_key,
         secret_sealed: account.secret_sealed,
         path_style: account.path_style,
+        provider: account.provider.as_ref().map(to_json).transpose()?,
         created_at: now.try_into()?,
     };
     insert(&tx.tx, row).await
@@ -68,13 +82,14 @@ pub async fn all(tx: &TenantTx) -> Result<Vec<StorageAccount>, DbError> {
         .order_by_asc(storage_account::Column::Name)
         .all(&tx.tx)
         .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// One storage account.
 pub async fn find(tx: &TenantTx, id: StorageAccountId) -> Result<Option<StorageAccount>, DbError> {
-    Ok(storage_account::Entity::find_by_id(id.as_uuid())
+    storage_account::Entity::find_by_id(id.as_uuid())
         .one(&tx.tx)
         .await?
-        .map(Into::into))
+        .map(TryInto::try_into)
+        .transpose()
 }

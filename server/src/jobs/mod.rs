@@ -1,7 +1,11 @@
 //! Work that goes on without anybody asking: the job queue's workers and the periodic rounds.
 
+mod check;
 mod commit;
 mod rounds;
+mod sweep;
+
+pub use rounds::once as round;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -66,6 +70,8 @@ async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
     let work = async {
         match job.kind {
             JobKind::Commit => commit::execute(app, &scope, job.subject).await,
+            JobKind::Sweep => sweep::execute(app, &scope, job.subject).await,
+            JobKind::Check => check::execute(app, &scope, job.subject).await,
         }
     };
     // A panic must not take the worker with it, and the next one, and the next.

@@ -2,42 +2,108 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use shared::api::agent::RunState;
 
+use super::check;
 use crate::{
     app::App,
-    db::{self, sessions::PostgresSessions},
+    db::{self, jobs::JobKind, sessions::PostgresSessions},
     error::ApiError,
+    random,
     scope::TenantScope,
     use_cases::sources,
 };
 
 /// How often schedules are looked at.
 const SCHEDULE_EVERY: Duration = Duration::from_secs(2);
+/// How often a bucket is compared with the ledger.
+const CHECK_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// How often what has ended is tidied away.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
-/// Queues the runs that are due, and fails those past their deadline.
+/// One round after the other.
 pub async fn schedule(app: App) {
     loop {
-        match TenantScope::all(&app.db).await {
-            Ok(scopes) => {
-                for scope in scopes {
-                    // One tenant's trouble must not stop the others' backups.
-                    if let Err(error) = round(&app, &scope).await {
-                        tracing::error!(%error, tenant = %scope.tenant(), "a tenant's schedule round failed");
-                    }
-                }
-            }
-            Err(error) => tracing::error!(%error, "the list of tenants can not be read"),
+        if let Err(error) = once(&app).await {
+            tracing::error!(%error, "the list of tenants can not be read");
         }
         tokio::time::sleep(SCHEDULE_EVERY).await;
     }
 }
 
+/// One round: queues the runs and sweeps that are due, and fails runs past their deadline.
+///
+/// # Errors
+/// When the list of tenants can not be read.
+pub async fn once(app: &App) -> Result<(), ApiError> {
+    for scope in TenantScope::all(&app.db).await? {
+        // One tenant's trouble must not stop the others' backups.
+        if let Err(error) = round(app, &scope).await {
+            tracing::error!(%error, tenant = %scope.tenant(), "a tenant's schedule round failed");
+        }
+    }
+    Ok(())
+}
+
 async fn round(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     queue_due(app, scope).await?;
-    fail_overdue(app, scope).await
+    fail_overdue(app, scope).await?;
+    queue_sweeps(app, scope).await?;
+    queue_checks(app, scope).await
+}
+
+/// A day after the last one; the first within a day, at a time of its own for each backup set, so that they are spread.
+async fn queue_checks(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(scope).await?;
+    let due = db::checks::due(&tx, now).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    for (set, planned) in due {
+        let id = random::uuid(now);
+        let next = match planned {
+            Some(planned) => {
+                db::jobs::queue(&tx, id, JobKind::Check, set.as_uuid(), None, now).await?;
+                let next = planned + CHECK_EVERY;
+                // What passed while the server was down is not made up for.
+                if next > now { next } else { now + CHECK_EVERY }
+            }
+            None => now + check::first_within(set, CHECK_EVERY),
+        };
+        db::checks::set_next(&tx, set, next).await?;
+    }
+    tx.commit().await?;
+    app.work_changed();
+    Ok(())
+}
+
+async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(scope).await?;
+    let due = db::sources::due_for_sweep(&tx, now).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    for source in &due {
+        let set = db::backup_sets::find(&tx, source.backup_set_id)
+            .await?
+            .ok_or(ApiError::NotFound("backup set"))?;
+        db::jobs::queue(
+            &tx,
+            random::uuid(now),
+            JobKind::Sweep,
+            source.id.as_uuid(),
+            Some(source.id),
+            now,
+        )
+        .await?;
+        db::sources::set_next_sweep(&tx, source.id, now + set.policy.sweep_every()).await?;
+    }
+    tx.commit().await?;
+    app.work_changed();
+    Ok(())
 }
 
 async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {

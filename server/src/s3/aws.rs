@@ -1,6 +1,12 @@
 //! The object store on aws-sdk-s3: the only module of the server that imports it.
 
-use std::{sync::Arc, time::Duration};
+mod date;
+mod delete;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
@@ -18,18 +24,30 @@ use aws_sdk_s3::{
         ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ServerSideEncryption,
     },
 };
+use aws_smithy_async::time::TimeSource;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::LockMode;
 
+use self::date::DateOfAnswer;
 use super::{
     BucketState, Endpoint, Listed, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
-    VersionPage,
+    VersionName, VersionPage,
 };
+use crate::clock::Clock;
+
+/// S3 takes so many versions in one DeleteObjects.
+const DELETES_PER_CALL: usize = 1_000;
+
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        self.system_time()
+    }
+}
 
 /// A store behind an endpoint. Nothing is asked of it yet.
 #[must_use]
-pub fn connect(endpoint: &Endpoint) -> Arc<dyn ObjectStore> {
+pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
     let credentials = Credentials::new(
         &endpoint.access_key,
         endpoint.secret_key.as_str(),
@@ -48,6 +66,7 @@ pub fn connect(endpoint: &Endpoint) -> Arc<dyn ObjectStore> {
         .credentials_provider(credentials)
         .force_path_style(endpoint.path_style)
         .timeout_config(timeouts)
+        .time_source(clock.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         // Stores that know only Content-MD5 refuse the SDK's default trailers.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -56,12 +75,14 @@ pub fn connect(endpoint: &Endpoint) -> Arc<dyn ObjectStore> {
     Arc::new(AwsStore {
         client: Client::from_conf(config),
         region: endpoint.region.clone(),
+        clock: clock.clone(),
     })
 }
 
 struct AwsStore {
     client: Client,
     region: String,
+    clock: Clock,
 }
 
 fn failed<E>(error: SdkError<E>) -> S3Error
@@ -93,11 +114,15 @@ fn date(at: Timestamp) -> DateTime {
     DateTime::from_secs(at.as_second())
 }
 
-fn presigning(valid: SignedDuration) -> Result<PresigningConfig, S3Error> {
-    PresigningConfig::expires_in(valid.unsigned_abs()).map_err(|error| S3Error::Malformed(error.to_string()))
-}
-
 impl AwsStore {
+    fn presigning(&self, valid: SignedDuration) -> Result<PresigningConfig, S3Error> {
+        PresigningConfig::builder()
+            .start_time(self.clock.system_time())
+            .expires_in(valid.unsigned_abs())
+            .build()
+            .map_err(|error| S3Error::Malformed(error.to_string()))
+    }
+
     fn put(&self, put: &SignPut<'_>) -> Result<PutObjectFluentBuilder, S3Error> {
         let length = i64::try_from(put.size_bytes)
             .map_err(|_| S3Error::Malformed("an object of 2^63 bytes".into()))?;
@@ -173,7 +198,7 @@ impl ObjectStore for AwsStore {
     async fn sign_put(&self, put: SignPut<'_>, valid: SignedDuration) -> Result<Signed, S3Error> {
         let signed = self
             .put(&put)?
-            .presigned(presigning(valid)?)
+            .presigned(self.presigning(valid)?)
             .await
             .map_err(failed)?;
         Ok(Signed {
@@ -199,7 +224,7 @@ impl ObjectStore for AwsStore {
             .key(key)
             .version_id(version);
         Ok(get
-            .presigned(presigning(valid)?)
+            .presigned(self.presigning(valid)?)
             .await
             .map_err(failed)?
             .uri()
@@ -351,5 +376,29 @@ impl ObjectStore for AwsStore {
             .key(key)
             .version_id(version);
         extend.retention(retention).send().await.map(drop).map_err(failed)
+    }
+
+    async fn time(&self, bucket: &str) -> Result<Timestamp, S3Error> {
+        let date = DateOfAnswer::default();
+        self.client
+            .get_bucket_versioning()
+            .bucket(bucket)
+            .customize()
+            .interceptor(date.clone())
+            .send()
+            .await
+            .map_err(failed)?;
+        date.read()
+    }
+
+    async fn delete_versions(&self, bucket: &str, versions: &[VersionName]) -> Vec<Result<(), S3Error>> {
+        let mut outcomes = Vec::with_capacity(versions.len());
+        for part in versions.chunks(DELETES_PER_CALL) {
+            match self.delete_some(bucket, part).await {
+                Ok(told) => outcomes.extend(told),
+                Err(error) => outcomes.extend(part.iter().map(|_| Err(error.clone()))),
+            }
+        }
+        outcomes
     }
 }

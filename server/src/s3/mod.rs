@@ -166,6 +166,15 @@ pub struct Signed {
     pub headers: Vec<(String, String)>,
 }
 
+/// One version of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionName {
+    /// The key.
+    pub key: String,
+    /// The version.
+    pub version_id: String,
+}
+
 /// The object store.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -206,6 +215,11 @@ pub trait ObjectStore: Send + Sync {
     ) -> Result<VersionPage, S3Error>;
     /// Extends the lock of one version.
     async fn extend_lock(&self, bucket: &str, key: &str, version: &str, lock: Lock) -> Result<(), S3Error>;
+    /// The store's own clock: the `Date` of an answer.
+    async fn time(&self, bucket: &str) -> Result<Timestamp, S3Error>;
+    /// Deletes exactly these versions: the only call that deletes anything. It never bypasses a lock. One answer for
+    /// each version, in order; a version that is not there counts as deleted.
+    async fn delete_versions(&self, bucket: &str, versions: &[VersionName]) -> Vec<Result<(), S3Error>>;
 }
 
 /// MD5 of an object's content, for Content-MD5 and to recognise an ETag.

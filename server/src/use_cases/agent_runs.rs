@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{
         BackupWork, CommitRequest, ParentSnapshot, RunProgress, RunState, RunStatus, SnapshotSummary,
-        SourceSpec, Work,
+        SourceOptions, SourceSpec, Work,
     },
     ids::{RunId, SourceId},
     object::ObjectKind,
@@ -75,6 +75,7 @@ fn spec(source: &Source) -> SourceSpec {
         name: source.name.clone(),
         paths: source.paths.clone(),
         excludes: source.excludes.clone(),
+        options: SourceOptions::default(),
     }
 }
 
@@ -144,6 +145,7 @@ pub async fn start(app: &App, caller: &Caller, source: SourceId) -> Result<Backu
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
     let source = own_source(&tx, caller, source).await?;
+    sources::must_not_be_retired(&source)?;
     if let Some(open) = db::runs::open_of_source(&tx, source.id).await?
         && let Some(mut open) = db::runs::lock(&tx, open.id).await?
     {
@@ -196,7 +198,7 @@ async fn begin(
             manifest: parent.manifest,
         }),
         deadline,
-        do_not_reuse: db::ledger::missing_packs(tx, source.id).await?,
+        do_not_reuse: db::ledger::not_reused(tx, source.id).await?,
     })
 }
 
@@ -311,7 +313,15 @@ pub async fn commit(
     run.to_confirm = request.added.len() as u64 + 1;
     run.commit_request = Some(request);
     db::runs::save(&tx, &run).await?;
-    db::jobs::queue(&tx, random::uuid(now), JobKind::Commit, run.id.as_uuid(), now).await?;
+    db::jobs::queue(
+        &tx,
+        random::uuid(now),
+        JobKind::Commit,
+        run.id.as_uuid(),
+        Some(source.id),
+        now,
+    )
+    .await?;
     let status = status_in(&tx, &run).await?;
     tx.commit().await?;
     sources::announce(

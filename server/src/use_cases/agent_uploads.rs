@@ -9,19 +9,20 @@ use shared::{
     api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead, UploadTicket, UploadsRequest},
     ids::{RunId, SourceId},
     object::{ObjectHash, ObjectKind},
-    retention::{UploadLock, upload_lock},
+    retention::{ObjectState, UploadLock, upload_lock},
 };
 
 use super::{
     agent_runs::{Caller, must_run, own_run},
-    confirm,
+    confirm, protection,
 };
 use crate::{
     app::App,
     db::{
         self,
         backup_sets::BackupSet,
-        ledger::{ConfirmedLock, LedgerObject, NewObject, ObjectState},
+        groom::SpareVersion,
+        ledger::{ConfirmedLock, LedgerObject, NewObject},
         storage_accounts::StorageAccount,
     },
     error::ApiError,
@@ -54,6 +55,7 @@ pub async fn sign_uploads(
         .await?
         .ok_or(ApiError::NotFound("backup set"))?;
     let account = account_of(&tx, &set).await?;
+    let lock_ahead_days = protection::lock_ahead_days(&set, &account, &source)?;
     let mut wanted = Vec::with_capacity(request.objects.len());
     for upload in &request.objects {
         let object = upload.object;
@@ -74,8 +76,14 @@ pub async fn sign_uploads(
                 format!("{}: content_md5 is not 16 bytes as base64.", object.hash),
             )
         })?;
-        let UploadLock { retain_until, need } =
-            upload_lock(&set.policy, &source.schedule, deadline, now, &object.hash)?;
+        let UploadLock { retain_until, need } = upload_lock(
+            &set.policy,
+            lock_ahead_days,
+            &source.schedule,
+            deadline,
+            now,
+            &object.hash,
+        )?;
         wanted.push((
             NewObject {
                 object,
@@ -99,17 +107,28 @@ pub async fn sign_uploads(
         known.into_iter().map(|row| (row.object.hash, row)).collect();
 
     let store = app.store(&caller.scope, &account)?;
+    app.clocks
+        .must_agree(app, account.id, store.as_ref(), &set.bucket)
+        .await?;
     let mut stored = Vec::with_capacity(wanted.len());
     let mut confirmed = Vec::new();
+    // Versions that are there and locked too short: others take their place.
+    let mut spares = Vec::new();
     for (new, need) in &wanted {
         let Some(row) = known.get(&new.object.hash) else {
             stored.push(false);
             continue;
         };
-        if row.object != new.object
-            || row.content_md5 != new.content_md5
-            || row.state == ObjectState::Deleting
-        {
+        if row.state == ObjectState::Deleting {
+            return Err(ApiError::conflict(
+                "deleting",
+                format!(
+                    "{}: an earlier copy of it is being deleted. Start another run.",
+                    new.object.hash
+                ),
+            ));
+        }
+        if row.object != new.object || row.content_md5 != new.content_md5 {
             return Err(ApiError::conflict(
                 "object",
                 format!("{}: known with another content.", new.object.hash),
@@ -123,11 +142,18 @@ pub async fn sign_uploads(
             None => {
                 let key = layout::object_key(&set.prefix, source.id, new.object.kind, &new.object.hash);
                 let lock = confirm::confirm(store.as_ref(), &set.bucket, &key, row, set.policy.mode).await;
-                let lock = lock.ok().filter(suffices);
+                let (lock, short) = match lock {
+                    Ok(lock) if suffices(&lock) => (Some(lock), None),
+                    other => (None, other.ok()),
+                };
+                spares.extend(short.map(|lock| spare(&set, source.id, row, lock)));
                 confirmed.extend(lock.clone().map(|lock| (new.object.hash, lock)));
                 lock.is_some()
             }
         };
+        if !found {
+            spares.extend(row.lock.clone().map(|lock| spare(&set, source.id, row, lock)));
+        }
         stored.push(found);
     }
 
@@ -141,6 +167,7 @@ pub async fn sign_uploads(
         .map(|((new, _), _)| new.clone())
         .collect();
     db::ledger::sign(&tx, source.id, run.id, &new).await?;
+    db::groom::add_spares(&tx, source.id, &spares).await?;
     for (hash, lock) in &confirmed {
         db::ledger::confirm(&tx, source.id, *hash, lock, now).await?;
     }
@@ -174,6 +201,16 @@ pub async fn sign_uploads(
     Ok(tickets)
 }
 
+/// A version that another one takes the place of.
+fn spare(set: &BackupSet, source: SourceId, row: &LedgerObject, lock: ConfirmedLock) -> SpareVersion {
+    SpareVersion {
+        key: row.key(&set.prefix, source),
+        version_id: lock.version_id,
+        size_bytes: row.object.size_bytes,
+        locked_until: lock.locked_until,
+    }
+}
+
 fn check_count(count: usize) -> Result<(), ApiError> {
     if count > OBJECTS_PER_CALL {
         return Err(ApiError::invalid(
@@ -189,8 +226,8 @@ async fn account_of(tx: &db::TenantTx, set: &BackupSet) -> Result<StorageAccount
     account.ok_or(ApiError::NotFound("storage account"))
 }
 
-/// Signs reads of an agent's own index segments and manifests of its newest snapshot: what it needs to rebuild a
-/// lost cache. Packs are not among them; those take an authorised restore.
+/// Signs reads of the index segments, list pages and manifest of an agent's own newest snapshot: what it needs to
+/// rebuild a lost cache. Packs are not among them; those take an authorised restore.
 ///
 /// # Errors
 /// `NotFound` when the source or one of the objects is not among them.
@@ -210,9 +247,14 @@ pub async fn sign_own_reads(
         .await?
         .ok_or(ApiError::NotFound("snapshot"))?;
     let found = db::ledger::needed_among(&tx, source.id, newest.seq, &request.objects).await?;
-    let readable = |row: &LedgerObject| matches!(row.object.kind, ObjectKind::Index | ObjectKind::Manifest);
+    let readable = |row: &LedgerObject| {
+        matches!(
+            row.object.kind,
+            ObjectKind::Index | ObjectKind::Manifest | ObjectKind::ListPage
+        )
+    };
     if !found.iter().all(readable) {
-        return Err(ApiError::NotFound("index segment or manifest"));
+        return Err(ApiError::NotFound("index segment, list page or manifest"));
     }
     let set = db::backup_sets::find(&tx, source.backup_set_id)
         .await?

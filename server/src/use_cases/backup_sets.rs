@@ -4,7 +4,7 @@ use repository::recovery::RecoveryPublicKey;
 use shared::{
     api::{request::NewBackupSet, view::BackupSetView},
     ids::BackupSetId,
-    retention::Policy,
+    retention::PolicyError,
 };
 
 use super::{
@@ -34,8 +34,10 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
              and Holdfast keeps no such backups.",
         ));
     }
-    let policy = Policy::new(request.retention_days, request.mode)
-        .map_err(|error| ApiError::invalid("retention_days", format!("{error}.")))?;
+    let policy = request
+        .options
+        .policy(request.retention_days, request.mode)
+        .map_err(|error| ApiError::invalid(policy_field(&error), format!("{error}.")))?;
     let recovery_key = RecoveryPublicKey::parse(&request.recovery_key).map_err(|error| {
         ApiError::invalid(
             "recovery_key",
@@ -94,14 +96,23 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
         detail: serde_json::json!({
             "bucket": set.bucket,
             "prefix": set.prefix,
-            "retention_days": set.policy.retention_days,
-            "mode": set.policy.mode,
+            "policy": set.policy,
             "recovery_fingerprint": set.recovery_key.fingerprint().to_string(),
         }),
     };
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
     Ok(views::backup_set(&set, &account.name))
+}
+
+/// The field that an error of a policy is about.
+fn policy_field(error: &PolicyError) -> &'static str {
+    match error {
+        PolicyError::OutOfRange { field, .. } => field,
+        PolicyError::UnknownTimeZone(_) => "time_zone",
+        PolicyError::DuplicateTier { .. } => "tiers",
+        PolicyError::BeyondCap { .. } => "lock_cap_days",
+    }
 }
 
 /// Asks S3 itself whether the bucket has both: a bucket that only looks right is refused.

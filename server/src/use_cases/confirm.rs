@@ -4,7 +4,7 @@ use shared::retention::LockMode;
 
 use crate::{
     db::ledger::{ConfirmedLock, LedgerObject},
-    s3::{Listed, ObjectStore, S3Error, VersionHead},
+    s3::{Listed, Lock, ObjectStore, S3Error, VersionHead},
 };
 
 /// Why an object is not confirmed.
@@ -70,6 +70,86 @@ pub async fn confirm(
     } else {
         NotConfirmed::Absent { key }
     })
+}
+
+/// Every version under `key` that is what was signed, with the lock that S3 shows; the earliest first.
+///
+/// # Errors
+/// When S3 could not be asked.
+pub async fn versions(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+    object: &LedgerObject,
+) -> Result<Vec<VersionHead>, S3Error> {
+    let mut found = Vec::new();
+    for version in versions_of(store, bucket, key).await?.iter().rev() {
+        if let Some(head) = store.head(bucket, key, Some(version)).await?
+            && matches(&head, object)
+        {
+            found.push(head);
+        }
+    }
+    Ok(found)
+}
+
+/// Why a lock was not extended.
+#[derive(Debug, thiserror::Error)]
+pub enum NotExtended {
+    /// S3 could not be asked, or refused.
+    #[error(transparent)]
+    Store(#[from] S3Error),
+    /// S3 accepted the new date and shows another.
+    #[error("{key}: S3 accepted a longer lock and does not show it")]
+    NotShown {
+        /// The key.
+        key: String,
+    },
+}
+
+/// Extends one version's lock, and asks S3 what it is now; `None` when the version is gone. Never shortens: a lock that
+/// is as strong and reaches as far, whoever set it, stays as it is.
+///
+/// # Errors
+/// See [`NotExtended`].
+pub async fn extend(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+    old: &ConfirmedLock,
+    lock: Lock,
+) -> Result<Option<ConfirmedLock>, NotExtended> {
+    let suffices = |shown: &Lock| {
+        (shown.mode == lock.mode || shown.mode == LockMode::Compliance)
+            && shown.retain_until >= lock.retain_until
+    };
+    let head = || store.head(bucket, key, Some(&old.version_id));
+    let put = |mode| store.extend_lock(bucket, key, &old.version_id, Lock { mode, ..lock });
+    let mut shown = None;
+    // A COMPLIANCE lock can not be shortened, so there is nothing to look at first; what S3 refuses is looked at below.
+    if old.mode == LockMode::Compliance && put(LockMode::Compliance).await.is_ok() {
+        shown = head().await?.and_then(|head| head.lock);
+    }
+    if !shown.as_ref().is_some_and(suffices) {
+        let Some(before) = head().await? else {
+            return Ok(None);
+        };
+        shown = before.lock;
+    }
+    if !shown.as_ref().is_some_and(suffices) {
+        // A stronger mode than the policy's can not be taken back either: it is extended as it is.
+        let stronger = shown.is_some_and(|shown| shown.mode == LockMode::Compliance);
+        put(if stronger { LockMode::Compliance } else { lock.mode }).await?;
+        shown = head().await?.and_then(|head| head.lock);
+    }
+    match shown.filter(suffices) {
+        Some(shown) => Ok(Some(ConfirmedLock {
+            version_id: old.version_id.clone(),
+            mode: shown.mode,
+            locked_until: shown.retain_until,
+        })),
+        None => Err(NotExtended::NotShown { key: key.to_owned() }),
+    }
 }
 
 /// A COMPLIANCE lock is as good as a GOVERNANCE one where that is asked for; not the other way round.

@@ -73,7 +73,8 @@ pub fn explain(error: &S3Error, doing: Doing<'_>) -> ApiError {
             format!(
                 "The key is valid but may not do this{}. Grant it s3:CreateBucket (to create buckets), \
                  s3:GetBucketVersioning, s3:GetBucketObjectLockConfiguration, s3:PutObject, s3:PutObjectRetention, \
-                 s3:GetObject, s3:GetObjectVersion, s3:GetObjectRetention and s3:ListBucketVersions.",
+                 s3:GetObject, s3:GetObjectVersion, s3:GetObjectRetention, s3:ListBucketVersions and \
+                 s3:DeleteObjectVersion (to groom what is no longer locked).",
                 if bucket.is_empty() { String::new() } else { format!(" in the bucket `{bucket}`") }
             ),
         ),

@@ -2,17 +2,10 @@
 
 use std::collections::HashSet;
 
-use repository::layout;
-use shared::{api::view::BucketInspection, ids::BackupSetId, object::ObjectKind};
+use shared::{api::view::BucketInspection, ids::BackupSetId, object::ObjectKind, retention::ObjectState};
 
 use super::explain::{Doing, explain};
-use crate::{
-    app::App,
-    db::{self, ledger::LedgerObject},
-    error::ApiError,
-    s3::Listed,
-    scope::Actor,
-};
+use crate::{app::App, db, error::ApiError, s3::Listed, scope::Actor};
 
 /// Keys that are shown as examples.
 const EXAMPLES: usize = 5;
@@ -31,25 +24,28 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
     let mut expected = HashSet::new();
     // Signed for by a run that is under way or broke off: not confirmed yet, but not a stranger's either.
     let mut pending = HashSet::new();
+    // Later versions took their place; they go when their locks end.
+    let mut superseded = HashSet::new();
     for source in db::sources::all(&tx)
         .await?
         .iter()
         .filter(|source| source.backup_set_id == id)
     {
         for row in db::ledger::all(&tx, source.id).await? {
-            let LedgerObject {
-                object, lock, born, ..
-            } = row;
-            let key = match (object.kind, born) {
-                (ObjectKind::Commit, Some(seq)) => layout::commit_key(&set.prefix, source.id, seq),
-                (ObjectKind::Commit, None) => continue,
-                (kind, _) => layout::object_key(&set.prefix, source.id, kind, &object.hash),
-            };
-            match lock {
-                Some(lock) => drop(expected.insert((key, lock.version_id))),
-                None => drop(pending.insert(key)),
+            if row.object.kind == ObjectKind::Commit && row.born.is_none() {
+                continue;
+            }
+            let key = row.key(&set.prefix, source.id);
+            match row.lock {
+                // What is being deleted may be gone already.
+                Some(lock) if row.state != ObjectState::Deleting => {
+                    expected.insert((key, lock.version_id));
+                }
+                _ => drop(pending.insert(key)),
             }
         }
+        let spares = db::groom::spares(&tx, source.id, None, None).await?;
+        superseded.extend(spares.into_iter().map(|spare| (spare.key, spare.version_id)));
     }
     drop(tx);
 
@@ -84,7 +80,8 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
                     found.versions += 1;
                     found.bytes += size_bytes;
                     let signed = pending.contains(&key);
-                    if expected.remove(&(key, version_id)) || signed {
+                    let name = (key, version_id);
+                    if expected.remove(&name) || superseded.contains(&name) || signed {
                         found.known_versions += 1;
                     } else {
                         found.unknown_versions += 1;

@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod enrollment;
 mod explain;
 pub mod inspect;
+pub mod protection;
 pub mod restores;
 pub mod sources;
 pub mod storage_accounts;

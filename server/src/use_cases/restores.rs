@@ -62,7 +62,7 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
     let agent = db::agents::find(&tx, source.agent_id)
         .await?
         .ok_or(ApiError::NotFound("agent"))?;
-    let needs = db::ledger::needs(&tx, source.id, snapshot.seq).await?;
+    let needs = db::due::needs(&tx, source.id, snapshot.seq).await?;
     let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
     Ok(SnapshotPage {
         snapshot: views::snapshot(&snapshot, &source, &agent.hostname),
@@ -88,12 +88,24 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
 pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<RestoreView, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
+    let (_, source) = with_source(&tx, id).await?;
+    // Snapshots expire under the source's row: what is found complete behind it stays so, held by this restore.
+    db::sources::lock(&tx, source.id).await?;
     let (snapshot, source) = with_source(&tx, id).await?;
-    if snapshot.state != SnapshotState::Complete {
-        return Err(ApiError::conflict(
-            "not_complete",
-            "This snapshot's locks are still being confirmed.",
-        ));
+    match snapshot.state {
+        SnapshotState::Complete => {}
+        SnapshotState::Locking => {
+            return Err(ApiError::conflict(
+                "not_complete",
+                "This snapshot's locks are still being confirmed.",
+            ));
+        }
+        SnapshotState::Expired => {
+            return Err(ApiError::conflict(
+                "expired",
+                "This snapshot has expired: its protection ended, and what it needed may be deleted. Choose a newer one.",
+            ));
+        }
     }
     let unused = |restore: &Restore| restore.state == StoredState::Authorised && restore.expires_at > now;
     if let Some(open) = db::restores::of_snapshot(&tx, id)

@@ -84,6 +84,9 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
         schedule: request.schedule,
         next_due,
         newest_seq: 0,
+        retired_at: None,
+        next_sweep_at: None,
+        lock_ahead_days: None,
         created_at: now,
     };
     let taken = |error| {
@@ -102,7 +105,14 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
     };
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
-    Ok(views::source(&source, &agent.hostname, &set.name, None, None))
+    Ok(views::source(
+        &source,
+        &agent.hostname,
+        &set.name,
+        None,
+        None,
+        None,
+    ))
 }
 
 /// *Back up now*: queues a run, or gives the one that is queued or under way.
@@ -115,6 +125,7 @@ pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunVi
     let source = db::sources::lock(&tx, source)
         .await?
         .ok_or(ApiError::NotFound("source"))?;
+    must_not_be_retired(&source)?;
     let (run, queued) = queue(&tx, &source, now).await?;
     if queued {
         let event = db::audit::Event {
@@ -130,6 +141,20 @@ pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunVi
     announce(app, &actor.scope, view.clone());
     app.work_changed();
     Ok(view)
+}
+
+/// Refuses for a source that is no longer backed up.
+///
+/// # Errors
+/// `Conflict`.
+pub fn must_not_be_retired(source: &Source) -> Result<(), ApiError> {
+    if source.retired_at.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::conflict(
+        "retired",
+        "This source was retired: its snapshots run out, and no new ones are made.",
+    ))
 }
 
 /// Queues a run unless one is open. The source's row must be locked. Gives the run and whether it is new.

@@ -50,13 +50,14 @@ pub async fn create(
             "Give both the access key and its secret key.",
         ));
     }
-    let store = s3::connect(&Endpoint {
+    let tried = Endpoint {
         url: endpoint.clone(),
         region: region.clone(),
         access_key: access_key.clone(),
         secret_key: secret.clone(),
         path_style: request.path_style,
-    });
+    };
+    let store = s3::connect(&tried, &app.clock);
     match store.try_keys().await {
         // A key that may not list buckets is a valid key with little power, which is good.
         Err(error) if error.code() == "AccessDenied" => {}
@@ -77,6 +78,7 @@ pub async fn create(
         access_key,
         secret_sealed,
         path_style: request.path_style,
+        provider: None,
     };
     let tx = app.db.tenant(&actor.scope).await?;
     let taken = |error| {

@@ -16,13 +16,16 @@ use super::{name, or_taken, views};
 use crate::{
     app::App,
     db::{
-        self, TenantTx, agents::Agent, backup_sets::BackupSet, runs::Run, snapshots::Snapshot,
-        sources::Source, tenants::Tenant,
+        self, TenantTx, agents::Agent, backup_sets::BackupSet, checks::BucketCheck, runs::Run,
+        snapshots::Snapshot, sources::Source, sweeps::Sweep, tenants::Tenant,
     },
     error::ApiError,
     random,
     scope::{self, Access, Actor, TenantScope},
 };
+
+/// Findings of a bucket's check that a page shows.
+const FINDINGS_SHOWN: u64 = 50;
 
 /// Every tenant that the user may see, the worst first.
 ///
@@ -127,13 +130,18 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
             restores.push(views::restore(&restore, snapshot, source, now));
         }
     }
+    let mut backup_sets = Vec::with_capacity(folder.sets.len());
+    for set in folder.sets.values() {
+        let mut view = views::backup_set(set, account_name(set));
+        if let Some(check) = folder.checks.get(&set.id) {
+            let findings = db::checks::findings(&tx, set.id, Some(FINDINGS_SHOWN)).await?;
+            view.check = Some(views::bucket_check(check, findings));
+        }
+        backup_sets.push(view);
+    }
     Ok(TenantPage {
         storage_accounts: accounts.iter().map(views::storage_account).collect(),
-        backup_sets: folder
-            .sets
-            .values()
-            .map(|set| views::backup_set(set, account_name(set)))
-            .collect(),
+        backup_sets,
         agents: folder
             .agents
             .values()
@@ -154,6 +162,7 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
                     folder.set_name(source),
                     newest,
                     active,
+                    folder.sweeps.get(&source.id),
                 )
             })
             .collect(),
@@ -167,6 +176,63 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
     })
 }
 
+/// What the periodic check of a set's bucket has to say. Markers and unknown versions are told of by the look that was made
+/// since, if there was one.
+fn check_reasons(set: &BackupSet, check: Option<&BucketCheck>) -> Vec<(Health, String)> {
+    let Some(check) = check else {
+        return Vec::new();
+    };
+    let report = &check.report;
+    let name = &set.name;
+    let looked_since = set
+        .inspection
+        .as_ref()
+        .is_some_and(|inspection| inspection.at > check.began_at);
+    let of_strangers = |count: u64| if looked_since { 0 } else { count };
+    let unneeded = report.missing - report.needed_missing.min(report.missing);
+    let counts = [
+        (
+            Health::Failing,
+            report.needed_missing,
+            "objects that kept snapshots need are gone from the bucket. The next backup sends their data again.",
+        ),
+        (
+            Health::Failing,
+            report.other_size,
+            "objects in the bucket have another size than was signed.",
+        ),
+        (
+            Health::Failing,
+            report.weak_lock,
+            "objects in the bucket are not locked as S3 had confirmed.",
+        ),
+        (
+            Health::Attention,
+            unneeded,
+            "objects that no snapshot needs any more are gone from the bucket before their time.",
+        ),
+        (
+            Health::Attention,
+            of_strangers(report.delete_markers),
+            "delete markers are in the bucket that somebody put there.",
+        ),
+        (
+            Health::Attention,
+            of_strangers(report.unknown_versions),
+            "object versions in the bucket are not ours.",
+        ),
+    ];
+    let counted = counts.into_iter().filter(|(_, count, _)| *count > 0);
+    let mut reasons: Vec<_> = counted
+        .map(|(health, count, what)| (health, format!("{name}: {count} {what}")))
+        .collect();
+    if let Some(refused) = &report.refused {
+        let reason = format!("{name}: the bucket could not be compared with the ledger: {refused}");
+        reasons.push((Health::Attention, reason));
+    }
+    reasons
+}
+
 /// What a tenant has, loaded once for a page.
 struct Folder {
     tenant: Tenant,
@@ -176,6 +242,8 @@ struct Folder {
     open_runs: Vec<Run>,
     newest: HashMap<SourceId, Snapshot>,
     last_run: HashMap<SourceId, Run>,
+    sweeps: HashMap<SourceId, Sweep>,
+    checks: HashMap<BackupSetId, BucketCheck>,
 }
 
 impl Folder {
@@ -214,6 +282,8 @@ impl Folder {
             sources,
             newest,
             last_run,
+            sweeps: db::sweeps::newest(tx).await?,
+            checks: db::checks::newest_of_all(tx).await?,
         })
     }
 
@@ -318,8 +388,22 @@ impl Folder {
                 }
                 _ => {}
             }
-            if self.is_late(source, now) {
-                findings.push((Health::Attention, format!("{what}: the scheduled run is late.")));
+            // Nothing comes from a retired source any more, and that is right.
+            if source.retired_at.is_none() && self.is_late(source, now) {
+                findings.push((
+                    Health::Attention,
+                    format!(
+                        "{what}: the scheduled run is late. Its newest snapshot is kept locked meanwhile."
+                    ),
+                ));
+            }
+            if let Some(refused) = self.sweeps.get(&source.id).map(|sweep| &sweep.report.refused)
+                && let Some(first) = refused.first()
+            {
+                findings.push((
+                    Health::Attention,
+                    format!("{what}: the last sweep could not do everything: {first}"),
+                ));
             }
         }
         for agent in self
@@ -333,6 +417,7 @@ impl Folder {
             ));
         }
         for set in self.sets.values() {
+            findings.extend(check_reasons(set, self.checks.get(&set.id)));
             let Some(found) = &set.inspection else { continue };
             if found.missing_versions > 0 {
                 let missing = found.missing_versions;

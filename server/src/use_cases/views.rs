@@ -4,19 +4,21 @@ use jiff::{SignedDuration, Timestamp};
 use shared::api::{
     agent::SnapshotSummary,
     view::{
-        AgentView, BackupSetView, RestoreState, RestoreView, RunView, SnapshotState, SnapshotView,
-        SourceView, StorageAccountView,
+        AgentView, BackupSetView, BucketCheckView, BucketFindingView, ProtectionView, RestoreState,
+        RestoreView, RunView, SnapshotState, SnapshotView, SourceView, StorageAccountView, SweepView,
     },
 };
 
 use crate::db::{
     agents::Agent,
     backup_sets::BackupSet,
+    checks::BucketCheck,
     restores::{Restore, StoredState},
     runs::Run,
     snapshots::Snapshot,
     sources::Source,
     storage_accounts::StorageAccount,
+    sweeps::Sweep,
 };
 
 /// Agents poll for work at least every 30 seconds: one that has been silent for four times as long is gone.
@@ -46,9 +48,22 @@ pub fn backup_set(set: &BackupSet, account_name: &str) -> BackupSetView {
         prefix: set.prefix.clone(),
         retention_days: set.policy.retention_days,
         mode: set.policy.mode,
+        policy: set.policy.clone(),
         recovery_fingerprint: set.recovery_key.fingerprint().to_string(),
         created_at: set.created_at,
         inspection: set.inspection.clone(),
+        check: None,
+    }
+}
+
+/// A check of a backup set's bucket.
+#[must_use]
+pub fn bucket_check(check: &BucketCheck, findings: Vec<BucketFindingView>) -> BucketCheckView {
+    BucketCheckView {
+        began_at: check.began_at,
+        ended_at: check.ended_at,
+        report: check.report.clone(),
+        findings,
     }
 }
 
@@ -77,6 +92,7 @@ pub fn source(
     backup_set_name: &str,
     newest_snapshot: Option<SnapshotView>,
     active_run: Option<&Run>,
+    last_sweep: Option<&Sweep>,
 ) -> SourceView {
     SourceView {
         id: source.id,
@@ -91,6 +107,15 @@ pub fn source(
         next_due: source.next_due,
         newest_snapshot,
         active_run: active_run.map(|run| run.id),
+        protection: ProtectionView {
+            retired_at: source.retired_at,
+            last_sweep: last_sweep.map(|sweep| SweepView {
+                began_at: sweep.began_at,
+                ended_at: sweep.ended_at,
+                report: sweep.report.clone(),
+            }),
+            next_sweep_at: source.next_sweep_at,
+        },
     }
 }
 
@@ -125,6 +150,7 @@ pub fn snapshot(snapshot: &Snapshot, source: &Source, hostname: &str) -> Snapsho
         state: snapshot.state,
         received_at: snapshot.received_at,
         protected_until: snapshot.protected_until,
+        tiers: snapshot.tiers.clone(),
         mode: snapshot.mode,
         totals: snapshot.totals,
     }

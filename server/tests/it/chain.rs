@@ -4,16 +4,18 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use shared::{
     api::{
-        request::{NewBackupSet, NewStorageAccount, NewTenant},
+        request::{NewBackupSet, NewStorageAccount, NewTenant, PolicyOptions},
         view::{
             BucketInspection, SnapshotPage, SnapshotState, StorageAccountView, TenantPage, TenantSummary,
         },
     },
-    retention::LockMode,
-    schedule::{Recurrence, Schedule},
+    retention::{LockMode, Period, Tier},
 };
 
-use crate::support::{EMAIL, Session, Stack, earliest_lock, versions};
+use crate::{
+    support::{EMAIL, Session, Stack, earliest_lock, versions},
+    sweep::{noise, weekly},
+};
 
 fn fill(data: &Path) {
     fs::create_dir_all(data.join("empty")).unwrap();
@@ -60,15 +62,7 @@ fn describe(root: &Path) -> Vec<(String, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_backups_are_incremental_locked_and_restore() {
     let stack = Stack::start().await;
-    let weekly = Schedule {
-        recurrence: Recurrence::Week {
-            weekday: 7,
-            hour: 3,
-            minute: 0,
-        },
-        time_zone: "Europe/Berlin".into(),
-    };
-    let site = stack.site("acme", weekly).await;
+    let site = stack.site("acme", weekly()).await;
     fill(&site.data);
     let first = site.backup().await.unwrap();
     assert!(first.complete);
@@ -228,6 +222,11 @@ async fn a_wrong_bucket_is_refused_with_what_to_do() {
         retention_days: 30,
         mode: LockMode::Compliance,
         recovery_key: key.to_string(),
+        options: PolicyOptions::default(),
+    };
+    let tier = |retention_days| Tier {
+        every: Period::Week,
+        retention_days,
     };
     let cases = [
         (set("plain"), "bucket_not_versioned"),
@@ -267,6 +266,36 @@ async fn a_wrong_bucket_is_refused_with_what_to_do() {
                 ..set("lockable")
             },
             "recovery_key",
+        ),
+        (
+            NewBackupSet {
+                options: PolicyOptions {
+                    tiers: vec![tier(400), tier(500)],
+                    ..PolicyOptions::default()
+                },
+                ..set("lockable")
+            },
+            "tiers",
+        ),
+        (
+            NewBackupSet {
+                options: PolicyOptions {
+                    time_zone: "Mars/Olympus".into(),
+                    ..PolicyOptions::default()
+                },
+                ..set("lockable")
+            },
+            "time_zone",
+        ),
+        (
+            NewBackupSet {
+                options: PolicyOptions {
+                    keep_last: 0,
+                    ..PolicyOptions::default()
+                },
+                ..set("lockable")
+            },
+            "keep_last",
         ),
         (
             NewBackupSet {
@@ -333,4 +362,66 @@ async fn signing_in_takes_the_right_password_and_few_tries() {
             .code,
         "sign_in_needed"
     );
+}
+
+/// The agent is gone in the middle of its first backup. The next run takes over the packs that are in the bucket, and sends none of
+/// them again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packs_of_a_run_that_broke_off_are_taken_over() {
+    const MIB: usize = 1 << 20;
+    let stack = Stack::start().await;
+    let site = stack.site("acme", weekly()).await;
+    for number in 0..80u32 {
+        let noise = noise(number, 1 << 18);
+        fs::write(site.data.join(number.to_string()), noise).unwrap();
+    }
+    let root = stack.root();
+    let packs = async || {
+        let mut all = versions(&root, "acme-bucket").await;
+        all.retain(|(key, _)| key.contains("/packs/"));
+        all
+    };
+    {
+        let mut run = Box::pin(site.backup());
+        while packs().await.len() < 2 {
+            tokio::select! {
+                done = &mut run => panic!("over before it could be broken off: {done:?}"),
+                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+            }
+        }
+    }
+    // What was on its way may still arrive.
+    let mut sent = packs().await;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let later = packs().await;
+        if later.len() == sent.len() {
+            break;
+        }
+        sent = later;
+    }
+
+    let snapshot = site.backup().await.unwrap();
+    let after = packs().await;
+    for (key, version) in &sent {
+        let of_key: Vec<_> = after.iter().filter(|(other, _)| other == key).collect();
+        assert_eq!(
+            of_key,
+            [&(key.clone(), version.clone())],
+            "sent once, and still there"
+        );
+    }
+    // Each pack that was there holds some 15 of the 80 MiB.
+    let taken_over = (sent.len() * 14 * MIB) as u64;
+    assert!(
+        snapshot.totals.bytes_sent + taken_over < (80 + 16) * MIB as u64,
+        "{} bytes sent after {} packs",
+        snapshot.totals.bytes_sent,
+        sent.len()
+    );
+    site.authorise(&stack.operator, snapshot.id).await;
+    let target = stack.folder.path().join("restored");
+    site.restore(snapshot.id, &target).await.unwrap();
+    let restored = target.join(site.data.strip_prefix("/").unwrap());
+    assert_eq!(describe(&restored), describe(&site.data));
 }

@@ -1,6 +1,11 @@
 //! The server against a real Postgres, lockbox and the real agent. `cargo xtask test unit` starts the database.
 
 mod chain;
+mod check;
 mod commit;
+mod groom;
+mod rebuild;
+mod recover;
 mod support;
+mod sweep;
 mod tenancy;

@@ -10,8 +10,10 @@ use aws_sdk_s3::{
 use holdfast_server::{
     app::App,
     clock::Clock,
+    db, scope,
     serve::{self, Settings},
 };
+use jiff::SignedDuration;
 use lockbox::{Config, Running};
 use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -19,28 +21,36 @@ use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     api::{
         agent::SnapshotSummary,
-        request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
+        request::{
+            NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, PolicyOptions, SignIn,
+        },
         view::{
             BackupSetView, EnrollmentTokenView, Me, RestoreView, RunView, SourceView, StorageAccountView,
             TenantSummary,
         },
     },
     ids::{RunId, SnapshotId, TenantId},
-    retention::LockMode,
+    retention::{LockAhead, LockMode},
     schedule::Schedule,
 };
 use tempfile::TempDir;
 
 pub const EMAIL: &str = "operator@example.test";
 pub const PASSWORD: &str = "correct horse battery";
-const ACCESS_KEY: &str = "test-root";
-const SECRET_KEY: &str = "test-root-secret";
+pub const ACCESS_KEY: &str = "test-root";
+pub const SECRET_KEY: &str = "test-root-secret";
 
 /// A running Holdfast.
 pub struct Stack {
     pub app: App,
     pub clock: Clock,
+    /// The bucket's own.
+    pub bucket_clock: lockbox::ManualClock,
     pub url: String,
+    /// The database's address, as its owner.
+    pub database_url: String,
+    /// The server's data folder.
+    pub data: PathBuf,
     pub owner: DatabaseConnection,
     pub lockbox: Running,
     pub folder: TempDir,
@@ -85,45 +95,155 @@ async fn database() -> (String, DatabaseConnection) {
     (url, owner)
 }
 
+/// A server on a database of its own.
+struct Server {
+    app: App,
+    url: String,
+    database_url: String,
+    data: PathBuf,
+    owner: DatabaseConnection,
+    operator: Session,
+}
+
+impl Server {
+    async fn start(data: &std::path::Path, clock: Clock) -> Self {
+        let (database_url, owner) = database().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = Settings {
+            database_url: database_url.clone(),
+            data: data.to_owned(),
+            public_url: url.clone(),
+            site_root: data.join("site"),
+            operator_email: EMAIL.into(),
+            operator_password: Some(PASSWORD.into()),
+        };
+        let app = serve::start(&settings, clock).await.unwrap();
+        let served = app.clone();
+        tokio::spawn(async move { serve::serve(&served, &settings, listener, std::future::pending()).await });
+        let operator = Session::sign_in(&url, EMAIL, PASSWORD).await.unwrap();
+        Self {
+            app,
+            url,
+            database_url,
+            data: data.to_owned(),
+            owner,
+            operator,
+        }
+    }
+}
+
 impl Stack {
     pub async fn start() -> Self {
         let folder = TempDir::new().unwrap();
-        let (database_url, owner) = database().await;
+        let clock = Clock::system();
+        let (lockbox_clock, bucket_clock) = lockbox::Clock::manual(clock.system_time());
         let lockbox = Running::start(Config {
             data: folder.path().join("lockbox"),
             credentials: vec![lockbox::Credentials {
                 access_key: ACCESS_KEY.into(),
                 secret_key: SECRET_KEY.into(),
             }],
-            clock: lockbox::Clock::system(),
+            clock: lockbox_clock,
             domains: Vec::new(),
         })
         .await
         .unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let settings = Settings {
-            database_url,
-            data: folder.path().join("server"),
-            public_url: url.clone(),
-            site_root: folder.path().join("site"),
-            operator_email: EMAIL.into(),
-            operator_password: Some(PASSWORD.into()),
-        };
-        let clock = Clock::system();
-        let app = serve::start(&settings, clock.clone()).await.unwrap();
-        let served = app.clone();
-        tokio::spawn(async move { serve::serve(&served, &settings, listener, std::future::pending()).await });
-        let operator = Session::sign_in(&url, EMAIL, PASSWORD).await.unwrap();
+        let server = Server::start(&folder.path().join("server"), clock.clone()).await;
         Self {
-            app,
+            app: server.app,
             clock,
-            url,
-            owner,
+            bucket_clock,
+            url: server.url,
+            database_url: server.database_url,
+            data: server.data,
+            owner: server.owner,
             lockbox,
             folder,
-            operator,
+            operator: server.operator,
         }
+    }
+
+    /// Server, database and master key are gone; another server is there instead, and knows nothing.
+    pub async fn lose_server(&mut self) {
+        self.owner
+            .execute_unprepared("DROP SCHEMA public CASCADE")
+            .await
+            .unwrap();
+        let server = Server::start(&self.folder.path().join("another-server"), self.clock.clone()).await;
+        self.app = server.app;
+        self.url = server.url;
+        self.database_url = server.database_url;
+        self.data = server.data;
+        self.owner = server.owner;
+        self.operator = server.operator;
+    }
+
+    /// Moves the whole world forward: the server's clock, the database's and the bucket's. What is at work ends before: a sweep
+    /// that sees one clock jump before the other refuses, and comes again later.
+    pub async fn advance(&self, by: SignedDuration) {
+        self.idle().await;
+        self.clock.advance(by);
+        self.bucket_clock.set(self.clock.system_time());
+    }
+
+    /// One round, and every job that is due until there is none.
+    pub async fn settle(&self) {
+        holdfast_server::jobs::round(&self.app).await.unwrap();
+        self.idle().await;
+    }
+
+    /// Waits until no job is at work or due.
+    async fn idle(&self) {
+        for _ in 0..3_000 {
+            let waiting = format!(
+                "SELECT 1 FROM jobs WHERE state = 'running' OR run_at <= '{}' LIMIT 1",
+                self.clock.now()
+            );
+            if self.query(&waiting).await.is_empty() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("jobs are still waiting after 15 s");
+    }
+
+    /// Sweeps every source now.
+    pub async fn sweep(&self) {
+        self.owner
+            .execute_unprepared(
+                "UPDATE sources SET next_sweep_at = NULL;
+                 UPDATE jobs SET run_at = '-infinity' WHERE kind = 'sweep'",
+            )
+            .await
+            .unwrap();
+        self.settle().await;
+    }
+
+    /// Ends the sweeps and daily checks that are due; from now on none comes by itself, but for the sweep after a commit.
+    pub async fn hold_rounds(&self) {
+        self.settle().await;
+        let later = self.clock.now() + SignedDuration::from_hours(24 * 1_000);
+        let later = format!(
+            "UPDATE sources SET next_sweep_at = '{later}'; UPDATE backup_sets SET next_check_at = '{later}'"
+        );
+        self.owner.execute_unprepared(&later).await.unwrap();
+        self.settle().await;
+    }
+
+    /// A question to the database, past both walls.
+    pub async fn query(&self, sql: &str) -> Vec<sea_orm::QueryResult> {
+        let statement = sea_orm::Statement::from_string(self.owner.get_database_backend(), sql);
+        self.owner.query_all_raw(statement).await.unwrap()
+    }
+
+    /// A transaction in a site's tenant.
+    pub async fn tx(&self, site: &Site) -> db::TenantTx {
+        let user = self.operator_user().await;
+        let actor = scope::authorise(&self.app.db, user, site.tenant, scope::Access::Read)
+            .await
+            .unwrap();
+        self.app.db.tenant(&actor.scope).await.unwrap()
     }
 
     /// The bucket's root user.
@@ -134,6 +254,7 @@ impl Stack {
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
             .force_path_style(true)
+            .time_source(self.clock.clone())
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }
@@ -161,6 +282,21 @@ impl Stack {
 
     /// The same, in a lock mode.
     pub async fn site_in(&self, name: &str, schedule: Schedule, mode: LockMode) -> Site {
+        let options = PolicyOptions {
+            lock_ahead: LockAhead::Days(14),
+            ..PolicyOptions::default()
+        };
+        self.site_with(name, schedule, mode, options).await
+    }
+
+    /// The same, under a policy of 30 days with `options`.
+    pub async fn site_with(
+        &self,
+        name: &str,
+        schedule: Schedule,
+        mode: LockMode,
+        options: PolicyOptions,
+    ) -> Site {
         let folder = self.folder.path().join(name);
         let data = folder.join("data");
         std::fs::create_dir_all(&data).unwrap();
@@ -197,6 +333,7 @@ impl Stack {
                     retention_days: 30,
                     mode,
                     recovery_key: recovery_key.to_string(),
+                    options,
                 },
             )
             .await
@@ -254,8 +391,21 @@ impl Site {
 
     pub async fn restore(&self, snapshot: SnapshotId, to: &std::path::Path) -> Result<(), String> {
         read_kit(&self.kit).unwrap();
-        let done = agent::restore(&self.state, snapshot, to, &self.kit, &[], Arc::new(Silent)).await;
-        done.map(drop).map_err(|error| error.to_string())
+        let request = agent::restore::Request {
+            snapshot,
+            paths: Vec::new(),
+            order: agent::restore::Order {
+                target: to.to_owned(),
+                ..agent::restore::Order::default()
+            },
+        };
+        match agent::restore(&self.state, &request, &self.kit, Arc::new(Silent)).await {
+            Ok(report) => match report.outcome.losses.first() {
+                None => Ok(()),
+                Some(loss) => Err(loss.to_string()),
+            },
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     pub async fn authorise(&self, session: &Session, snapshot: SnapshotId) -> RestoreView {
@@ -339,6 +489,15 @@ impl Session {
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
         read(self.send::<()>(Method::GET, path, None).await).await
+    }
+
+    /// A page of the console, as a browser without JavaScript gets it.
+    pub async fn html(&self, path: &str) -> String {
+        let console = self.url.trim_end_matches("/api/v1");
+        let request = self.http.get(format!("{console}{path}"));
+        let answer = request.header("cookie", &self.cookie).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        answer.text().await.unwrap()
     }
 
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Refusal> {

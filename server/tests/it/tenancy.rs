@@ -4,7 +4,7 @@ use holdfast_server::{db, random, scope, secrets};
 use reqwest::{Method, StatusCode};
 use sea_orm::ConnectionTrait;
 use shared::{
-    api::view::{Me, TenantSummary},
+    api::view::{BucketCheckReport, BucketFindingKind, Me, TenantSummary},
     ids::{TenantId, UserId},
     schedule::Schedule,
 };
@@ -172,6 +172,103 @@ async fn row_level_security_holds_without_the_scope() {
     assert!(db::sources::find(&tx, site.source.id).await.unwrap().is_none());
     assert!(db::agents::all(&tx).await.unwrap().is_empty());
     assert!(db::ledger::all(&tx, site.source.id).await.unwrap().is_empty());
+    // The sweep of the commit has ended, and its report is its tenant's alone.
+    stack.settle().await;
+    let own_tx = stack.tx(&site).await;
+    assert_eq!(
+        db::sweeps::of_source(&own_tx, site.source.id)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        db::sweeps::of_source(&tx, site.source.id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(db::sweeps::newest(&tx).await.unwrap().is_empty());
+    let spare = db::groom::SpareVersion {
+        key: "key".into(),
+        version_id: "version".into(),
+        size_bytes: 1,
+        locked_until: stack.clock.now(),
+    };
+    db::groom::add_spares(&own_tx, site.source.id, std::slice::from_ref(&spare))
+        .await
+        .unwrap();
+    own_tx.commit().await.unwrap();
+    assert!(
+        db::groom::spares(&tx, site.source.id, None, None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // The ledger forgets nothing that was not set to `deleting` before, in its own tenant either.
+    let own_tx = stack.tx(&site).await;
+    db::groom::forget_spare(&own_tx, site.source.id, &spare)
+        .await
+        .unwrap();
+    assert_eq!(
+        db::groom::spares(&own_tx, site.source.id, None, None)
+            .await
+            .unwrap(),
+        [spare]
+    );
+    drop(own_tx);
+    // What a bucket's check found is its tenant's alone too.
+    let own_tx = stack.tx(&site).await;
+    let check = db::checks::BucketCheck {
+        backup_set_id: site.set.id,
+        began_at: stack.clock.now(),
+        ended_at: stack.clock.now(),
+        report: BucketCheckReport::default(),
+    };
+    db::checks::add(&own_tx, &check).await.unwrap();
+    let finding = db::checks::NewFinding {
+        kind: BucketFindingKind::Missing,
+        source_id: site.source.id,
+        key: "key".into(),
+        version_id: "version".into(),
+        needed: true,
+        detail: String::new(),
+    };
+    let now = stack.clock.now();
+    db::checks::set_findings(&own_tx, site.set.id, std::slice::from_ref(&finding), now)
+        .await
+        .unwrap();
+    own_tx.commit().await.unwrap();
+    assert!(db::checks::newest(&tx, site.set.id).await.unwrap().is_none());
+    assert!(db::checks::newest_of_all(&tx).await.unwrap().is_empty());
+    assert!(
+        db::checks::findings(&tx, site.set.id, None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(db::checks::due(&tx, stack.clock.now()).await.unwrap().is_empty());
+    // Another tenant's check clears nothing of it, and plans nothing for it.
+    db::checks::set_findings(&tx, site.set.id, &[], now + jiff::SignedDuration::from_secs(1))
+        .await
+        .unwrap();
+    db::checks::set_next(&tx, site.set.id, now).await.unwrap();
+    let own_tx = stack.tx(&site).await;
+    assert_eq!(
+        db::checks::findings(&own_tx, site.set.id, None)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        db::checks::due(&own_tx, now)
+            .await
+            .unwrap()
+            .iter()
+            .all(|(_, next)| next.is_none())
+    );
+    drop(own_tx);
     // Writing a row of another tenant is refused by the database itself.
     let operator = Me { operator: true, ..me };
     let own = scope::authorise(&stack.app.db, operator, site.tenant, scope::Access::Manage)

@@ -4,22 +4,28 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use repository::{commit::CommitRecord, layout};
+use repository::{
+    commit::{CommitRecord, Tier},
+    layout,
+};
 use shared::{
     api::agent::{CommitRequest, RunState},
     object::{ObjectKind, ObjectRef},
-    retention::{self, LockError, LockMode, upload_lock},
+    retention::{CommitLock, Period, commit_lock, upload_lock},
 };
 
 use super::{Commit, Failure, of_confirm, of_store};
 use crate::{
     db::{
         self,
+        groom::SpareVersion,
+        jobs::JobKind,
         ledger::{ConfirmedLock, LedgerObject, NewObject},
         snapshots::Snapshot,
     },
     error::ApiError,
-    s3::{Lock, ObjectStore, SignPut},
+    random,
+    s3::{Lock, SignPut},
     use_cases::confirm::{self, NotConfirmed},
 };
 
@@ -28,22 +34,30 @@ impl Commit<'_> {
     /// gone fails the run here, where failing costs nothing but the run.
     pub(super) async fn extend_inherited(&mut self, request: &CommitRequest) -> Result<(), Failure> {
         let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
-        let need = retention::commit_need(&self.set.policy, &self.source.schedule, received_at)?;
+        let lock = self.commit_lock(received_at)?;
         let tx = self.app.db.tenant(self.scope).await?;
-        let mut short = db::ledger::short_of(&tx, self.source.id, request.parent_seq, need, None).await?;
+        let mut short =
+            db::ledger::short_of(&tx, self.source.id, request.parent_seq, lock.need, None).await?;
         drop(tx);
         let dropped: HashSet<_> = request.dropped.iter().collect();
         short.retain(|object| {
             !dropped.contains(&object.object.hash)
                 && !matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit)
         });
-        self.extend_all(short, need).await
+        self.extend_all(short, lock).await
+    }
+
+    /// What the commit needs of every lock.
+    pub(super) fn commit_lock(&self, received_at: Timestamp) -> Result<CommitLock, Failure> {
+        let (policy, schedule) = (&self.set.policy, &self.source.schedule);
+        Ok(commit_lock(policy, self.lock_ahead_days, schedule, received_at)?)
     }
 
     /// Step 3: whatever the snapshot needs and is locked too short is extended: to the promise, or to what the
     /// upcoming run needs.
     pub(super) async fn extend_short(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
-        let need = snapshot.lock_need.max(snapshot.protected_until);
+        let need = snapshot.protected_until;
+        let extend_to = self.commit_lock(snapshot.received_at)?.extend_to.max(need);
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
             let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, Some(1_000)).await?;
@@ -51,23 +65,19 @@ impl Commit<'_> {
             if short.is_empty() {
                 return Ok(());
             }
-            self.extend_all(short, need).await?;
+            self.extend_all(short, CommitLock { need, extend_to }).await?;
         }
     }
 
-    /// Extends to `need` and Q days on top, so that an object is not touched at every run.
-    async fn extend_all(&mut self, short: Vec<LedgerObject>, need: Timestamp) -> Result<(), Failure> {
+    /// Extends beyond what is needed, so that an object is not touched at every run.
+    async fn extend_all(&mut self, short: Vec<LedgerObject>, lock: CommitLock) -> Result<(), Failure> {
         if short.is_empty() {
             return Ok(());
         }
-        let (policy, now) = (&self.set.policy, self.app.clock.now());
         let lock = Lock {
-            mode: policy.mode,
-            retain_until: need + policy.lock_ahead(),
+            mode: self.set.policy.mode,
+            retain_until: lock.extend_to,
         };
-        policy
-            .within_cap(now, lock.retain_until)
-            .map_err(LockError::from)?;
         tracing::info!(run = %self.run.id, objects = short.len(), until = %lock.retain_until, "extending locks");
         self.confirm_all(short, Some(lock)).await
     }
@@ -91,7 +101,7 @@ impl Commit<'_> {
             received_at: snapshot.received_at,
             protected_until: snapshot.protected_until,
             mode: snapshot.mode,
-            tiers: Vec::new(),
+            tiers: snapshot.tiers.iter().copied().map(tier).collect(),
         };
         let bytes = record.sign(&self.app.commit_key);
         let object = ObjectRef {
@@ -99,8 +109,15 @@ impl Commit<'_> {
             hash: repository::hash(&bytes),
             size_bytes: bytes.len() as u64,
         };
-        let lock = upload_lock(&self.set.policy, &self.source.schedule, now, now, &object.hash)?;
-        let retain_until = lock.retain_until.max(snapshot.lock_need);
+        let lock = upload_lock(
+            &self.set.policy,
+            self.lock_ahead_days,
+            &self.source.schedule,
+            now,
+            now,
+            &object.hash,
+        )?;
+        let retain_until = lock.retain_until.max(snapshot.protected_until);
         let content_md5 = crate::s3::content_md5(&bytes);
         let new = NewObject {
             object,
@@ -119,29 +136,40 @@ impl Commit<'_> {
         let key = layout::commit_key(&self.set.prefix, self.source.id, snapshot.seq);
         let store = self.store.as_ref();
         let find = || confirm::confirm(store, &self.set.bucket, &key, &row, snapshot.mode);
-        let confirmed = match find().await {
+        let short = match find().await {
             // A try before this one put it.
-            Ok(lock) if lock.locked_until >= snapshot.lock_need => lock,
-            Ok(_) | Err(NotConfirmed::Absent { .. } | NotConfirmed::Unlocked { .. }) => {
-                let put = SignPut {
-                    bucket: &self.set.bucket,
-                    key: &key,
-                    size_bytes: object.size_bytes,
-                    content_md5,
-                    lock: Lock {
-                        mode: snapshot.mode,
-                        retain_until,
-                    },
-                };
-                store
-                    .put_locked(put, bytes)
-                    .await
-                    .map_err(|error| of_store("The commit record could not be written", error))?;
-                find().await.map_err(of_confirm)?
-            }
+            Ok(lock) if lock.locked_until >= snapshot.protected_until => return Ok((row, lock)),
+            Ok(lock) => Some(lock),
+            Err(NotConfirmed::Absent { .. } | NotConfirmed::Unlocked { .. }) => None,
             Err(error) => return Err(of_confirm(error)),
         };
-        if confirmed.locked_until < snapshot.lock_need {
+        let put = SignPut {
+            bucket: &self.set.bucket,
+            key: &key,
+            size_bytes: object.size_bytes,
+            content_md5,
+            lock: Lock {
+                mode: snapshot.mode,
+                retain_until,
+            },
+        };
+        store
+            .put_locked(put, bytes)
+            .await
+            .map_err(|error| of_store("The commit record could not be written", error))?;
+        if let Some(lock) = short {
+            let spare = SpareVersion {
+                key: key.clone(),
+                version_id: lock.version_id,
+                size_bytes: object.size_bytes,
+                locked_until: lock.locked_until,
+            };
+            let tx = self.app.db.tenant(self.scope).await?;
+            db::groom::add_spares(&tx, self.source.id, &[spare]).await?;
+            tx.commit().await?;
+        }
+        let confirmed = find().await.map_err(of_confirm)?;
+        if confirmed.locked_until < snapshot.protected_until {
             return Err(Failure::Run("The commit record is locked too short.".into()));
         }
         Ok((row, confirmed))
@@ -167,7 +195,8 @@ impl Commit<'_> {
         db::ledger::confirm(&tx, source.id, hash[0], &lock, now).await?;
         db::ledger::make_live(&tx, source.id, &hash, snapshot.seq).await?;
         db::ledger::drop_from(&tx, source.id, &hash, snapshot.seq + 1).await?;
-        let short = db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.lock_need, Some(1)).await?;
+        let short =
+            db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.protected_until, Some(1)).await?;
         if !short.is_empty() {
             return Err(Failure::Passing(ApiError::Internal(
                 "a lock is still too short".into(),
@@ -187,50 +216,31 @@ impl Commit<'_> {
             }),
         };
         db::audit::add(&tx, event, now).await?;
+        // What it shares with the snapshots before is swept right away: its tiers' longer promise is given by that.
+        db::jobs::queue(
+            &tx,
+            random::uuid(now),
+            JobKind::Sweep,
+            source.id.as_uuid(),
+            Some(source.id),
+            now,
+        )
+        .await?;
         tx.commit().await?;
+        self.app.work_changed();
         (self.run, self.source) = (run, source);
         self.announce();
         Ok(())
     }
 }
 
-/// Extends one version's lock, and asks S3 what it is now; `None` when the version is gone. Never shortens: a lock that
-/// is as strong and reaches as far, whoever set it, stays as it is.
-pub(super) async fn extend(
-    store: &dyn ObjectStore,
-    bucket: &str,
-    key: &str,
-    old: &ConfirmedLock,
-    lock: Lock,
-) -> Result<Option<ConfirmedLock>, Failure> {
-    let failed = |error| of_store("A lock could not be extended", error);
-    let suffices = |shown: &Lock| {
-        (shown.mode == lock.mode || shown.mode == LockMode::Compliance)
-            && shown.retain_until >= lock.retain_until
-    };
-    let head = || store.head(bucket, key, Some(&old.version_id));
-    let Some(before) = head().await.map_err(failed)? else {
-        return Ok(None);
-    };
-    let mut shown = before.lock;
-    if !shown.as_ref().is_some_and(suffices) {
-        // A stronger mode than the policy's can not be taken back either: it is extended as it is.
-        let stronger = shown.is_some_and(|shown| shown.mode == LockMode::Compliance);
-        let mode = if stronger { LockMode::Compliance } else { lock.mode };
-        store
-            .extend_lock(bucket, key, &old.version_id, Lock { mode, ..lock })
-            .await
-            .map_err(failed)?;
-        shown = head().await.map_err(failed)?.and_then(|head| head.lock);
-    }
-    match shown.filter(suffices) {
-        Some(shown) => Ok(Some(ConfirmedLock {
-            version_id: old.version_id.clone(),
-            mode: shown.mode,
-            locked_until: shown.retain_until,
-        })),
-        None => Err(Failure::Run(format!(
-            "{key}: S3 accepted a longer lock and does not show it."
-        ))),
+/// A tier in the words of the format.
+fn tier(period: Period) -> Tier {
+    match period {
+        Period::Hour => Tier::Hour,
+        Period::Day => Tier::Day,
+        Period::Week => Tier::Week,
+        Period::Month => Tier::Month,
+        Period::Year => Tier::Year,
     }
 }

@@ -14,7 +14,6 @@ mod number;
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use repository::layout;
 use shared::{
     api::agent::{CommitRequest, RunState},
     ids::RunId,
@@ -36,8 +35,8 @@ use crate::{
     s3::{Lock, ObjectStore, S3Error},
     scope::TenantScope,
     use_cases::{
-        confirm::{self, NotConfirmed},
-        sources, views,
+        confirm::{self, NotConfirmed, NotExtended},
+        protection, sources, views,
     },
 };
 
@@ -69,6 +68,13 @@ fn of_store(what: &str, error: S3Error) -> Failure {
     }
 }
 
+fn of_extend(error: NotExtended) -> Failure {
+    match error {
+        NotExtended::Store(error) => of_store("A lock could not be extended", error),
+        NotExtended::NotShown { .. } => Failure::Run(format!("{error}.")),
+    }
+}
+
 fn of_confirm(error: NotConfirmed) -> Failure {
     match error {
         NotConfirmed::Store(error) => of_store("The locks could not be confirmed", error),
@@ -83,6 +89,8 @@ struct Commit<'a> {
     source: Source,
     set: BackupSet,
     agent: Agent,
+    /// Q.
+    lock_ahead_days: u32,
     store: Arc<dyn ObjectStore>,
 }
 
@@ -127,7 +135,9 @@ impl<'a> Commit<'a> {
             .await?
             .ok_or_else(|| missing("agent"))?;
         let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
-        let store = app.store(scope, &account.ok_or_else(|| missing("storage account"))?)?;
+        let account = account.ok_or_else(|| missing("storage account"))?;
+        let lock_ahead_days = protection::lock_ahead_days(&set, &account, &source)?;
+        let store = app.store(scope, &account)?;
         Ok(Some(Self {
             app,
             scope,
@@ -135,11 +145,17 @@ impl<'a> Commit<'a> {
             source,
             set,
             agent,
+            lock_ahead_days,
             store,
         }))
     }
 
     async fn drive(&mut self) -> Result<(), Failure> {
+        let account = self.set.storage_account_id;
+        self.app
+            .clocks
+            .must_agree(self.app, account, self.store.as_ref(), &self.set.bucket)
+            .await?;
         if self.run.state == RunState::Committing {
             let request = self.run.commit_request.clone();
             let request = request.ok_or_else(|| Failure::Run("The commit request is gone.".into()))?;
@@ -191,11 +207,11 @@ impl<'a> Commit<'a> {
         let checks = objects.into_iter().map(|object| {
             let (store, set) = (store.clone(), set.clone());
             async move {
-                let key = layout::object_key(&set.prefix, source, object.object.kind, &object.object.hash);
+                let key = object.key(&set.prefix, source);
                 let confirmed = match (lock, &object.lock) {
-                    (Some(lock), Some(old)) => {
-                        finish::extend(store.as_ref(), &set.bucket, &key, old, lock).await?
-                    }
+                    (Some(lock), Some(old)) => confirm::extend(store.as_ref(), &set.bucket, &key, old, lock)
+                        .await
+                        .map_err(of_extend)?,
                     _ => Some(
                         confirm::confirm(store.as_ref(), &set.bucket, &key, &object, mode)
                             .await

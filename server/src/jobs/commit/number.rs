@@ -1,5 +1,6 @@
 //! Step 2 of a commit: the manifest is verified, and the snapshot gets its number.
 
+use jiff::Timestamp;
 use repository::{
     layout,
     manifest::{self, ManifestHeader},
@@ -12,7 +13,7 @@ use shared::{
     },
     ids::SnapshotId,
     object::{ObjectHash, ObjectKind, ObjectRef},
-    retention,
+    retention::{self, EarlierSnapshot, LockError, Period, assign_tiers},
 };
 
 use super::{Commit, Failure, of_store};
@@ -108,10 +109,13 @@ impl Commit<'_> {
             state: SnapshotState::Locking,
             received_at,
             protected_until: retention::protected_until(&self.set.policy, received_at),
-            lock_need: retention::commit_need(&self.set.policy, &source.schedule, received_at)?,
             mode: self.set.policy.mode,
             manifest: request.manifest,
             totals: request.totals,
+            tiers: self.tiers(&tx, received_at).await?,
+            clean: request.totals.warnings == 0,
+            pinned: false,
+            expired_at: None,
         };
         db::snapshots::add(&tx, &snapshot).await?;
         db::sources::set_newest_seq(&tx, source.id, seq).await?;
@@ -127,6 +131,22 @@ impl Commit<'_> {
         Ok(())
     }
 
+    /// The tiers of a snapshot that is being committed: decided here, once. (The run uses the larger of the policy at its start
+    /// and at its commit; that is today's, because a policy can not be changed yet.)
+    async fn tiers(&self, tx: &TenantTx, received_at: Timestamp) -> Result<Vec<Period>, Failure> {
+        let since = retention::tiers_look_back(received_at);
+        let earlier = db::snapshots::since(tx, self.source.id, since).await?;
+        let earlier: Vec<EarlierSnapshot> = earlier
+            .into_iter()
+            .map(|snapshot| EarlierSnapshot {
+                received_at: snapshot.received_at,
+                tiers: snapshot.tiers,
+                clean: snapshot.clean,
+            })
+            .collect();
+        assign_tiers(&self.set.policy, &earlier, received_at).map_err(|error| LockError::from(error).into())
+    }
+
     pub(super) async fn apply(
         &self,
         tx: &TenantTx,
@@ -135,15 +155,11 @@ impl Commit<'_> {
         seq: u64,
     ) -> Result<(), Failure> {
         let id = self.source.id;
-        let listed_kind = |object: &ObjectRef| {
-            matches!(
-                object.kind,
-                ObjectKind::Pack | ObjectKind::TreePack | ObjectKind::Index
-            )
-        };
-        if !request.added.iter().all(listed_kind) {
+        let has_a_place =
+            |object: &ObjectRef| !matches!(object.kind, ObjectKind::Manifest | ObjectKind::Commit);
+        if !request.added.iter().all(has_a_place) {
             return Err(Failure::Run(
-                "Not committed: only packs and index segments can be added.".into(),
+                "Not committed: only packs, index segments and list pages can be added.".into(),
             ));
         }
         let added: Vec<ObjectHash> = request.added.iter().map(|object| object.hash).collect();
@@ -157,8 +173,19 @@ impl Commit<'_> {
                 "Not committed: a dropped object was not needed by the snapshot before.".into(),
             ));
         }
+        if let Some(worn) = &request.worn {
+            db::ledger::set_live_bytes(tx, id, worn).await?;
+        }
         let listed = db::ledger::listed(tx, id, seq).await?;
-        if object_list::root(&listed) != header.objects_root {
+        // The root is of the whole set, whoever keeps it and however. That the manifest's list leads there is the agent's
+        // affair as much as what is in its packs; but a list that cannot is refused while that costs nothing.
+        let mut pages: Vec<ObjectRef> = header.list.pages().copied().collect();
+        pages.sort_unstable_by_key(object_list::sort_key);
+        let needs_pages = listed.iter().filter(|object| object.kind == ObjectKind::ListPage);
+        if object_list::root(&listed) != header.objects_root
+            || !needs_pages.eq(&pages)
+            || !header.list.accounts_for(&listed)
+        {
             return Err(Failure::Run(
                 "Not committed: what the manifest lists is not the last snapshot plus what was added minus what was dropped."
                     .into(),

@@ -1,0 +1,173 @@
+//! Three clocks that must agree (promise P8): the server's, the database's, the store's.
+//!
+//! Beyond a bound nothing is signed, extended or deleted. A clock that runs ahead would sign locks that cannot be taken
+//! back, and would take for unlocked what is not.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use shared::ids::StorageAccountId;
+
+use crate::{app::App, error::ApiError, s3::ObjectStore};
+
+/// How far two of the clocks may be apart.
+const BOUND: SignedDuration = SignedDuration::from_mins(5);
+/// For how long an agreement is taken for granted when uploads are signed.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the three clocks showed at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The server's.
+    pub server: Timestamp,
+    /// The database's.
+    pub database: Timestamp,
+    /// The store's: the `Date` of an answer.
+    pub store: Timestamp,
+}
+
+impl Reading {
+    fn all(&self) -> [Timestamp; 3] {
+        [self.server, self.database, self.store]
+    }
+
+    /// What has passed by every clock: only what ended before this may be deleted.
+    #[must_use]
+    pub fn earliest(&self) -> Timestamp {
+        self.all().into_iter().fold(self.server, Timestamp::min)
+    }
+
+    /// How far the clocks are apart.
+    #[must_use]
+    pub fn spread(&self) -> SignedDuration {
+        let latest = self.all().into_iter().fold(self.server, Timestamp::max);
+        latest.duration_since(self.earliest())
+    }
+
+    /// Refuses when they are too far apart.
+    ///
+    /// # Errors
+    /// `Conflict` with what each clock shows.
+    pub fn agreed(self) -> Result<Self, ApiError> {
+        if self.spread() <= BOUND {
+            return Ok(self);
+        }
+        Err(ApiError::conflict(
+            CLOCKS_DISAGREE,
+            format!(
+                "The clocks disagree by more than 5 minutes ({self}). Nothing is signed, extended or deleted until they \
+                 agree: set the one that is wrong by a time server."
+            ),
+        ))
+    }
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this server {:.0}, its database {:.0}, the S3 endpoint {:.0}",
+            self.server, self.database, self.store
+        )
+    }
+}
+
+/// The code of the refusal.
+pub const CLOCKS_DISAGREE: &str = "clocks_disagree";
+
+/// When the clocks last agreed, for each storage account.
+#[derive(Debug, Default)]
+pub struct Clocks(Mutex<HashMap<StorageAccountId, Timestamp>>);
+
+impl Clocks {
+    /// Asks all three now.
+    ///
+    /// # Errors
+    /// `Conflict` when they disagree; otherwise when one of them can not be asked.
+    pub async fn compare(
+        &self,
+        app: &App,
+        account: StorageAccountId,
+        store: &dyn ObjectStore,
+        bucket: &str,
+    ) -> Result<Reading, ApiError> {
+        let database = app.db.time().await? + app.clock.travelled();
+        let before = app.clock.now();
+        let at_store = store.time(bucket).await?;
+        let reading = Reading {
+            // A slow answer makes no skew: the store's date lies somewhere between these two.
+            server: at_store.clamp(before, app.clock.now()),
+            database,
+            store: at_store,
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&account);
+        let reading = reading.agreed()?;
+        known.insert(account, reading.server);
+        Ok(reading)
+    }
+
+    /// The same, unless they agreed a moment ago. A store that does not answer is no disagreement: nothing can be put into
+    /// it either.
+    ///
+    /// # Errors
+    /// `Conflict` when they disagree.
+    pub async fn must_agree(
+        &self,
+        app: &App,
+        account: StorageAccountId,
+        store: &dyn ObjectStore,
+        bucket: &str,
+    ) -> Result<(), ApiError> {
+        let now = app.clock.now();
+        let last = {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&account).copied()
+        };
+        // A clock that was set meanwhile is asked again, whichever way it went.
+        if last.is_some_and(|last| now.duration_since(last).abs() <= FRESH) {
+            return Ok(());
+        }
+        match self.compare(app, account, store, bucket).await {
+            Ok(_) => Ok(()),
+            Err(error @ ApiError::Conflict { .. }) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the clocks could not be compared");
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_minutes_are_agreement_and_more_is_not() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let reading = |store: &str| Reading {
+            server: at("2026-05-01T12:00:00Z"),
+            database: at("2026-05-01T12:00:01Z"),
+            store: at(store),
+        };
+        assert!(reading("2026-05-01T12:05:00Z").agreed().is_ok());
+        assert!(reading("2026-05-01T11:55:01Z").agreed().is_ok());
+        assert_eq!(
+            reading("2026-05-01T11:56:00Z").earliest(),
+            at("2026-05-01T11:56:00Z")
+        );
+        for wrong in [
+            "2026-05-01T12:05:01Z",
+            "2026-05-01T11:55:00Z",
+            "2036-05-01T12:00:00Z",
+        ] {
+            let error = reading(wrong).agreed().unwrap_err().to_string();
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The periodic comparison of a backup set's bucket with the ledger, without any key: existence, version and size of every
+//! object by listing, and the locks of a part of them by HEAD. After [`SLICES`] checks every lock was asked for.
+//!
+//! A COMPLIANCE lock that S3 has once confirmed can not get weaker, if the provider keeps its word. That it does is what is looked
+//! at here, and what GOVERNANCE locks have become.
+//!
+//! It runs beside backups, sweeps and grooming, so whatever looks wrong is asked of S3 and of the ledger again before it is
+//! told. Nothing is ever deleted. An object that is gone is noted in the ledger, as by a sweep that meets it: the next backup
+//! sends its data again. A lock that ends too soon is noted too: the sweep that follows extends it.
+
+mod compare;
+
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    api::view::{BucketCheckReport, BucketFindingKind, LiveEvent},
+    ids::BackupSetId,
+    ids::SourceId,
+    object::ObjectHash,
+};
+use uuid::Uuid;
+
+use self::compare::Compared;
+use crate::{
+    app::App,
+    db::{
+        self,
+        backup_sets::BackupSet,
+        checks::{BucketCheck, NewFinding},
+        ledger::ConfirmedLock,
+    },
+    error::ApiError,
+    scope::TenantScope,
+    shelf::Place,
+};
+
+/// So many checks ask for every lock once.
+const SLICES: u32 = 28;
+/// Findings of one kind that are kept, at most: whoever has the bucket's keys can make a million versions. All are counted.
+const KEPT: usize = 500;
+
+/// When the first check of a set is, within `every` from now: another time for each set.
+pub(super) fn first_within(set: BackupSetId, every: SignedDuration) -> SignedDuration {
+    // The last bytes of a UUIDv7 are random.
+    let [.., a, b] = set.as_uuid().into_bytes();
+    let parts = i32::from(u16::from_be_bytes([a, b]));
+    every / (i32::from(u16::MAX) + 1) * parts
+}
+
+/// Checks one backup set.
+///
+/// # Errors
+/// When it should be tried again soon.
+pub async fn execute(app: &App, scope: &TenantScope, set: Uuid) -> Result<(), ApiError> {
+    let tx = app.db.tenant(scope).await?;
+    let Some(set) = db::backup_sets::find(&tx, BackupSetId::from_uuid(set)).await? else {
+        return Ok(());
+    };
+    let before = db::checks::newest(&tx, set.id).await?.map(|check| check.report);
+    drop(tx);
+    let mut check = Check {
+        app,
+        scope,
+        report: BucketCheckReport {
+            slices: SLICES,
+            slice: before.as_ref().map_or(0, |before| match before.refused {
+                // It has not been through.
+                Some(_) => before.slice,
+                None => (before.slice + 1) % SLICES,
+            }),
+            whole_at: before.and_then(|before| before.whole_at),
+            ..BucketCheckReport::default()
+        },
+        set,
+        findings: Vec::new(),
+        gone: Vec::new(),
+        shorter: Vec::new(),
+    };
+    let began_at = app.clock.now();
+    let outcome = check.drive().await;
+    if let Err(error) = &outcome {
+        tracing::warn!(%error, set = %check.set.id, "a bucket could not be compared with the ledger");
+        check.report.refused = Some(match error {
+            ApiError::Conflict { message, .. } => message.clone(),
+            _ => "The check broke off; the server's log says why. It is tried again.".to_owned(),
+        });
+    }
+    check.record(began_at).await?;
+    outcome
+}
+
+struct Check<'a> {
+    app: &'a App,
+    scope: &'a TenantScope,
+    set: BackupSet,
+    report: BucketCheckReport,
+    findings: Vec<NewFinding>,
+    /// Objects of the ledger that are not in the bucket.
+    gone: Vec<(SourceId, ObjectHash)>,
+    /// Locks that end sooner than the ledger has it.
+    shorter: Vec<(SourceId, ObjectHash, ConfirmedLock)>,
+}
+
+impl Check<'_> {
+    async fn drive(&mut self) -> Result<(), ApiError> {
+        let tx = self.app.db.tenant(self.scope).await?;
+        let account = db::storage_accounts::find(&tx, self.set.storage_account_id)
+            .await?
+            .ok_or(ApiError::NotFound("storage account"))?;
+        let mut sources = db::sources::all(&tx).await?;
+        sources.retain(|source| source.backup_set_id == self.set.id);
+        let before = db::checks::findings(&tx, self.set.id, None).await?;
+        drop(tx);
+        let store = self.app.store(self.scope, &account)?;
+        let place = Place {
+            store: store.as_ref(),
+            bucket: &self.set.bucket,
+            prefix: &self.set.prefix,
+        };
+        let asked_again =
+            |finding: &&shared::api::view::BucketFindingView| finding.kind == BucketFindingKind::WeakLock;
+        let again = before
+            .iter()
+            .filter(asked_again)
+            .map(|finding| finding.key.clone())
+            .collect();
+        let parts = (self.report.slice, self.report.slices);
+        let mut done = Vec::with_capacity(sources.len());
+        for source in sources {
+            let compared = compare::source(self.app, self.scope, place, source.id, parts, &again)
+                .await
+                .map_err(unanswered)?;
+            done.push((source.id, compared));
+        }
+        for (source, compared) in done {
+            self.take(source, compared);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, source: SourceId, compared: Compared) {
+        let report = &mut self.report;
+        report.objects += compared.objects;
+        report.bytes += compared.bytes;
+        report.locks_asked += compared.locks_asked;
+        report.unknown_versions += compared.unlooked;
+        report.delete_markers += compared.unnamed_markers;
+        for finding in compared.findings {
+            let count = match finding.kind {
+                BucketFindingKind::Missing => &mut report.missing,
+                BucketFindingKind::OtherSize => &mut report.other_size,
+                BucketFindingKind::WeakLock => &mut report.weak_lock,
+                BucketFindingKind::UnknownVersion => &mut report.unknown_versions,
+                BucketFindingKind::DeleteMarker => &mut report.delete_markers,
+            };
+            *count += 1;
+            if finding.kind == BucketFindingKind::Missing && finding.needed {
+                report.needed_missing += 1;
+            }
+            self.findings.push(finding);
+        }
+        let gone = compared.gone.into_iter();
+        self.gone.extend(gone.map(|hash| (source, hash)));
+        let shorter = compared.shorter.into_iter();
+        self.shorter
+            .extend(shorter.map(|(hash, lock)| (source, hash, lock)));
+    }
+
+    async fn record(mut self, began_at: Timestamp) -> Result<(), ApiError> {
+        let now = self.app.clock.now();
+        let is_whole = self.report.refused.is_none();
+        let tx = self.app.db.tenant(self.scope).await?;
+        if is_whole {
+            self.report.whole_at = Some(now);
+            self.findings
+                .sort_by_key(|finding| (finding.kind, !finding.needed));
+            let mut kept = 0;
+            let mut last = None;
+            self.findings.retain(|finding| {
+                kept = if last == Some(finding.kind) { kept + 1 } else { 1 };
+                last = Some(finding.kind);
+                kept <= KEPT
+            });
+            db::checks::set_findings(&tx, self.set.id, &self.findings, now).await?;
+            for (source, hash) in &self.gone {
+                db::ledger::set_missing(&tx, *source, *hash, now).await?;
+            }
+            for (source, hash, lock) in &self.shorter {
+                db::ledger::confirm(&tx, *source, *hash, lock, now).await?;
+                db::sources::set_next_sweep(&tx, *source, now).await?;
+            }
+        }
+        let check = BucketCheck {
+            backup_set_id: self.set.id,
+            began_at,
+            // A clock that was set back in between makes no check end before it began.
+            ended_at: now.max(began_at),
+            report: self.report,
+        };
+        db::checks::add(&tx, &check).await?;
+        if is_whole {
+            let event = db::audit::Event {
+                actor: "system",
+                action: "bucket.check",
+                subject: self.set.id.to_string(),
+                detail: serde_json::json!({ "bucket": self.set.bucket, "report": check.report }),
+            };
+            db::audit::add(&tx, event, now).await?;
+        }
+        tx.commit().await?;
+        if !check.report.is_clean() {
+            tracing::warn!(set = %self.set.id, report = ?check.report, "a bucket is not as it should be");
+        }
+        let event = LiveEvent::Check {
+            backup_set: self.set.id,
+        };
+        self.app.live.send(self.scope.tenant(), event);
+        Ok(())
+    }
+}
+
+fn unanswered(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Conflict { .. } => error,
+        error => ApiError::conflict(
+            "object_store",
+            format!("The S3 endpoint or the database did not answer: {error}"),
+        ),
+    }
+}

@@ -1,0 +1,241 @@
+//! The sweep of a source: what falls short is refreshed (promises P2 and P3), what is neither needed nor locked is deleted
+//! (P4). The planner decides; this carries out, and refuses when `check` finds anything in the plan, or the clocks disagree
+//! (P8).
+//!
+//! 1. Q is reckoned from the ledger's sums.
+//! 2. Locks that fall short are extended, page by page. One object's failure does not stop the others.
+//! 3. Snapshots whose longer protection is now confirmed in whole are promoted to it.
+//! 4. Snapshots that nothing keeps expire. That is stored before anything is deleted.
+//! 5. Objects are groomed, behind a fence: see [`groom`].
+//!
+//! A sweep may be cut off anywhere: the next one begins with what it finds.
+
+mod groom;
+mod input;
+mod refresh;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use shared::{
+    api::view::{AwaitReason, AwaitingUnlock, LiveEvent, SweepReport},
+    ids::SourceId,
+    retention::{Policy, Provider, due},
+};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    clocks::{CLOCKS_DISAGREE, Reading},
+    db::{self, backup_sets::BackupSet, jobs::JobKind, sources::Source, sweeps},
+    error::ApiError,
+    s3::ObjectStore,
+    scope::TenantScope,
+};
+
+/// Sentences about single objects, at most, in one report.
+const REFUSALS: usize = 10;
+
+/// Sweeps one source.
+///
+/// # Errors
+/// When something was not done that should be tried again soon.
+pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(), ApiError> {
+    let Some(mut sweep) = Sweep::load(app, scope, SourceId::from_uuid(source)).await? else {
+        return Ok(());
+    };
+    let began_at = app.clock.now();
+    let outcome = sweep.drive().await;
+    if let Err(error) = &outcome {
+        sweep.refuse(match error {
+            ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.clone(),
+            _ => "The sweep broke off; the server's log says why. It is tried again.".to_owned(),
+        });
+    }
+    sweep.record(began_at).await?;
+    outcome
+}
+
+struct Sweep<'a> {
+    app: &'a App,
+    scope: &'a TenantScope,
+    source: Source,
+    set: BackupSet,
+    provider: Provider,
+    store: Arc<dyn ObjectStore>,
+    report: SweepReport,
+    /// Failures that a later try may not meet.
+    passing: u64,
+    /// Failures beyond those that the report tells of.
+    untold: u64,
+}
+
+/// Whether there is time for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    GoOn,
+    /// A commit of the source waits: it goes first.
+    GiveWay,
+}
+
+impl<'a> Sweep<'a> {
+    async fn load(app: &'a App, scope: &'a TenantScope, id: SourceId) -> Result<Option<Self>, ApiError> {
+        let tx = app.db.tenant(scope).await?;
+        let missing = |what: &str| ApiError::Internal(format!("source {id}: its {what} is gone"));
+        let Some(source) = db::sources::find(&tx, id).await? else {
+            return Ok(None);
+        };
+        let set = db::backup_sets::find(&tx, source.backup_set_id)
+            .await?
+            .ok_or_else(|| missing("backup set"))?;
+        let account = db::storage_accounts::find(&tx, set.storage_account_id)
+            .await?
+            .ok_or_else(|| missing("storage account"))?;
+        Ok(Some(Self {
+            app,
+            scope,
+            source,
+            set,
+            provider: crate::use_cases::protection::provider(&account),
+            store: app.store(scope, &account)?,
+            report: SweepReport::default(),
+            passing: 0,
+            untold: 0,
+        }))
+    }
+
+    async fn drive(&mut self) -> Result<(), ApiError> {
+        let clocks = self.clocks().await?;
+        let days = self.reckon_lock_ahead().await?;
+        self.report.lock_ahead_days = days;
+        let mut pace = self.refresh(clocks.server).await?;
+        if pace == Pace::GoOn {
+            self.promote(clocks.server).await?;
+            // Nothing is given up or deleted that one of the clocks still protects.
+            self.expire(clocks.earliest()).await?;
+            pace = self.groom(clocks.earliest()).await?;
+        }
+        self.await_unlock(clocks.server).await?;
+        let now = self.app.clock.now();
+        let next = match pace {
+            Pace::GoOn => now + self.set.policy.sweep_every(),
+            Pace::GiveWay => now,
+        };
+        let tx = self.app.db.tenant(self.scope).await?;
+        db::sources::set_next_sweep(&tx, self.source.id, next).await?;
+        tx.commit().await?;
+        if self.untold > 0 {
+            let more = self.untold;
+            self.report.refused.push(format!("And {more} more like these."));
+        }
+        if self.passing > 0 {
+            return Err(ApiError::Conflict {
+                code: "sweep_incomplete",
+                message: format!("{} objects are tried again soon.", self.passing),
+            });
+        }
+        Ok(())
+    }
+
+    /// The three clocks, if they agree; a store that does not answer is told in words.
+    async fn clocks(&self) -> Result<Reading, ApiError> {
+        let (account, bucket) = (self.set.storage_account_id, &self.set.bucket);
+        let compared = self
+            .app
+            .clocks
+            .compare(self.app, account, self.store.as_ref(), bucket)
+            .await;
+        compared.map_err(|error| match error {
+            ApiError::Conflict { code, .. } if code == CLOCKS_DISAGREE => error,
+            error => {
+                tracing::warn!(%error, source = %self.source.id, "a sweep could not begin");
+                ApiError::conflict(
+                    "object_store",
+                    format!("The S3 endpoint or the database did not answer, so nothing was done: {error}"),
+                )
+            }
+        })
+    }
+
+    /// The policy with Q as it was reckoned: a plan of a page of the ledger must not reckon it from that page.
+    fn policy(&self) -> Policy {
+        Policy {
+            lock_ahead: shared::retention::LockAhead::Days(self.report.lock_ahead_days),
+            ..self.set.policy.clone()
+        }
+    }
+
+    /// What nobody needs and is still locked.
+    async fn await_unlock(&mut self, now: Timestamp) -> Result<(), ApiError> {
+        let tx = self.app.db.tenant(self.scope).await?;
+        let input = self.source_input(&tx, now).await?;
+        let bounds = due(&self.policy(), &input.source, now);
+        let rows = db::due::awaiting(&tx, self.source.id, &bounds, input.source.open_run).await?;
+        let spares = db::groom::spares(&tx, self.source.id, None, None).await?;
+        drop(tx);
+        self.report.awaiting = rows
+            .into_iter()
+            .map(|row| AwaitingUnlock {
+                reason: if row.of_broken_run {
+                    AwaitReason::BrokenRun
+                } else {
+                    AwaitReason::Dropped
+                },
+                objects: row.objects,
+                bytes: row.bytes,
+                first: row.first,
+                last: row.last,
+            })
+            .collect();
+        // They are ordered by the end of their locks.
+        if let (Some(first), Some(last)) = (spares.first(), spares.last()) {
+            self.report.awaiting.push(AwaitingUnlock {
+                reason: AwaitReason::Superseded,
+                objects: spares.len() as u64,
+                bytes: spares.iter().map(|spare| spare.size_bytes).sum(),
+                first: first.locked_until,
+                last: last.locked_until,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a commit of this source waits. It must not wait for a long sweep: agents and technicians look at it.
+    async fn pace(&self) -> Result<Pace, ApiError> {
+        let tx = self.app.db.tenant(self.scope).await?;
+        let waits =
+            db::jobs::another_waits(&tx, self.source.id, JobKind::Sweep, self.app.clock.now()).await?;
+        Ok(if waits { Pace::GiveWay } else { Pace::GoOn })
+    }
+
+    /// Notes what was not done. The report tells of a few.
+    fn refuse(&mut self, sentence: String) {
+        tracing::warn!(source = %self.source.id, sentence, "a sweep refused or failed in part");
+        if self.report.refused.len() < REFUSALS {
+            self.report.refused.push(sentence);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    async fn record(&self, began_at: Timestamp) -> Result<(), ApiError> {
+        let ended_at = self.app.clock.now();
+        let tx = self.app.db.tenant(self.scope).await?;
+        let sweep = sweeps::Sweep {
+            source_id: self.source.id,
+            began_at,
+            // A clock that was set back in between makes no sweep end before it began.
+            ended_at: ended_at.max(began_at),
+            report: self.report.clone(),
+        };
+        sweeps::add(&tx, &sweep).await?;
+        tx.commit().await?;
+        self.app.live.send(
+            self.scope.tenant(),
+            LiveEvent::Sweep {
+                source: self.source.id,
+            },
+        );
+        Ok(())
+    }
+}

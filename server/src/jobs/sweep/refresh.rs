@@ -1,0 +1,290 @@
+//! Carrying out what a plan says of locks: extended, put again, or left to the next run.
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use shared::{
+    object::ObjectHash,
+    retention::{ObjectVerdict, Plan, due},
+};
+
+use super::{Pace, Sweep};
+use crate::{
+    db::{
+        self,
+        due::DueQuery,
+        groom::SpareVersion,
+        ledger::{ConfirmedLock, LedgerObject},
+    },
+    error::ApiError,
+    s3::{Lock, ObjectStore, S3Error, SignPut},
+    use_cases::confirm::{self, NotExtended},
+};
+
+/// Objects that are looked at together.
+const PAGE: u64 = 10_000;
+/// Objects whose locks are moved side by side.
+const PARALLEL: usize = 16;
+/// Confirmations written in one transaction.
+const BATCH: usize = 64;
+/// Packs are 16 MiB and a little; nothing that is larger is signed.
+const MAX_OBJECT_BYTES: u64 = 256 << 20;
+
+/// What became of one object.
+enum Outcome {
+    /// Its lock is confirmed; with it, the version that was the ledger's before and is no longer.
+    Locked(ConfirmedLock, Option<SpareVersion>),
+    /// S3 no longer has it.
+    Gone,
+    /// It was not done; whether it may work later.
+    Failed(String, bool),
+}
+
+/// What is to be done to one object.
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    Extend(Timestamp),
+    Copy(Timestamp),
+}
+
+impl Sweep<'_> {
+    /// Refreshes what falls short at `now`.
+    pub(super) async fn refresh(&mut self, now: Timestamp) -> Result<Pace, ApiError> {
+        let mut after = None;
+        loop {
+            let tx = self.app.db.tenant(self.scope).await?;
+            let loaded = self.source_input(&tx, now).await?;
+            let bounds = due(&self.policy(), &loaded.source, now);
+            let query = DueQuery {
+                bounds: &bounds,
+                open_run: loaded.source.open_run,
+                only_unneeded: false,
+                after,
+                limit: PAGE,
+            };
+            let rows = db::due::due(&tx, self.source.id, query).await?;
+            drop(tx);
+            let Some(last) = rows.last() else {
+                return Ok(Pace::GoOn);
+            };
+            after = Some(last.object.hash);
+            let open_run = loaded.source.open_run;
+            let objects = rows.iter().map(|row| row.input(open_run)).collect();
+            let plan = self.planned(loaded.source, objects, now)?;
+            if self.carry_out(&plan, rows, now).await? == Pace::GiveWay {
+                return Ok(Pace::GiveWay);
+            }
+        }
+    }
+
+    async fn carry_out(
+        &mut self,
+        plan: &Plan,
+        rows: Vec<LedgerObject>,
+        now: Timestamp,
+    ) -> Result<Pace, ApiError> {
+        let verdicts = plan.sources.iter().flat_map(|source| &source.objects);
+        let mut again: Vec<ObjectHash> = Vec::new();
+        let mut moves: Vec<(LedgerObject, Move)> = Vec::new();
+        for (row, verdict) in rows.into_iter().zip(verdicts) {
+            match verdict {
+                ObjectVerdict::Refresh { until, .. } => moves.push((row, Move::Extend(*until))),
+                ObjectVerdict::Copy { until, .. } => moves.push((row, Move::Copy(*until))),
+                ObjectVerdict::AddAgain { .. } => again.push(row.object.hash),
+                ObjectVerdict::Hold { .. } | ObjectVerdict::AwaitUnlock { .. } | ObjectVerdict::Delete => {}
+            }
+        }
+        if !again.is_empty() {
+            let tx = self.app.db.tenant(self.scope).await?;
+            self.report.add_again += db::groom::set_add_again(&tx, self.source.id, &again, now).await?;
+            tx.commit().await?;
+        }
+        let mut moves = moves.into_iter();
+        loop {
+            let batch: Vec<_> = moves.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(Pace::GoOn);
+            }
+            self.move_locks(batch).await?;
+            if self.pace().await? == Pace::GiveWay {
+                return Ok(Pace::GiveWay);
+            }
+        }
+    }
+
+    async fn move_locks(&mut self, batch: Vec<(LedgerObject, Move)>) -> Result<(), ApiError> {
+        let (store, set, source) = (self.store.clone(), self.set.clone(), self.source.id);
+        let work = batch.into_iter().map(|(row, todo)| {
+            let store = store.clone();
+            let set = &set;
+            async move {
+                let key = row.key(&set.prefix, source);
+                let (Some(old), mode) = (&row.lock, set.policy.mode) else {
+                    let reason = format!("{key}: no version of it is known.");
+                    return (row, todo, Outcome::Failed(reason, false));
+                };
+                let outcome = match todo {
+                    Move::Extend(retain_until) => {
+                        let lock = Lock { mode, retain_until };
+                        extend(store.as_ref(), &set.bucket, &key, old, lock).await
+                    }
+                    Move::Copy(retain_until) => {
+                        let lock = Lock { mode, retain_until };
+                        copy(store.as_ref(), &set.bucket, &key, &row, old, lock).await
+                    }
+                };
+                (row, todo, outcome)
+            }
+        });
+        let done: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
+        let now = self.app.clock.now();
+        let tx = self.app.db.tenant(self.scope).await?;
+        for (row, todo, outcome) in done {
+            let hash = row.object.hash;
+            match outcome {
+                Outcome::Locked(lock, spare) => {
+                    db::ledger::confirm(&tx, source, hash, &lock, now).await?;
+                    db::groom::add_spares(&tx, source, spare.as_slice()).await?;
+                    match todo {
+                        Move::Extend(_) => self.report.refreshed += 1,
+                        Move::Copy(_) => self.report.copied += 1,
+                    }
+                }
+                Outcome::Gone => {
+                    db::ledger::set_missing(&tx, source, hash, now).await?;
+                    self.refuse(format!(
+                        "{}: gone from the bucket. Its data enters the next backup again.",
+                        row.key(&self.set.prefix, source)
+                    ));
+                }
+                Outcome::Failed(reason, passing) => {
+                    self.passing += u64::from(passing);
+                    self.refuse(reason);
+                }
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Raises the stored promise of snapshots that a tier or a longer policy gives more, once everything they need is
+    /// confirmed to be locked for so long. Only then is it shown.
+    pub(super) async fn promote(&mut self, now: Timestamp) -> Result<(), ApiError> {
+        let tx = self.app.db.tenant(self.scope).await?;
+        let loaded = self.source_input(&tx, now).await?;
+        let plan = self.planned(loaded.source.clone(), Vec::new(), now)?;
+        let verdicts = plan.sources.iter().flat_map(|source| &source.snapshots);
+        let mut promoted = 0;
+        for ((snapshot, id), verdict) in loaded
+            .source
+            .snapshots
+            .iter()
+            .zip(&loaded.snapshot_ids)
+            .zip(verdicts)
+        {
+            let promise = snapshot.protected_until;
+            if !verdict.keeps() || promise.is_some_and(|promise| promise >= verdict.protected_until) {
+                continue;
+            }
+            let earliest = db::due::earliest_lock(&tx, self.source.id, snapshot.seq).await?;
+            if earliest.is_some_and(|earliest| earliest >= verdict.protected_until) {
+                db::snapshots::promote(&tx, *id, verdict.protected_until).await?;
+                let event = db::audit::Event {
+                    actor: "system",
+                    action: "snapshot.promote",
+                    subject: id.to_string(),
+                    detail: serde_json::json!({
+                        "source": self.source.id, "seq": snapshot.seq, "protected_until": verdict.protected_until,
+                    }),
+                };
+                db::audit::add(&tx, event, now).await?;
+                promoted += 1;
+            }
+        }
+        tx.commit().await?;
+        self.report.promoted += promoted;
+        Ok(())
+    }
+}
+
+fn failed(key: &str, what: &str, error: &S3Error) -> Outcome {
+    Outcome::Failed(format!("{key}: {what}: {error}."), error.is_passing())
+}
+
+async fn extend(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+    old: &ConfirmedLock,
+    lock: Lock,
+) -> Outcome {
+    match confirm::extend(store, bucket, key, old, lock).await {
+        Ok(Some(lock)) => Outcome::Locked(lock, None),
+        Ok(None) => Outcome::Gone,
+        Err(NotExtended::Store(error)) => failed(key, "its lock could not be extended", &error),
+        Err(error @ NotExtended::NotShown { .. }) => Outcome::Failed(format!("{error}."), false),
+    }
+}
+
+/// Puts the sealed bytes again, as a new version with a longer lock. Not by CopyObject: some providers drop its lock headers.
+async fn copy(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+    row: &LedgerObject,
+    old: &ConfirmedLock,
+    lock: Lock,
+) -> Outcome {
+    let again = "it could not be put again with a longer lock";
+    let wanted = |shown: &Lock| shown.mode == lock.mode && shown.retain_until >= lock.retain_until;
+    let longest = async {
+        let versions = confirm::versions(store, bucket, key, row).await?;
+        Ok::<_, S3Error>(versions.into_iter().find_map(|head| {
+            let shown = head.lock.filter(wanted)?;
+            Some(ConfirmedLock {
+                version_id: head.version_id,
+                mode: shown.mode,
+                locked_until: shown.retain_until,
+            })
+        }))
+    };
+    match store.head(bucket, key, Some(&old.version_id)).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Outcome::Gone,
+        Err(error) => return failed(key, again, &error),
+    }
+    let bytes = match store.get(bucket, key, &old.version_id, MAX_OBJECT_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(error) => return failed(key, again, &error),
+    };
+    if repository::hash(&bytes) != row.object.hash {
+        return Outcome::Failed(
+            format!("{key}: the stored bytes are not what was sent, so they were not put again."),
+            false,
+        );
+    }
+    let put = SignPut {
+        bucket,
+        key,
+        size_bytes: row.object.size_bytes,
+        content_md5: row.content_md5,
+        lock,
+    };
+    if let Err(error) = store.put_locked(put, bytes).await {
+        return failed(key, again, &error);
+    }
+    match longest.await {
+        Ok(Some(lock)) => Outcome::Locked(
+            lock,
+            Some(SpareVersion {
+                key: key.to_owned(),
+                version_id: old.version_id.clone(),
+                size_bytes: row.object.size_bytes,
+                locked_until: old.locked_until,
+            }),
+        ),
+        Ok(None) => Outcome::Failed(
+            format!("{key}: it was put again, and S3 does not show the longer lock."),
+            false,
+        ),
+        Err(error) => failed(key, again, &error),
+    }
+}

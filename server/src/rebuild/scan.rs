@@ -1,0 +1,430 @@
+//! Reading one source from the bucket alone: commit records, the manifests that they lead to, and the lists of what each
+//! snapshot needs. All of that is readable without any key; what proves it is signatures and hashes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use repository::{
+    commit::{CommitRecord, CommitVerifyingKey},
+    identity::AgentPublicKey,
+    layout,
+    manifest::{self, MAX_MANIFEST_BYTES, ManifestHeader},
+    object_list::ListError,
+    recovery::Fingerprint,
+};
+use shared::{
+    api::agent::SnapshotTotals,
+    ids::{RunId, SourceId},
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
+
+use super::report::{Finding, Kind};
+use crate::{
+    s3::S3Error,
+    shelf::{Place, Shelf, Version},
+};
+
+/// Objects that are read side by side.
+const PARALLEL: usize = 16;
+/// A commit record is smaller.
+const MAX_RECORD_BYTES: u64 = 128 * 1024;
+/// No list page is larger.
+const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Whose word counts.
+#[derive(Clone, Copy)]
+pub(super) struct Trust<'a> {
+    /// Keys for commit records.
+    pub commit_keys: &'a [CommitVerifyingKey],
+    /// Whether a record counts that none of them has signed, if its manifest fits it.
+    pub any_commit_key: bool,
+    /// The key that the database knows of the source's agent. Without a commit key to go by, nobody else's manifest counts.
+    pub signer: Option<AgentPublicKey>,
+    /// The recovery key that everything must be sealed to.
+    pub recovery: Fingerprint,
+}
+
+/// A source as the bucket tells it.
+pub(super) struct Found {
+    pub id: SourceId,
+    /// The header of the newest manifest that is whole.
+    pub newest_header: Option<ManifestHeader>,
+    /// Every signer of a manifest that counts, with the number of the first such snapshot.
+    pub signers: BTreeMap<String, u64>,
+    /// The snapshots that commit records make count.
+    pub snapshots: BTreeMap<u64, FoundSnapshot>,
+    /// What they need, manifests and commit records included.
+    pub spans: BTreeMap<ObjectHash, Span>,
+    pub shelf: Shelf,
+    pub findings: Vec<Finding>,
+}
+
+/// A snapshot that a commit record makes count.
+pub(super) struct FoundSnapshot {
+    pub record: CommitRecord,
+    /// What its manifest tells; `None` when the manifest is lost.
+    pub totals: Option<SnapshotTotals>,
+    /// Why the list of what it needs cannot be read, if it cannot.
+    pub unlisted: Option<String>,
+}
+
+/// An object, and the snapshots `born ≤ seq < dropped` that need it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub object: ObjectRef,
+    /// Where the list of a snapshot cannot be read, it counts as needing what its neighbours need.
+    pub born: u64,
+    pub dropped: Option<u64>,
+    /// The first and the last snapshot whose list has it.
+    pub first: u64,
+    pub last: u64,
+    /// The run of the first.
+    pub run: RunId,
+}
+
+impl Span {
+    pub(super) fn needed_by(&self, seq: u64) -> bool {
+        self.born <= seq && self.dropped.is_none_or(|dropped| seq < dropped)
+    }
+
+    pub(super) fn key(&self, prefix: &str, source: SourceId) -> String {
+        match self.object.kind {
+            ObjectKind::Commit => layout::commit_key(prefix, source, self.born),
+            kind => layout::object_key(prefix, source, kind, &self.object.hash),
+        }
+    }
+}
+
+/// A commit record that counts.
+struct Counted {
+    record: CommitRecord,
+    object: ObjectRef,
+    /// One of the accepted keys has signed it.
+    is_verified: bool,
+}
+
+/// Reads a source.
+///
+/// # Errors
+/// When the bucket cannot be asked. What is damaged is among the findings.
+pub(super) async fn source(place: Place<'_>, id: SourceId, trust: Trust<'_>) -> Result<Found, S3Error> {
+    let shelf = place.shelf(id).await?;
+    let scan = Scan {
+        place,
+        id,
+        trust,
+        shelf: &shelf,
+    };
+    let mut findings = Vec::new();
+    let mut records = scan.records(&mut findings).await?;
+    let mut spans = Spans::default();
+    let mut pages = HashMap::new();
+    let mut snapshots = BTreeMap::new();
+    let mut signers = BTreeMap::new();
+    let mut newest_header = None;
+    for (seq, candidates) in &mut records {
+        let mut chosen = None;
+        for counted in candidates.drain(..) {
+            let header = match scan.manifest(&counted.record).await? {
+                Ok(header) => header,
+                Err(reason) => {
+                    let key = scan.key(&counted.record.manifest);
+                    findings.push(Finding::new(Kind::OtherManifest, key, None, Some(reason)));
+                    continue;
+                }
+            };
+            // Without a signature to go by, a record counts only with the manifest that it fits.
+            let is_signed =
+                |header: &ManifestHeader| trust.signer.is_none_or(|signer| signer == header.signer);
+            if let (false, Some(header)) = (counted.is_verified, &header)
+                && !is_signed(header)
+            {
+                let (key, signer) = (scan.key(&counted.record.manifest), header.signer.to_hex());
+                let reason = format!("it is signed by {signer}, which is not the agent's key");
+                findings.push(Finding::new(Kind::OtherManifest, key, None, Some(reason)));
+                continue;
+            }
+            if header.is_some() || counted.is_verified {
+                chosen = Some((counted.record, counted.object, header));
+                break;
+            }
+        }
+        let Some((record, object, header)) = chosen else {
+            continue;
+        };
+        let list = match &header {
+            None => Err("its manifest is not in the bucket".to_owned()),
+            Some(header) => scan
+                .list(header, &mut pages)
+                .await?
+                .map_err(|error| error.to_string()),
+        };
+        spans.snapshot(*seq, record.run_id, list.as_deref().ok());
+        spans.alone(record.manifest, *seq, record.run_id);
+        spans.alone(object, *seq, record.run_id);
+        snapshots.insert(
+            *seq,
+            FoundSnapshot {
+                record,
+                totals: header.as_ref().map(|header| header.totals),
+                unlisted: list.err(),
+            },
+        );
+        if let Some(header) = header {
+            signers.entry(header.signer.to_hex()).or_insert(*seq);
+            newest_header = Some(header);
+        }
+    }
+    scan.lost_records(&snapshots, &mut findings);
+    Ok(Found {
+        id,
+        newest_header,
+        signers,
+        spans: spans.finish(),
+        snapshots,
+        findings,
+        shelf,
+    })
+}
+
+/// The snapshots that need each object, gathered list by list in the order of their numbers.
+#[derive(Default)]
+struct Spans {
+    spans: BTreeMap<ObjectHash, Span>,
+    /// Numbers whose list could be read.
+    listed: Vec<u64>,
+    /// The first number of those just before whose lists could not be read.
+    unlisted_since: Option<u64>,
+}
+
+impl Spans {
+    fn snapshot(&mut self, seq: u64, run: RunId, list: Option<&[ObjectRef]>) {
+        let Some(list) = list else {
+            self.unlisted_since.get_or_insert(seq);
+            return;
+        };
+        let born = self.unlisted_since.take().unwrap_or(seq);
+        self.listed.push(seq);
+        for object in list {
+            let span = self.spans.entry(object.hash).or_insert(Span {
+                object: *object,
+                born,
+                dropped: None,
+                first: seq,
+                last: seq,
+                run,
+            });
+            span.last = seq;
+        }
+    }
+
+    /// A manifest or a commit record: its snapshot's alone.
+    fn alone(&mut self, object: ObjectRef, seq: u64, run: RunId) {
+        let span = Span {
+            object,
+            born: seq,
+            dropped: Some(seq + 1),
+            first: seq,
+            last: seq,
+            run,
+        };
+        self.spans.insert(object.hash, span);
+    }
+
+    fn finish(mut self) -> BTreeMap<ObjectHash, Span> {
+        for span in self.spans.values_mut().filter(|span| span.dropped.is_none()) {
+            let behind = self.listed.partition_point(|seq| *seq <= span.last);
+            span.dropped = self.listed.get(behind).copied();
+        }
+        self.spans
+    }
+}
+
+struct Scan<'a> {
+    place: Place<'a>,
+    id: SourceId,
+    trust: Trust<'a>,
+    shelf: &'a Shelf,
+}
+
+impl Scan<'_> {
+    fn key(&self, object: &ObjectRef) -> String {
+        layout::object_key(self.place.prefix, self.id, object.kind, &object.hash)
+    }
+
+    async fn get(&self, key: &str, version: &Version, limit: u64) -> Result<Option<Vec<u8>>, S3Error> {
+        if version.size_bytes > limit {
+            return Ok(None);
+        }
+        match self
+            .place
+            .store
+            .get(self.place.bucket, key, &version.id, limit)
+            .await
+        {
+            Ok(bytes) => Ok(Some(bytes)),
+            // Deleted since it was listed.
+            Err(S3Error::Refused {
+                status: 404 | 405, ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The commit records that count, by number: those first that an accepted key has signed, then the earliest.
+    async fn records(&self, findings: &mut Vec<Finding>) -> Result<BTreeMap<u64, Vec<Counted>>, S3Error> {
+        let folder = format!("{}commits/", layout::source_prefix(self.place.prefix, self.id));
+        let inside = self.shelf.keys.range(folder.clone()..);
+        let mut reads = Vec::new();
+        for (key, versions) in inside.take_while(|(key, _)| key.starts_with(&folder)) {
+            let number = key.strip_prefix(&folder).and_then(|name| name.parse().ok());
+            let is_key = |seq: &u64| layout::commit_key(self.place.prefix, self.id, *seq) == *key;
+            // What has another name is told of as an unknown version.
+            if let Some(seq) = number.filter(is_key) {
+                reads.extend(versions.iter().map(|version| self.read_record(seq, key, version)));
+            }
+        }
+        let read: Vec<_> = stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+        let mut records: BTreeMap<u64, Vec<Counted>> = BTreeMap::new();
+        for (seq, key, version, record) in read {
+            match record {
+                Ok(counted) => records.entry(seq).or_default().push(counted),
+                Err(reason) => findings.push(Finding::new(
+                    Kind::UnverifiedRecord,
+                    key,
+                    None,
+                    Some(format!("version {}: {reason}", version.id)),
+                )),
+            }
+        }
+        for candidates in records.values_mut() {
+            candidates.sort_by_key(|counted| !counted.is_verified);
+        }
+        Ok(records)
+    }
+
+    async fn read_record<'k>(
+        &self,
+        seq: u64,
+        key: &'k str,
+        version: &'k Version,
+    ) -> Result<(u64, &'k str, &'k Version, Result<Counted, String>), S3Error> {
+        let bytes = self.get(key, version, MAX_RECORD_BYTES).await?;
+        Ok((seq, key, version, self.record(seq, &bytes.unwrap_or_default())))
+    }
+
+    fn record(&self, seq: u64, bytes: &[u8]) -> Result<Counted, String> {
+        let keys = self.trust.commit_keys.iter();
+        let verified = keys.filter_map(|key| CommitRecord::open(bytes, key).ok()).next();
+        let is_verified = verified.is_some();
+        let record = match verified {
+            Some(record) => record,
+            None => {
+                let record = CommitRecord::read(bytes).map_err(|error| error.to_string())?;
+                if !self.trust.any_commit_key {
+                    return Err("none of the accepted keys has signed it".to_owned());
+                }
+                record
+            }
+        };
+        if (record.source_id, record.seq) != (self.id, seq) {
+            let (number, of) = (record.seq, record.source_id);
+            return Err(format!("it is the commit record of snapshot {number} of {of}"));
+        }
+        Ok(Counted {
+            record,
+            object: ObjectRef {
+                kind: ObjectKind::Commit,
+                hash: repository::hash(bytes),
+                size_bytes: bytes.len() as u64,
+            },
+            is_verified,
+        })
+    }
+
+    /// The manifest that a record means: the earliest version with the right hash. None when there is none; a reason when it
+    /// is not what the record says, or not of this backup set.
+    async fn manifest(
+        &self,
+        record: &CommitRecord,
+    ) -> Result<Result<Option<ManifestHeader>, String>, S3Error> {
+        let key = self.key(&record.manifest);
+        let Some(bytes) = self
+            .content(&key, &record.manifest, MAX_MANIFEST_BYTES as u64)
+            .await?
+        else {
+            return Ok(Ok(None));
+        };
+        let checked = manifest::open_header_of_any(&bytes)
+            .map_err(|error| error.to_string())
+            .and_then(|header| {
+                header.is_of(self.id).map_err(|error| error.to_string())?;
+                record.leads_to(&header).map_err(|error| error.to_string())?;
+                if header.recovery == self.trust.recovery {
+                    Ok(Some(header))
+                } else {
+                    Err(format!(
+                        "it is sealed to another recovery key ({})",
+                        header.recovery
+                    ))
+                }
+            });
+        Ok(checked)
+    }
+
+    /// An object's bytes: those of the earliest version that is what its name says.
+    async fn content(&self, key: &str, object: &ObjectRef, limit: u64) -> Result<Option<Vec<u8>>, S3Error> {
+        for version in self.shelf.versions(key) {
+            if version.size_bytes != object.size_bytes {
+                continue;
+            }
+            if let Some(bytes) = self.get(key, version, limit).await?
+                && repository::hash(&bytes) == object.hash
+            {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a snapshot needs apart from its manifest and commit record. `pages` keeps what the snapshot before named too.
+    async fn list(
+        &self,
+        header: &ManifestHeader,
+        pages: &mut HashMap<ObjectHash, Vec<u8>>,
+    ) -> Result<Result<Vec<ObjectRef>, ListError>, S3Error> {
+        let wanted: HashSet<ObjectHash> = header.list.pages().map(|page| page.hash).collect();
+        pages.retain(|hash, _| wanted.contains(hash));
+        for page in header.list.pages() {
+            if !pages.contains_key(&page.hash) {
+                let key = self.key(page);
+                let bytes = self.content(&key, page, MAX_PAGE_BYTES + 64).await?;
+                pages.extend(bytes.map(|bytes| (page.hash, bytes)));
+            }
+        }
+        Ok(header.objects(|page| {
+            pages
+                .get(&page.hash)
+                .cloned()
+                .ok_or(ListError::OtherPage { page: page.hash })
+        }))
+    }
+
+    /// Snapshots on which others build, whose manifest is there and whose commit record is not. One of which neither is there
+    /// has expired and was groomed.
+    fn lost_records(&self, snapshots: &BTreeMap<u64, FoundSnapshot>, findings: &mut Vec<Finding>) {
+        for (seq, snapshot) in snapshots {
+            let Some(parent) = snapshot.record.parent_manifest else {
+                continue;
+            };
+            let key = layout::object_key(self.place.prefix, self.id, ObjectKind::Manifest, &parent);
+            if !snapshots.contains_key(&(seq - 1)) && !self.shelf.versions(&key).is_empty() {
+                let subject = format!("snapshot {}", seq - 1);
+                findings.push(Finding::new(Kind::LostRecord, subject, None, Some(key)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

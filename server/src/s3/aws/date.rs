@@ -1,0 +1,45 @@
+//! The store's clock, as its answers tell it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef,
+    },
+    error::BoxError,
+};
+use jiff::Timestamp;
+
+use crate::s3::S3Error;
+
+/// Keeps the `Date` of the answers to one request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DateOfAnswer(Arc<Mutex<Option<String>>>);
+
+impl Intercept for DateOfAnswer {
+    fn name(&self) -> &'static str {
+        "DateOfAnswer"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
+}
+
+impl DateOfAnswer {
+    /// The date of the last answer.
+    pub(super) fn read(&self) -> Result<Timestamp, S3Error> {
+        let date = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let date = date.ok_or_else(|| S3Error::Malformed("an answer has no Date".into()))?;
+        jiff::fmt::rfc2822::parse(&date)
+            .map(|date| date.timestamp())
+            .map_err(|error| S3Error::Malformed(format!("Date {date:?}: {error}")))
+    }
+}

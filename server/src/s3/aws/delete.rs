@@ -1,0 +1,69 @@
+//! Deleting versions, many in one call.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+
+use super::{AwsStore, failed};
+use crate::s3::{S3Error, VersionName};
+
+impl AwsStore {
+    /// One DeleteObjects. The answer is a 200 with a row for each version, told apart by key and version.
+    pub(super) async fn delete_some(
+        &self,
+        bucket: &str,
+        versions: &[VersionName],
+    ) -> Result<Vec<Result<(), S3Error>>, S3Error> {
+        let malformed = |error: aws_sdk_s3::error::BuildError| S3Error::Malformed(error.to_string());
+        let mut delete = Delete::builder().quiet(false);
+        for version in versions {
+            let object = ObjectIdentifier::builder()
+                .key(&version.key)
+                .version_id(&version.version_id);
+            delete = delete.objects(object.build().map_err(malformed)?);
+        }
+        let answer = self
+            .client
+            .delete_objects()
+            .bucket(bucket)
+            .delete(delete.build().map_err(malformed)?)
+            .send()
+            .await
+            .map_err(failed)?;
+        let name = |key: Option<&str>, version: Option<&str>| {
+            (
+                key.unwrap_or_default().to_owned(),
+                version.unwrap_or_default().to_owned(),
+            )
+        };
+        let mut told: HashMap<(String, String), Result<(), S3Error>> = answer
+            .deleted()
+            .iter()
+            .map(|deleted| (name(deleted.key(), deleted.version_id()), Ok(())))
+            .collect();
+        told.extend(answer.errors().iter().map(|error| {
+            let outcome = match error.code().unwrap_or_default() {
+                "NoSuchVersion" | "NoSuchKey" => Ok(()),
+                code => Err(S3Error::Refused {
+                    code: code.to_owned(),
+                    status: 200,
+                    message: error.message().unwrap_or("no message").to_owned(),
+                }),
+            };
+            (name(error.key(), error.version_id()), outcome)
+        }));
+        Ok(versions
+            .iter()
+            .map(|version| {
+                let outcome = told.remove(&(version.key.clone(), version.version_id.clone()));
+                let silent = || {
+                    S3Error::Malformed(format!(
+                        "nothing was said of {} {}",
+                        version.key, version.version_id
+                    ))
+                };
+                outcome.unwrap_or_else(|| Err(silent()))
+            })
+            .collect())
+    }
+}

@@ -1,21 +1,11 @@
-//! Figures, dates and schedules in words. Pure: the same text on the server and in the browser.
+//! Figures and dates in words. Pure: the same text on the server and in the browser.
 
 use jiff::{Timestamp, tz::TimeZone};
-use shared::schedule::{Recurrence, Schedule};
+use shared::retention::{LockAhead, Period, Policy};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
-const WEEKDAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
-
 /// A size in binary units: `0 B`, `812 KiB`, `1.25 GiB`.
 pub fn bytes(size: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -58,6 +48,42 @@ pub fn count(value: u64) -> String {
 /// A count and its noun: `1 file`, `12,345 files`.
 pub fn counted(value: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(value), if value == 1 { one } else { many })
+}
+
+/// A period as an adjective: `weekly`.
+pub const fn period(period: Period) -> &'static str {
+    match period {
+        Period::Hour => "hourly",
+        Period::Day => "daily",
+        Period::Week => "weekly",
+        Period::Month => "monthly",
+        Period::Year => "yearly",
+    }
+}
+
+/// A policy's tiers: `weekly 365 days, yearly 2,555 days`.
+pub fn tiers(policy: &Policy) -> String {
+    let mut tiers = policy.tiers.clone();
+    tiers.sort_by_key(|tier| tier.every);
+    let texts: Vec<String> = tiers
+        .iter()
+        .map(|tier| {
+            let days = counted(u64::from(tier.retention_days), "day", "days");
+            format!("{} {days}", period(tier.every))
+        })
+        .collect();
+    if texts.is_empty() {
+        return "none".to_owned();
+    }
+    texts.join(", ")
+}
+
+/// How far locks reach beyond what is needed.
+pub fn lock_ahead(lock_ahead: LockAhead) -> String {
+    match lock_ahead {
+        LockAhead::Auto => "automatic".to_owned(),
+        LockAhead::Days(days) => counted(u64::from(days), "day", "days"),
+    }
 }
 
 /// A date, with the time of day if given.
@@ -122,26 +148,6 @@ pub fn duration(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// A schedule in words: `Every Sunday at 02:30`.
-pub fn schedule(schedule: &Schedule) -> String {
-    match schedule.recurrence {
-        Recurrence::Manual => "Only when somebody asks".to_owned(),
-        Recurrence::Hour { minute } => format!("Every hour, {minute} min past"),
-        Recurrence::Day { hour, minute } => format!("Every day at {hour:02}:{minute:02}"),
-        Recurrence::Week {
-            weekday,
-            hour,
-            minute,
-        } => {
-            let day = usize::try_from(weekday - 1)
-                .ok()
-                .and_then(|index| WEEKDAYS.get(index))
-                .unwrap_or(&"week");
-            format!("Every {day} at {hour:02}:{minute:02}")
-        }
-    }
-}
-
 /// Part of a whole in percent, never 100 before it is whole.
 pub fn percent(part: u64, whole: u64) -> u64 {
     if whole == 0 {
@@ -189,27 +195,6 @@ mod tests {
         assert_eq!(relative(ts("2026-11-20T12:00:00Z"), now), "3 days ago");
         assert_eq!(duration(ts("2026-11-23T11:56:40Z"), now), "3 min 20 s");
         assert_eq!(calendar(2026, 3, 7, Some((4, 5))), "7 Mar 2026, 04:05");
-    }
-
-    #[test]
-    fn schedules_in_words() {
-        let words = |recurrence| {
-            schedule(&Schedule {
-                recurrence,
-                time_zone: "UTC".into(),
-            })
-        };
-        assert_eq!(words(Recurrence::Manual), "Only when somebody asks");
-        assert_eq!(
-            words(Recurrence::Day { hour: 2, minute: 5 }),
-            "Every day at 02:05"
-        );
-        let sunday = Recurrence::Week {
-            weekday: 7,
-            hour: 23,
-            minute: 0,
-        };
-        assert_eq!(words(sunday), "Every Sunday at 23:00");
     }
 
     #[test]

@@ -18,6 +18,9 @@ mod format;
 mod functions;
 mod live;
 mod pages;
+#[cfg(feature = "hydrate")]
+mod planner;
+mod schedule_form;
 mod tenant;
 
 pub use app::App;

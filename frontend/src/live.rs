@@ -157,6 +157,7 @@ impl Stream {
             match event {
                 Some(Ok(LiveEvent::Run(run))) => live.see_run(*run),
                 Some(Ok(LiveEvent::Restore(restore))) => live.see_restore(*restore),
+                Some(Ok(LiveEvent::Sweep { .. } | LiveEvent::Check { .. })) => live.turn(),
                 // A newer server may tell of things that this page does not know.
                 Some(Err(_)) | None => {}
             }

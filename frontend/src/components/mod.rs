@@ -1,5 +1,6 @@
 //! Pieces that pages are made of.
 
+mod bucket_check;
 mod copy;
 mod crumbs;
 mod figures;
@@ -8,10 +9,12 @@ mod health;
 mod icon;
 mod problem;
 mod progress;
+mod protection;
 mod state;
 mod time;
 mod timeline;
 
+pub use bucket_check::BucketCheck;
 pub use copy::Command;
 pub use crumbs::Crumbs;
 pub use figures::{Bytes, Count};
@@ -20,6 +23,7 @@ pub use health::HealthBadge;
 pub use icon::{Icon, Logo, Sign};
 pub use problem::{Empty, Loading, problem_page};
 pub use progress::{RestoreProgressView, RunProgressView};
-pub use state::{ModeBadge, RestoreBadge, RunBadge, SnapshotBadge};
+pub use protection::Protection;
+pub use state::{ModeBadge, RestoreBadge, RunBadge, SnapshotBadge, TierBadges};
 pub use time::{Ago, At, Day};
 pub use timeline::LockTimeline;

@@ -6,7 +6,7 @@ use shared::{
         agent::RunState,
         view::{RestoreState, SnapshotState},
     },
-    retention::LockMode,
+    retention::{LockMode, Period},
 };
 
 use super::icon::{Icon, Sign};
@@ -42,8 +42,18 @@ pub fn SnapshotBadge(state: SnapshotState) -> impl IntoView {
     let (tone, sign, word) = match state {
         SnapshotState::Locking => ("badge busy", Sign::Lock, "Extending locks"),
         SnapshotState::Complete => ("badge good", Sign::Check, "Complete"),
+        SnapshotState::Expired => ("badge", Sign::Clock, "Expired"),
     };
     view! { <Badge tone sign word /> }.into_any()
+}
+
+/// The periods that a snapshot is kept longer for.
+#[component]
+pub fn TierBadges(tiers: Vec<Period>) -> impl IntoView {
+    tiers
+        .into_iter()
+        .map(|tier| view! { <span class="badge">{crate::format::period(tier)}</span> })
+        .collect_view()
 }
 
 /// A restore's state.

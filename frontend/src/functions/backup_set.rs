@@ -3,6 +3,11 @@
 #![allow(clippy::too_many_arguments, reason = "one for each field of the form")]
 
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use shared::{
+    api::request::PolicyOptions,
+    retention::{LockAhead, Period, Tier},
+};
 use shared::{
     api::view::BucketInspection,
     ids::{BackupSetId, StorageAccountId, TenantId},
@@ -24,6 +29,15 @@ pub async fn create_backup_set(
     retention_days: String,
     mode: LockMode,
     recovery_key: String,
+    #[server(default)] tier_hour: String,
+    #[server(default)] tier_day: String,
+    #[server(default)] tier_week: String,
+    #[server(default)] tier_month: String,
+    #[server(default)] tier_year: String,
+    #[server(default)] time_zone: String,
+    #[server(default)] keep_last: String,
+    #[server(default)] lock_ahead_days: String,
+    #[server(default)] grace_hours: String,
 ) -> Result<(), ConsoleError> {
     let page = format!("/tenants/{tenant}/backup-sets/new");
     let typed = [
@@ -45,9 +59,32 @@ pub async fn create_backup_set(
             },
         ),
         ("recovery_key", &recovery_key),
+        ("tier_hour", &tier_hour),
+        ("tier_day", &tier_day),
+        ("tier_week", &tier_week),
+        ("tier_month", &tier_month),
+        ("tier_year", &tier_year),
+        ("time_zone", &time_zone),
+        ("keep_last", &keep_last),
+        ("lock_ahead_days", &lock_ahead_days),
+        ("grace_hours", &grace_hours),
     ];
-    let result = match retention_days.trim().parse() {
-        Ok(days) => {
+    let options = Advanced {
+        tiers: [
+            (Period::Hour, tier_hour.as_str()),
+            (Period::Day, &tier_day),
+            (Period::Week, &tier_week),
+            (Period::Month, &tier_month),
+            (Period::Year, &tier_year),
+        ],
+        time_zone: &time_zone,
+        keep_last: &keep_last,
+        lock_ahead_days: &lock_ahead_days,
+        grace_hours: &grace_hours,
+    };
+    let days = whole("Number of days", &retention_days, 90);
+    let result = match days.and_then(|days| Ok((days, options.read()?))) {
+        Ok((days, options)) => {
             let request = shared::api::request::NewBackupSet {
                 name: name.clone(),
                 storage_account_id,
@@ -58,16 +95,65 @@ pub async fn create_backup_set(
                 retention_days: days,
                 mode,
                 recovery_key: recovery_key.trim().to_owned(),
+                options,
             };
             super::backend()?.create_backup_set(tenant, request).await
         }
-        Err(_) => Err(ConsoleError::Refused(
-            "Number of days: write a whole number, such as 90.".to_owned(),
-        )),
+        Err(error) => Err(error),
     };
     let set = super::form::back_to_form::<CreateBackupSet, _>(result, &page, &typed)?;
     leptos_axum::redirect(&format!("/tenants/{tenant}/backup-sets/{}", set.id));
     Ok(())
+}
+
+/// The fields under *Advanced*, as they were typed.
+#[cfg(feature = "ssr")]
+struct Advanced<'a> {
+    tiers: [(Period, &'a str); 5],
+    time_zone: &'a str,
+    keep_last: &'a str,
+    lock_ahead_days: &'a str,
+    grace_hours: &'a str,
+}
+
+#[cfg(feature = "ssr")]
+impl Advanced<'_> {
+    /// What is empty has its usual value. Ranges and the zone are the server's to check.
+    fn read(&self) -> Result<PolicyOptions, ConsoleError> {
+        let mut options = PolicyOptions::default();
+        for (every, days) in self.tiers {
+            if !days.trim().is_empty() {
+                options.tiers.push(Tier {
+                    every,
+                    retention_days: whole("Days to keep some backups longer", days, 365)?,
+                });
+            }
+        }
+        if !self.time_zone.trim().is_empty() {
+            self.time_zone.trim().clone_into(&mut options.time_zone);
+        }
+        if !self.keep_last.trim().is_empty() {
+            options.keep_last = whole("Newest backups that never lapse", self.keep_last, 1)?;
+        }
+        let ahead = self.lock_ahead_days.trim();
+        if !ahead.is_empty() && !ahead.eq_ignore_ascii_case("auto") {
+            let days = whole("Look-ahead", ahead, 14).map_err(|_| {
+                ConsoleError::Refused("Look-ahead: write auto, or a whole number of days.".to_owned())
+            })?;
+            options.lock_ahead = LockAhead::Days(days);
+        }
+        if !self.grace_hours.trim().is_empty() {
+            options.grace_hours = whole("Hours that a run may be late", self.grace_hours, 24)?;
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(feature = "ssr")]
+fn whole(what: &str, text: &str, such_as: u32) -> Result<u32, ConsoleError> {
+    text.trim()
+        .parse()
+        .map_err(|_| ConsoleError::Refused(format!("{what}: write a whole number, such as {such_as}.")))
 }
 
 /// Looks into the bucket and keeps what was found.

@@ -3,14 +3,14 @@
 #![allow(clippy::too_many_arguments, reason = "one for each field of the form")]
 
 use leptos::prelude::*;
-#[cfg(feature = "ssr")]
-use shared::schedule::{Recurrence, Schedule};
 use shared::{
     api::view::RunView,
     ids::{AgentId, SourceId, TenantId},
 };
 
 use crate::error::ConsoleError;
+#[cfg(feature = "ssr")]
+use crate::schedule_form::ScheduleForm;
 
 /// Makes a source and goes back to the tenant's page.
 #[server(prefix = "/console/fn", endpoint = "create_source")]
@@ -22,8 +22,10 @@ pub async fn create_source(
     #[server(default)] excludes: String,
     every: String,
     #[server(default)] time: String,
-    #[server(default)] weekday: String,
+    #[server(default)] weekdays: Vec<String>,
+    #[server(default)] day: String,
     #[server(default)] minute: String,
+    #[server(default)] line: String,
     time_zone: String,
 ) -> Result<(), ConsoleError> {
     let typed = [
@@ -33,12 +35,23 @@ pub async fn create_source(
         ("excludes", excludes.clone()),
         ("every", every.clone()),
         ("time", time.clone()),
-        ("weekday", weekday.clone()),
+        ("weekdays", weekdays.join(",")),
+        ("day", day.clone()),
         ("minute", minute.clone()),
+        ("line", line.clone()),
         ("time_zone", time_zone.clone()),
     ];
     let typed = typed.each_ref().map(|(field, value)| (*field, value.as_str()));
-    let result = match schedule(&every, &time, &weekday, &minute, &time_zone) {
+    let schedule = ScheduleForm {
+        every,
+        time,
+        weekdays,
+        day,
+        minute,
+        line,
+        time_zone,
+    };
+    let result = match schedule.read() {
         Ok(schedule) => {
             let request = shared::api::request::NewSource {
                 agent_id,
@@ -49,7 +62,7 @@ pub async fn create_source(
             };
             super::backend()?.create_source(tenant, request).await
         }
-        Err(error) => Err(error),
+        Err(error) => Err(ConsoleError::Refused(error)),
     };
     super::form::back_to_form::<CreateSource, _>(result, &format!("/tenants/{tenant}/sources/new"), &typed)?;
     leptos_axum::redirect(&format!("/tenants/{tenant}"));
@@ -75,80 +88,9 @@ fn lines(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The schedule that the form's fields say. Ranges and the zone are the server's to check.
-#[cfg(feature = "ssr")]
-fn schedule(
-    every: &str,
-    time: &str,
-    weekday: &str,
-    minute: &str,
-    time_zone: &str,
-) -> Result<Schedule, ConsoleError> {
-    let refused = |text: &str| ConsoleError::Refused(text.to_owned());
-    // Some browsers send seconds along.
-    let time = || {
-        let mut parts = time.trim().splitn(3, ':');
-        let mut part = || parts.next().and_then(|part| part.parse::<i8>().ok());
-        part()
-            .zip(part())
-            .ok_or_else(|| refused("Time: write hours and minutes, such as 02:30."))
-    };
-    let recurrence = match every {
-        "manual" => Recurrence::Manual,
-        "hour" => Recurrence::Hour {
-            minute: minute
-                .trim()
-                .parse()
-                .map_err(|_| refused("Minute: write a whole number from 0 to 59."))?,
-        },
-        "day" => {
-            let (hour, minute) = time()?;
-            Recurrence::Day { hour, minute }
-        }
-        "week" => {
-            let (hour, minute) = time()?;
-            let weekday = weekday
-                .parse()
-                .map_err(|_| refused("Day of the week: choose one."))?;
-            Recurrence::Week {
-                weekday,
-                hour,
-                minute,
-            }
-        }
-        _ => return Err(refused("Schedule: choose how often to back up.")),
-    };
-    Ok(Schedule {
-        recurrence,
-        time_zone: time_zone.trim().to_owned(),
-    })
-}
-
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_form_s_fields_become_a_schedule() {
-        let recurrence = |every, time, weekday, minute| {
-            schedule(every, time, weekday, minute, " Europe/Berlin ").map(|schedule| schedule.recurrence)
-        };
-        assert_eq!(recurrence("manual", "", "", ""), Ok(Recurrence::Manual));
-        assert_eq!(
-            recurrence("hour", "", "", "7"),
-            Ok(Recurrence::Hour { minute: 7 })
-        );
-        assert_eq!(
-            recurrence("week", "02:30:00", "7", ""),
-            Ok(Recurrence::Week {
-                weekday: 7,
-                hour: 2,
-                minute: 30
-            })
-        );
-        assert!(recurrence("day", "half two", "", "").is_err());
-        assert!(recurrence("yearly", "02:30", "", "").is_err());
-    }
 
     #[test]
     fn blank_lines_are_no_paths() {

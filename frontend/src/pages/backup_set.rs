@@ -3,15 +3,15 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::{
-    api::view::{BackupSetView, BucketInspection, EnrollmentTokenView},
+    api::view::{BackupSetView, BucketInspection, EnrollmentTokenView, SourceView},
     ids::BackupSetId,
 };
 
 use super::tenant::WithTenant;
 use crate::{
     components::{
-        Ago, At, Bytes, Command, Count, Crumbs, Day, FormError, Icon, ModeBadge, Sign, SubmitButton,
-        problem_page,
+        Ago, At, BucketCheck, Bytes, Command, Count, Crumbs, Day, FormError, Icon, ModeBadge, Protection,
+        Sign, SubmitButton, problem_page,
     },
     error::ConsoleError,
     format,
@@ -37,8 +37,10 @@ pub fn BackupSetPage() -> impl IntoView {
     view! {
         <WithTenant content=move |page| {
             let set = page.backup_sets.into_iter().find(|set| Some(set.id) == id.get());
+            let sources = page.sources.into_iter().filter(|source| Some(source.backup_set_id) == id.get());
+            let sources: Vec<_> = sources.collect();
             match set {
-                Some(set) => view! { <Content set inspect enroll /> }.into_any(),
+                Some(set) => view! { <Content set sources inspect enroll /> }.into_any(),
                 None => problem_page(ConsoleError::NotFound("backup set".to_owned())),
             }
         } />
@@ -49,6 +51,7 @@ pub fn BackupSetPage() -> impl IntoView {
 #[component]
 fn Content(
     set: BackupSetView,
+    sources: Vec<SourceView>,
     inspect: ServerAction<InspectBucket>,
     enroll: ServerAction<CreateEnrollmentToken>,
 ) -> impl IntoView {
@@ -68,6 +71,31 @@ fn Content(
                 <dd>
                     <ModeBadge mode=set.mode />
                 </dd>
+            </div>
+            <div>
+                <dt>"Longer for the first of each period"</dt>
+                <dd>
+                    {format::tiers(&set.policy)}
+                    {(!set.policy.tiers.is_empty())
+                        .then(|| view! { <span class="muted">{format!(" ({})", set.policy.time_zone)}</span> })}
+                </dd>
+            </div>
+            <div>
+                <dt>"Never lapse"</dt>
+                <dd>
+                    {format!(
+                        "the newest {} of each source",
+                        format::counted(u64::from(set.policy.keep_last), "snapshot", "snapshots"),
+                    )}
+                </dd>
+            </div>
+            <div>
+                <dt>"Look-ahead"</dt>
+                <dd>{format::lock_ahead(set.policy.lock_ahead)}</dd>
+            </div>
+            <div>
+                <dt>"Late runs are covered for"</dt>
+                <dd>{format::counted(u64::from(set.policy.grace_hours), "hour", "hours")}</dd>
             </div>
             <div>
                 <dt>"Bucket"</dt>
@@ -91,10 +119,38 @@ fn Content(
                 </dd>
             </div>
         </dl>
+        <Sources sources />
+        <BucketCheck check=set.check />
         <Bucket set=id inspection=set.inspection inspect />
         <Enroll set=id enroll />
     }
     .into_any()
+}
+
+#[component]
+fn Sources(sources: Vec<SourceView>) -> impl IntoView {
+    (!sources.is_empty()).then(|| {
+        let cards = sources.into_iter().map(|source| {
+            let heading = format!("protection-{}", source.id);
+            let labelled_by = heading.clone();
+            view! {
+                <article class="card" aria-labelledby=labelled_by>
+                    <h3 id=heading>{format!("{} on {}", source.name, source.hostname)}</h3>
+                    <Protection protection=source.protection />
+                </article>
+            }
+        });
+        view! {
+            <section aria-labelledby="protection">
+                <h2 id="protection">"Protection"</h2>
+                <p class="muted">
+                    "Between backups the server sweeps each source: locks that would fall short are extended, and what no "
+                    "snapshot needs is deleted once its lock has ended."
+                </p>
+                {cards.collect_view()}
+            </section>
+        }
+    })
 }
 
 #[component]

@@ -71,6 +71,7 @@ fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>
                 </Field>
                 <BucketFields accounts typed />
                 <RetentionFields typed />
+                <AdvancedFields typed />
                 <RecoveryFields typed />
                 <div class="form-end">
                     <SubmitButton
@@ -198,7 +199,7 @@ fn RetentionFields(typed: Typed) -> impl IntoView {
                         type="number"
                         inputmode="numeric"
                         min="1"
-                        max=Policy::MAX_DAYS.to_string()
+                        max=Policy::MAX_RETENTION_DAYS.to_string()
                         required
                         aria-describedby="lock-date"
                         value=days.get_untracked()
@@ -258,6 +259,109 @@ fn RetentionFields(typed: Typed) -> impl IntoView {
                 }}
             </div>
         </fieldset>
+    }
+    .into_any()
+}
+
+/// The rest of the policy. What stays as it is has its usual value, also without JavaScript.
+#[component]
+fn AdvancedFields(typed: Typed) -> impl IntoView {
+    let tier = |field: &'static str, label: &'static str| {
+        view! {
+            <Field id=field label>
+                <div class="with-unit">
+                    <input
+                        id=field
+                        name=field
+                        type="number"
+                        inputmode="numeric"
+                        min="1"
+                        max=Policy::MAX_RETENTION_DAYS.to_string()
+                        aria-describedby="tiers-hint"
+                        value=typed.text(field, "")
+                    />
+                    <span>"days"</span>
+                </div>
+            </Field>
+        }
+    };
+    view! {
+        <details class="advanced">
+            <summary>"Advanced"</summary>
+            <fieldset>
+                <legend>"Keep some backups longer"</legend>
+                <p class="hint" id="tiers-hint">
+                    "The first complete backup of each period is locked for so many days instead. Leave empty what you do not "
+                    "need."
+                </p>
+                {tier("tier_hour", "First of each hour")}
+                {tier("tier_day", "First of each day")}
+                {tier("tier_week", "First of each week")}
+                {tier("tier_month", "First of each month")}
+                {tier("tier_year", "First of each year")}
+                <Field
+                    id="time_zone"
+                    label="Time zone of these periods"
+                    hint="An IANA name, such as Europe/Berlin."
+                >
+                    <input
+                        id="time_zone"
+                        name="time_zone"
+                        spellcheck="false"
+                        aria-describedby="time_zone-hint"
+                        value=typed.text("time_zone", "UTC")
+                    />
+                </Field>
+            </fieldset>
+            <Field
+                id="keep_last"
+                label="Newest backups of each source that never lapse"
+                hint="They stay locked however long an endpoint is silent."
+            >
+                <input
+                    id="keep_last"
+                    name="keep_last"
+                    type="number"
+                    inputmode="numeric"
+                    min="1"
+                    max="1000"
+                    aria-describedby="keep_last-hint"
+                    value=typed.text("keep_last", "1")
+                />
+            </Field>
+            <Field
+                id="lock_ahead_days"
+                label="Look-ahead"
+                hint="How many days locks reach beyond what is needed, so that they are extended rarely. Write auto to balance the calls against the storage."
+            >
+                <input
+                    id="lock_ahead_days"
+                    name="lock_ahead_days"
+                    autocapitalize="none"
+                    aria-describedby="lock_ahead_days-hint"
+                    value=typed.text("lock_ahead_days", "auto")
+                />
+            </Field>
+            <Field
+                id="grace_hours"
+                label="Cover runs that are late by"
+                hint="What the next backup will share stays locked although it comes so much later than planned."
+            >
+                <div class="with-unit">
+                    <input
+                        id="grace_hours"
+                        name="grace_hours"
+                        type="number"
+                        inputmode="numeric"
+                        min="1"
+                        max="2160"
+                        aria-describedby="grace_hours-hint"
+                        value=typed.text("grace_hours", "24")
+                    />
+                    <span>"hours"</span>
+                </div>
+            </Field>
+        </details>
     }
     .into_any()
 }

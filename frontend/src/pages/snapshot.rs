@@ -11,7 +11,7 @@ use super::tenant::run_table::RestoreTable;
 use crate::{
     components::{
         Ago, At, Bytes, Command, Count, Crumbs, Day, FormError, Icon, Loading, LockTimeline, ModeBadge,
-        RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, problem_page,
+        RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, TierBadges, problem_page,
     },
     error::ConsoleError,
     functions::snapshot::{AuthoriseRestore, load_snapshot},
@@ -61,6 +61,7 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
         <div class="page-head">
             <h1>{title}</h1>
             <SnapshotBadge state=snapshot.state />
+            <TierBadges tiers=snapshot.tiers.clone() />
         </div>
         <section class="card lock-card" aria-labelledby="locked-until">
             <div class="lock-head">
@@ -77,6 +78,7 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                 {match snapshot.state {
                     SnapshotState::Complete => "Confirmed by S3 for every object that this snapshot needs.",
                     SnapshotState::Locking => "Not complete yet: locks that fall short are being extended.",
+                    SnapshotState::Expired => "Expired: its protection has ended, and what it needed is deleted as locks end.",
                 }}
             </p>
             <LockTimeline
@@ -162,6 +164,7 @@ fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
     let tenant_id = tenant.id.get_untracked();
     let snapshot = page.snapshot.id;
     let complete = page.snapshot.state == SnapshotState::Complete;
+    let expired = page.snapshot.state == SnapshotState::Expired;
     let hostname = page.snapshot.hostname.clone();
     let error = Signal::derive(move || allow.value().get().and_then(Result::err));
     let is_open = |state| matches!(state, RestoreState::Authorised | RestoreState::Running);
@@ -192,6 +195,11 @@ fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                             "read this snapshot only, and cannot decrypt what is read."
                         </p>
                     </div>
+                }
+                    .into_any()
+            } else if expired {
+                view! {
+                    <p>"This snapshot has expired and cannot be restored any more. Choose a newer one."</p>
                 }
                     .into_any()
             } else {

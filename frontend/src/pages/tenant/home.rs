@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use shared::api::view::{Health, TenantPage};
+use shared::api::view::{Health, SnapshotState, TenantPage};
 
 use super::{WithTenant, set_up::SetUpGuide, snapshot_table::SnapshotTable, source_card::SourceCard};
 use crate::{
@@ -30,6 +30,7 @@ fn Content(page: TenantPage) -> impl IntoView {
     let runs = page.runs.clone();
     let agents = page.agents.clone();
     let mut snapshots = page.snapshots.clone();
+    snapshots.retain(|snapshot| snapshot.state != SnapshotState::Expired);
     let more = snapshots.len() > SNAPSHOTS;
     snapshots.truncate(SNAPSHOTS);
     let has_agent = !page.agents.is_empty();

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::{api::view::SnapshotView, ids::TenantId};
 
 use crate::{
-    components::{At, Bytes, Count, Day, Icon, Sign, SnapshotBadge},
+    components::{At, Bytes, Count, Day, Icon, Sign, SnapshotBadge, TierBadges},
     tenant::path,
 };
 
@@ -74,6 +74,7 @@ fn SnapshotRow(tenant: TenantId, snapshot: SnapshotView) -> impl IntoView {
             <td>
                 <div class="state-cell">
                     <SnapshotBadge state=snapshot.state />
+                    <TierBadges tiers=snapshot.tiers />
                     {(snapshot.totals.warnings > 0)
                         .then(|| {
                             let text = crate::format::counted(

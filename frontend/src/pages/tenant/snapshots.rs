@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
+use shared::api::view::{SnapshotState, SnapshotView};
 
 use super::{WithTenant, snapshot_table::SnapshotTable};
-use crate::components::Empty;
+use crate::{components::Empty, format};
 
 /// The page.
 #[component]
@@ -24,7 +25,27 @@ pub fn TenantSnapshots() -> impl IntoView {
                 }
                     .into_any()
             } else {
-                view! { <SnapshotTable tenant=page.summary.id snapshots=page.snapshots /> }.into_any()
+                let is_expired = |snapshot: &SnapshotView| snapshot.state == SnapshotState::Expired;
+                let (expired, kept): (Vec<_>, Vec<_>) = page.snapshots.into_iter().partition(is_expired);
+                let tenant = page.summary.id;
+                view! {
+                    <SnapshotTable tenant snapshots=kept />
+                    {(!expired.is_empty())
+                        .then(|| {
+                            let count = format::counted(expired.len() as u64, "expired snapshot", "expired snapshots");
+                            view! {
+                                <details>
+                                    <summary>{count}</summary>
+                                    <p class="muted">
+                                        "Their protection has ended. What only they needed is deleted as locks end, so they "
+                                        "cannot be restored."
+                                    </p>
+                                    <SnapshotTable tenant snapshots=expired />
+                                </details>
+                            }
+                        })}
+                }
+                    .into_any()
             }
         } />
     }

@@ -7,8 +7,7 @@ use shared::{
 };
 
 use crate::{
-    components::{Ago, At, Day, FormError, Icon, RunProgressView, Sign, SubmitButton},
-    format,
+    components::{Ago, At, Day, FormError, Icon, Protection, RunProgressView, Sign, SubmitButton},
     functions::source::RunNow,
     tenant::{path, use_tenant},
 };
@@ -104,15 +103,7 @@ pub fn SourceCard(
                 </div>
                 <div>
                     <dt>"Schedule"</dt>
-                    <dd>
-                        {format::schedule(&source.schedule)}
-                        <span class="muted">
-                            {source
-                                .next_due
-                                .is_some()
-                                .then(|| format!(" ({})", source.schedule.time_zone))}
-                        </span>
-                    </dd>
+                    <dd>{source.schedule.describe()}</dd>
                 </div>
                 <div>
                     <dt>"Next run"</dt>
@@ -164,6 +155,10 @@ pub fn SourceCard(
                     </dd>
                 </div>
             </dl>
+            <details>
+                <summary>"Protection"</summary>
+                <Protection protection=source.protection.clone() />
+            </details>
         </article>
     }
     .into_any()

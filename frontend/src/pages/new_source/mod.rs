@@ -1,53 +1,18 @@
 //! The form for a source: what to back up, and when.
 
+mod schedule_fields;
+
 use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::api::view::AgentView;
 
+use self::schedule_fields::ScheduleFields;
 use super::tenant::tenant_once;
 use crate::{
-    clock::zone,
-    components::{Crumbs, Empty, Field, FormError, Loading, SubmitButton, Typed, problem_page, use_typed},
+    components::{Crumbs, Empty, Field, FormError, Loading, SubmitButton, problem_page, use_typed},
     functions::source::CreateSource,
     tenant::use_tenant,
 };
-
-/// Zones that the field offers; any other name of the time zone database can be typed.
-const ZONES: [&str; 22] = [
-    "UTC",
-    "Europe/London",
-    "Europe/Berlin",
-    "Europe/Paris",
-    "Europe/Zurich",
-    "Europe/Vienna",
-    "Europe/Madrid",
-    "Europe/Warsaw",
-    "Europe/Helsinki",
-    "Africa/Johannesburg",
-    "America/New_York",
-    "America/Chicago",
-    "America/Denver",
-    "America/Los_Angeles",
-    "America/Toronto",
-    "America/Sao_Paulo",
-    "Asia/Dubai",
-    "Asia/Kolkata",
-    "Asia/Singapore",
-    "Asia/Tokyo",
-    "Australia/Sydney",
-    "Pacific/Auckland",
-];
-
-/// Days of the week, numbered as ISO 8601 does.
-const DAYS: [(&str, &str); 7] = [
-    ("1", "Monday"),
-    ("2", "Tuesday"),
-    ("3", "Wednesday"),
-    ("4", "Thursday"),
-    ("5", "Friday"),
-    ("6", "Saturday"),
-    ("7", "Sunday"),
-];
 
 /// The page.
 #[component]
@@ -164,101 +129,6 @@ fn Form(agents: Vec<AgentView>, create: ServerAction<CreateSource>) -> impl Into
                 </div>
             </ActionForm>
         </div>
-    }
-    .into_any()
-}
-
-/// Without hydration every field is there and says when it counts; the style sheet shows those that do.
-#[component]
-fn ScheduleFields(typed: Typed) -> impl IntoView {
-    let every = typed.text("every", "day");
-    let weekday = typed.text("weekday", "7");
-    let choice = |value: &'static str, label: &'static str| {
-        let checked = every == value;
-        view! {
-            <label class="check">
-                <input type="radio" name="every" value=value checked=checked />
-                <span>{label}</span>
-            </label>
-        }
-    };
-    let days = DAYS
-        .into_iter()
-        .map(|(value, label)| {
-            let selected = weekday == value;
-            view! {
-                <option value=value selected=selected>
-                    {label}
-                </option>
-            }
-        })
-        .collect_view();
-    let zone_field = NodeRef::<leptos::html::Input>::new();
-    let zone_typed = typed.text("time_zone", "");
-    let zone_known = !zone_typed.is_empty();
-    // Until somebody chooses otherwise, the technician's own zone.
-    Effect::new(move || {
-        if let Some(field) = zone_field.get()
-            && !zone_known
-            && field.value() == "UTC"
-            && let Some(zone) = zone()
-        {
-            field.set_value(&zone);
-        }
-    });
-    view! {
-        <fieldset class="schedule">
-            <legend>"Schedule"</legend>
-            <div class="choices row" role="radiogroup" aria-label="How often">
-                {choice("hour", "Each hour")}
-                {choice("day", "Each day")}
-                {choice("week", "Each week")}
-                {choice("manual", "Only when asked")}
-            </div>
-            <div class="schedule-when">
-                <div class="when-week">
-                    <Field id="weekday" label="On">
-                        <select id="weekday" name="weekday">
-                            {days}
-                        </select>
-                    </Field>
-                </div>
-                <div class="when-time">
-                    <Field id="time" label="At">
-                        <input id="time" name="time" type="time" value=typed.text("time", "02:30") />
-                    </Field>
-                </div>
-                <div class="when-hour">
-                    <Field id="minute" label="Minutes past the hour">
-                        <input
-                            id="minute"
-                            name="minute"
-                            type="number"
-                            inputmode="numeric"
-                            min="0"
-                            max="59"
-                            value=typed.text("minute", "15")
-                        />
-                    </Field>
-                </div>
-                <div class="when-zone">
-                    <Field id="time_zone" label="Time zone">
-                        <input
-                            id="time_zone"
-                            name="time_zone"
-                            list="zones"
-                            required
-                            spellcheck="false"
-                            node_ref=zone_field
-                            value=if zone_known { zone_typed } else { "UTC".to_owned() }
-                        />
-                        <datalist id="zones">
-                            {ZONES.iter().map(|zone| view! { <option value=*zone></option> }).collect_view()}
-                        </datalist>
-                    </Field>
-                </div>
-            </div>
-        </fieldset>
     }
     .into_any()
 }

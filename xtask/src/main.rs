@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod api;
+mod bench;
 mod build;
 mod clock;
 mod demo;
@@ -43,6 +44,8 @@ enum Command {
     CheckDeps,
     /// Runs the tests: all of them, or the named parts
     Test(test::Args),
+    /// Measures, and prints tables
+    Bench(bench::Args),
     /// Runs Holdfast on this machine, with an S3 store, an agent and a first backup
     Demo(demo::Args),
 }
@@ -54,6 +57,7 @@ async fn main() -> ExitCode {
         Command::Build(args) => unless_interrupted(build::command(&args)).await,
         Command::CheckDeps => deps::command(),
         Command::Test(args) => unless_interrupted(test::command(&args)).await,
+        Command::Bench(args) => unless_interrupted(Box::pin(bench::command(&args))).await,
         Command::Demo(args) if args.check => unless_interrupted(story::command(&args)).await,
         Command::Demo(args) => demo::command(&args).await,
     };

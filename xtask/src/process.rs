@@ -93,6 +93,33 @@ impl Managed {
         fs::read(&self.log).is_ok_and(|log| String::from_utf8_lossy(&log).contains(text))
     }
 
+    /// How many lines of its log begin so.
+    pub fn count(&self, beginning: &str) -> usize {
+        self.lines(beginning).len()
+    }
+
+    /// The rest of the last line of its log that begins so.
+    pub fn last(&self, beginning: &str) -> Option<String> {
+        self.lines(beginning).pop()
+    }
+
+    fn lines(&self, beginning: &str) -> Vec<String> {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        // The last line may not be whole yet.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
+            .filter_map(|line| line.strip_prefix(beginning).map(str::to_owned))
+            .collect()
+    }
+
+    /// Sends it a signal.
+    pub fn tell(&self, sign: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("no process id")?;
+        kill_process(pid, sign).with_context(|| format!("{} cannot be told anything", self.name))
+    }
+
     /// Ends it at once, as `kill -9` does.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

@@ -3,9 +3,10 @@
 mod console;
 mod stamp;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+pub use console::build as console;
 
 use crate::{
     say,
@@ -23,6 +24,7 @@ pub struct Args {
 }
 
 /// What a build makes.
+#[derive(Clone)]
 pub struct Built {
     /// `holdfast`.
     pub server: PathBuf,
@@ -32,6 +34,18 @@ pub struct Built {
     pub lockbox: PathBuf,
     /// The folder that holds `pkg/`, for the server to serve.
     pub site: PathBuf,
+}
+
+impl Built {
+    /// Programs that were built before, without the console.
+    pub fn found_in(folder: &Path) -> Self {
+        Self {
+            server: folder.join("holdfast"),
+            agent: folder.join("holdfast-agent"),
+            lockbox: folder.join("lockbox"),
+            site: folder.join("site"),
+        }
+    }
 }
 
 /// `cargo xtask build`.
@@ -46,6 +60,13 @@ pub async fn command(args: &Args) -> Result<bool> {
 
 /// Builds everything.
 pub async fn all(workspace: &Workspace, release: bool) -> Result<Built> {
+    let mut built = programs(workspace, release).await?;
+    built.site = console::build(workspace).await?;
+    Ok(built)
+}
+
+/// Builds the programs alone; the console stays as it is, or is missing.
+pub async fn programs(workspace: &Workspace, release: bool) -> Result<Built> {
     say::doing("Building the server, the agent and lockbox");
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--quiet", "--locked", "--bins"]);
@@ -56,13 +77,10 @@ pub async fn all(workspace: &Workspace, release: bool) -> Result<Built> {
         cargo.arg("--release");
     }
     sh::run(&mut cargo).await?;
-    let site = console::build(workspace).await?;
-    let folder = workspace.target.join(if release { "release" } else { "debug" });
+    let folder = if release { "release" } else { "debug" };
     Ok(Built {
-        server: folder.join("holdfast"),
-        agent: folder.join("holdfast-agent"),
-        lockbox: folder.join("lockbox"),
-        site,
+        site: workspace.target.join("site"),
+        ..Built::found_in(&workspace.target.join(folder))
     })
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     api::{
         agent::RunState,
-        request::{NewBackupSet, NewSource, NewStorageAccount},
+        request::{NewBackupSet, NewSource, NewStorageAccount, PolicyOptions},
     },
     ids::{AgentId, BackupSetId, SourceId, StorageAccountId, TenantId},
     retention::LockMode,
@@ -105,6 +105,7 @@ pub fn backup_set(name: &str, account: StorageAccountId, bucket: &str, keys: &Ke
         retention_days: RETENTION_DAYS,
         mode: LockMode::Compliance,
         recovery_key: keys.public_key.clone(),
+        options: PolicyOptions::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Folders to back up, made by rule, changed by rule, and portraits of them to compare.
 
 mod change;
-mod dice;
+pub mod dice;
 mod make;
 pub mod portrait;
 

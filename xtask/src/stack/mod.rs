@@ -7,6 +7,7 @@ pub mod postgres;
 pub mod secrets;
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     build::Built,
     clock,
-    process::{Ledger, Managed},
+    process::{Ledger, Managed, Signal},
 };
 use postgres::Postgres;
 use secrets::Secrets;
@@ -97,6 +98,35 @@ impl Stack {
     /// The S3 endpoint's address.
     pub fn s3_endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.plan.lockbox_port)
+    }
+
+    /// How many requests of each kind lockbox has let in so far.
+    pub async fn s3_calls(&mut self) -> Result<BTreeMap<String, u64>> {
+        const LINE: &str = "lockbox calls ";
+        let before = self.lockbox.count(LINE);
+        self.lockbox.tell(Signal::USR1)?;
+        let said = clock::poll(READY_WITHIN, Duration::from_millis(1), async || {
+            self.lockbox.must_run()?;
+            Ok((self.lockbox.count(LINE) > before).then(|| self.lockbox.last(LINE)))
+        })
+        .await?;
+        let line = said.flatten().context("lockbox does not tell its calls")?;
+        let pairs = line.split_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs
+            .map(|(operation, count)| Ok((operation.to_owned(), count.parse()?)))
+            .collect::<Result<_>>()
+    }
+
+    /// How much lockbox keeps in its folder.
+    pub fn s3_stored_bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for entry in walkdir::WalkDir::new(self.plan.folder.join("lockbox/blobs")) {
+            let entry = entry?;
+            if entry.file_type().is_file() {
+                bytes += entry.metadata()?.len();
+            }
+        }
+        Ok(bytes)
     }
 
     /// The agent's program.

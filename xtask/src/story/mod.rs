@@ -3,7 +3,7 @@
 
 mod attack;
 mod backups;
-mod bucket;
+pub mod bucket;
 mod crash;
 mod report;
 mod restores;

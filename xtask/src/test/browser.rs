@@ -22,11 +22,7 @@ use crate::{
 pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let built = build::all(workspace, false).await?;
     let folder = workspace.root.join("end2end");
-    packages(&folder).await?;
-    let chromium = match setup::chromium_program() {
-        Some(program) => program,
-        None => playwrights_own_chromium(&folder).await?,
-    };
+    let chromium = chromium(&folder).await?;
 
     let data = tempfile::Builder::new().prefix("holdfast-browser-").tempdir()?;
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711))?;
@@ -73,6 +69,15 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let count =
         of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no figures")?;
     Ok(count.confirmed_by(success))
+}
+
+/// Puts the npm packages in place, and finds a Chromium.
+pub async fn chromium(folder: &Path) -> Result<PathBuf> {
+    packages(folder).await?;
+    match setup::chromium_program() {
+        Some(program) => Ok(program),
+        None => playwrights_own_chromium(folder).await,
+    }
 }
 
 /// Installs the npm packages, unless they are there as the lock file says.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that a change must pass.
 
-mod browser;
+pub mod browser;
 mod count;
 mod unit;
 

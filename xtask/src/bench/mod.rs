@@ -1,0 +1,29 @@
+//! `cargo xtask bench`: measurements, as tables. Nothing here passes or fails by the clock.
+
+mod engine;
+mod planner;
+
+use anyhow::Result;
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Plan, check and simulate by the clock; calls and dollars against the rules of others
+    Planner(planner::Args),
+    /// The backup engine against restic, rustic and borg, on the same data and the same S3 endpoint
+    Engine(engine::Args),
+}
+
+/// `cargo xtask bench`.
+pub async fn command(args: &Args) -> Result<bool> {
+    match &args.what {
+        What::Planner(args) => planner::command(args).await,
+        What::Engine(args) => engine::command(args).await,
+    }
+}

@@ -298,7 +298,7 @@ async fn the_daemon_does_what_it_is_given_and_stops() {
     });
     world.server.lock().busy_calls = 1;
     world.server.lock().queued = true;
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         if told
             .0
@@ -311,7 +311,7 @@ async fn the_daemon_does_what_it_is_given_and_stops() {
         }
     }
     stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), daemon)
+    tokio::time::timeout(Duration::from_secs(60), daemon)
         .await
         .unwrap()
         .unwrap()

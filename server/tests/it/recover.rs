@@ -10,7 +10,6 @@ use agent::{
     restore::Order,
 };
 use aws_sdk_s3::primitives::ByteStream;
-use sea_orm::ConnectionTrait;
 use shared::schedule::Schedule;
 use tokio::runtime::Handle;
 
@@ -59,11 +58,7 @@ async fn everything_comes_back_without_server_and_database() {
     site.backup().await.unwrap();
 
     // Server, database and agent are no more.
-    stack
-        .owner
-        .execute_unprepared("DROP SCHEMA public CASCADE")
-        .await
-        .unwrap();
+    stack.lose_database().await;
     fs::remove_dir_all(&site.state).unwrap();
     fs::remove_dir_all(&site.data).unwrap();
     // The attacker cannot delete what is locked; writes over it, and hides it.

@@ -76,10 +76,14 @@ pub struct Site {
     pub data: PathBuf,
 }
 
-async fn database() -> (String, DatabaseConnection) {
-    let admin = std::env::var("HOLDFAST_TEST_DATABASE_URL").expect(
+fn admin_url() -> String {
+    std::env::var("HOLDFAST_TEST_DATABASE_URL").expect(
         "HOLDFAST_TEST_DATABASE_URL must name a Postgres for tests: run `cargo xtask test unit`, which starts one",
-    );
+    )
+}
+
+async fn database() -> (String, DatabaseConnection) {
+    let admin = admin_url();
     let name = format!(
         "test_{}",
         uuid::Uuid::from_bytes(holdfast_server::random::bytes()).simple()
@@ -164,12 +168,17 @@ impl Stack {
         }
     }
 
+    /// The database is no more, whatever the server is doing in it.
+    pub async fn lose_database(&self) {
+        let (_, name) = self.database_url.rsplit_once('/').unwrap();
+        let admin = Database::connect(admin_url()).await.unwrap();
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+        admin.execute_unprepared(&drop).await.unwrap();
+    }
+
     /// Server, database and master key are gone; another server is there instead, and knows nothing.
     pub async fn lose_server(&mut self) {
-        self.owner
-            .execute_unprepared("DROP SCHEMA public CASCADE")
-            .await
-            .unwrap();
+        self.lose_database().await;
         let server = Server::start(&self.folder.path().join("another-server"), self.clock.clone()).await;
         self.app = server.app;
         self.url = server.url;
@@ -195,7 +204,7 @@ impl Stack {
 
     /// Waits until no job is at work or due.
     async fn idle(&self) {
-        for _ in 0..3_000 {
+        for _ in 0..24_000 {
             let waiting = format!(
                 "SELECT 1 FROM jobs WHERE state = 'running' OR run_at <= '{}' LIMIT 1",
                 self.clock.now()
@@ -205,7 +214,7 @@ impl Stack {
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        panic!("jobs are still waiting after 15 s");
+        panic!("jobs are still waiting after 2 min");
     }
 
     /// Sweeps every source now.
@@ -415,7 +424,7 @@ impl Site {
 
     /// Waits for a run to end.
     pub async fn ended(&self, session: &Session, run: RunId) -> RunView {
-        for _ in 0..300 {
+        for _ in 0..1_200 {
             let view: RunView = session
                 .get(&format!("/tenants/{}/runs/{run}", self.tenant))
                 .await
@@ -425,7 +434,7 @@ impl Site {
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        panic!("the run did not end in 30 s");
+        panic!("the run did not end in 2 min");
     }
 }
 

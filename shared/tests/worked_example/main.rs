@@ -76,7 +76,10 @@ fn the_literal_rule_leaves_a_gap() {
     let on_day_22 = &timeline.days[21];
     assert_eq!(on_day_22.safe_until.map(day), Some(91));
     // No run found locks that suffice as they stood (P2): even what it uploaded itself has 90 days and no hour for being late.
-    assert_eq!(u64::from(timeline.promises.uncovered_snapshots), timeline.totals.runs);
+    assert_eq!(
+        u64::from(timeline.promises.uncovered_snapshots),
+        timeline.totals.runs
+    );
     // So P1 is broken from the second snapshot on: day 8, promised until day 98. From day 91 the promises are open.
     let short = timeline.promises.first_short.unwrap();
     assert_eq!(

@@ -11,7 +11,7 @@ use crate::{
     api::Api,
     build, files, process, say,
     setup::{self, Need},
-    stack::{Plan, Stack},
+    stack::{Plan, Stack, storage::Endpoint},
     workspace::Workspace,
 };
 use scene::{BUCKET, Scene};
@@ -36,6 +36,9 @@ pub struct Args {
     /// With --check: leaves the folder for a look
     #[arg(long, requires = "check")]
     pub keep: bool,
+    /// With --check: the store that the story takes place on (`ceph` installs Debian's packages of it)
+    #[arg(long, value_enum, requires = "check", default_value = "lockbox")]
+    pub s3: Endpoint,
 }
 
 /// `cargo xtask demo`.
@@ -91,7 +94,8 @@ async fn start(args: &Args) -> Result<(Stack, fs::File)> {
         folder: folder.clone(),
         secrets: state.secrets.clone(),
         server_port: state.server_port,
-        lockbox_port: state.lockbox_port,
+        endpoint: Endpoint::Lockbox,
+        s3_port: state.lockbox_port,
         database_url,
         durable: true,
     };

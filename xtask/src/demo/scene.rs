@@ -84,7 +84,7 @@ impl Scene {
 /// Our S3 endpoint as a storage account.
 pub fn storage_account(stack: &Stack) -> NewStorageAccount {
     NewStorageAccount {
-        name: "lockbox".to_owned(),
+        name: stack.plan.endpoint.name().to_owned(),
         endpoint: stack.s3_endpoint(),
         region: "us-east-1".to_owned(),
         access_key: stack.plan.secrets.s3_access_key.clone(),

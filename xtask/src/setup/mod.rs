@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{say, sh};
+use crate::{say, sh, stack::ceph};
 use system::System;
 
 /// What can be asked for.
@@ -25,12 +25,14 @@ pub enum Need {
     Node,
     /// Chromium, for the browser test
     Chromium,
+    /// Ceph's S3 gateway, for a story or a bench on another store than lockbox
+    Ceph,
 }
 
 /// Options of `cargo xtask setup`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these (may be given several times)
+    /// Only these (may be given several times) [default: all that the tests need]
     #[arg(long, value_enum)]
     only: Vec<Need>,
 }
@@ -64,6 +66,7 @@ pub async fn ensure(needs: &[Need]) -> Result<()> {
             Need::Postgres => postgres(&mut system).await?,
             Need::Node => node(&mut system).await?,
             Need::Chromium => chromium(&mut system).await?,
+            Need::Ceph => ceph(&mut system).await?,
         }
     }
     Ok(())
@@ -167,5 +170,17 @@ async fn chromium(system: &mut System) -> Result<()> {
     match chromium_program() {
         Some(_) => Ok(()),
         None => bail!("there is still no Chromium on PATH; install Chromium or Chrome and try again"),
+    }
+}
+
+async fn ceph(system: &mut System) -> Result<()> {
+    if ceph::installed() {
+        return Ok(());
+    }
+    say::doing("Installing Ceph's gateway, monitor and store: an S3 with Object Lock that is not ours");
+    system.install(&ceph::PACKAGES).await?;
+    match ceph::installed() {
+        true => Ok(()),
+        false => bail!("Ceph's programs are still not on PATH"),
     }
 }

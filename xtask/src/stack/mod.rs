@@ -1,10 +1,13 @@
-//! A whole Holdfast on this machine: Postgres, lockbox, the server and an agent, all private to one folder.
+//! A whole Holdfast on this machine: Postgres, S3, the server and an agent, all private to one folder.
 
 pub mod agent;
+pub mod ceph;
+mod lockbox;
 pub mod owner;
 pub mod port;
 pub mod postgres;
 pub mod secrets;
+pub mod storage;
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +23,11 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     build::Built,
     clock,
-    process::{Ledger, Managed, Signal},
+    process::{Ledger, Managed},
 };
 use postgres::Postgres;
 use secrets::Secrets;
+use storage::{Endpoint, Storage};
 
 /// How long a program may take until it answers.
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -36,8 +40,10 @@ pub struct Plan {
     pub secrets: Secrets,
     /// The console's port.
     pub server_port: u16,
-    /// The S3 endpoint's port.
-    pub lockbox_port: u16,
+    /// What speaks S3.
+    pub endpoint: Endpoint,
+    /// Its port.
+    pub s3_port: u16,
     /// An existing database instead of a private cluster.
     pub database_url: Option<String>,
     /// Whether the database must survive a power cut.
@@ -48,7 +54,7 @@ pub struct Plan {
 pub struct Stack {
     agent: Option<Managed>,
     server: Option<Managed>,
-    lockbox: Managed,
+    storage: Storage,
     postgres: Option<Postgres>,
     ledger: Ledger,
     database_url: String,
@@ -58,7 +64,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts Postgres, lockbox and the server. The agent comes later: it must be enrolled first.
+    /// Starts Postgres, S3 and the server. The agent comes later: it must be enrolled first.
     pub async fn start(plan: Plan, built: Built) -> Result<Self> {
         private(&plan.folder.join("logs"))?;
         let mut ledger = Ledger::take_over(&plan.folder)?;
@@ -74,12 +80,14 @@ impl Stack {
                 (Some(postgres), url)
             }
         };
-        let lockbox = start_lockbox(&plan, &built).await?;
-        ledger.add(&lockbox)?;
+        let storage = Box::pin(Storage::start(&plan, &built)).await?;
+        for process in storage.processes() {
+            ledger.add(process)?;
+        }
         let mut stack = Self {
             agent: None,
             server: None,
-            lockbox,
+            storage,
             postgres,
             ledger,
             database_url,
@@ -97,36 +105,17 @@ impl Stack {
 
     /// The S3 endpoint's address.
     pub fn s3_endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.plan.lockbox_port)
+        format!("http://127.0.0.1:{}", self.plan.s3_port)
     }
 
-    /// How many requests of each kind lockbox has let in so far.
+    /// How many requests of each kind the S3 endpoint has had so far.
     pub async fn s3_calls(&mut self) -> Result<BTreeMap<String, u64>> {
-        const LINE: &str = "lockbox calls ";
-        let before = self.lockbox.count(LINE);
-        self.lockbox.tell(Signal::USR1)?;
-        let said = clock::poll(READY_WITHIN, Duration::from_millis(1), async || {
-            self.lockbox.must_run()?;
-            Ok((self.lockbox.count(LINE) > before).then(|| self.lockbox.last(LINE)))
-        })
-        .await?;
-        let line = said.flatten().context("lockbox does not tell its calls")?;
-        let pairs = line.split_whitespace().filter_map(|pair| pair.split_once('='));
-        pairs
-            .map(|(operation, count)| Ok((operation.to_owned(), count.parse()?)))
-            .collect::<Result<_>>()
+        self.storage.calls().await
     }
 
-    /// How much lockbox keeps in its folder.
-    pub fn s3_stored_bytes(&self) -> Result<u64> {
-        let mut bytes = 0;
-        for entry in walkdir::WalkDir::new(self.plan.folder.join("lockbox/blobs")) {
-            let entry = entry?;
-            if entry.file_type().is_file() {
-                bytes += entry.metadata()?.len();
-            }
-        }
-        Ok(bytes)
+    /// How much the S3 endpoint keeps, in bytes.
+    pub async fn s3_stored_bytes(&self) -> Result<u64> {
+        self.storage.stored_bytes().await
     }
 
     /// The agent's program.
@@ -225,7 +214,7 @@ impl Stack {
         if let Some(postgres) = &mut self.postgres {
             postgres.process_mut().must_run()?;
         }
-        self.lockbox.must_run()?;
+        self.storage.must_run()?;
         if let Some(server) = &mut self.server {
             server.must_run()?;
         }
@@ -233,35 +222,6 @@ impl Stack {
             agent.must_run()?;
         }
         Ok(())
-    }
-}
-
-async fn start_lockbox(plan: &Plan, built: &Built) -> Result<Managed> {
-    let data = plan.folder.join("lockbox");
-    private(&data)?;
-    let log = plan.folder.join("logs/lockbox.log");
-    // What an earlier run said must not be taken for this one's word.
-    let _ = fs::remove_file(&log);
-    let mut command = Command::new(&built.lockbox);
-    command
-        .args(["--listen", &format!("127.0.0.1:{}", plan.lockbox_port)])
-        .arg("--data")
-        .arg(data)
-        .env("LOCKBOX_ACCESS_KEY", &plan.secrets.s3_access_key)
-        .env("LOCKBOX_SECRET_KEY", &plan.secrets.s3_secret_key);
-    let mut lockbox = Managed::spawn("lockbox", &mut command, &log)?;
-    let ready = clock::poll(READY_WITHIN, Duration::from_millis(20), async || {
-        lockbox.must_run()?;
-        Ok(lockbox.has_said("lockbox listening on").then_some(()))
-    })
-    .await?;
-    match ready {
-        Some(()) => Ok(lockbox),
-        None => bail!(
-            "lockbox was not ready within {} s:\n{}",
-            READY_WITHIN.as_secs(),
-            lockbox.tail(15)
-        ),
     }
 }
 

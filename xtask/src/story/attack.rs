@@ -14,6 +14,8 @@ use crate::clock;
 const DAY: i64 = 86_400;
 /// What S3 says to whoever touches a lock.
 const LOCKED: &str = "AccessDenied";
+/// What Ceph's gateway says to whoever asks for no lock at all: it refuses that before it looks whether there is one.
+const NOT_A_LOCK: &str = "MalformedXML";
 /// What S3 takes in one batch delete.
 const BATCH: usize = 1000;
 
@@ -37,13 +39,18 @@ impl Tally {
         }
     }
 
-    /// Every attempt must have been refused.
+    /// Every attempt must have been refused, because of the lock.
     fn all_refused(&self) -> Result<String> {
+        self.all_refused_with(&[LOCKED])
+    }
+
+    /// Every attempt must have been refused, all with one of these codes.
+    fn all_refused_with(&self, reasons: &[&str]) -> Result<String> {
         let refused: usize = self.refused.values().sum();
         let codes: Vec<&str> = self.refused.keys().map(String::as_str).collect();
         let text = format!("{refused} of {} refused ({})", self.tried, codes.join(", "));
         // Another code is no lock that held, but a version that is gone or an attempt that was malformed.
-        if refused == self.tried && codes == [LOCKED] {
+        if refused == self.tried && matches!(codes[..], [code] if reasons.contains(&code)) {
             Ok(text)
         } else {
             bail!("only {text}")
@@ -155,7 +162,7 @@ async fn destroy(report: &mut Report, bucket: &Bucket, versions: &[Version], loc
                 format!(
                     "shorten {}; remove {}",
                     shorten.all_refused()?,
-                    remove.all_refused()?
+                    remove.all_refused_with(&[LOCKED, NOT_A_LOCK])?
                 ),
             ))
         })

@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     build, demo,
     setup::{self, Need},
-    stack::{Plan, Stack, port, secrets::Secrets},
+    stack::{Plan, Stack, port, secrets::Secrets, storage::Endpoint},
     test::Count,
     workspace::Workspace,
 };
@@ -27,13 +27,16 @@ use report::Report;
 /// `cargo xtask demo --check`.
 pub async fn command(args: &demo::Args) -> Result<bool> {
     setup::ensure(&[Need::Compiler, Need::Wasm, Need::Postgres]).await?;
-    let count = run(&Workspace::load()?, args.keep).await?;
+    if args.s3 == Endpoint::Ceph {
+        setup::ensure(&[Need::Ceph]).await?;
+    }
+    let count = run(&Workspace::load()?, args.s3, args.keep).await?;
     println!("{} passed, {} failed", count.passed, count.failed);
     Ok(count.failed == 0)
 }
 
 /// Builds everything and tells the story in a folder of its own.
-pub async fn run(workspace: &Workspace, keep: bool) -> Result<Count> {
+pub async fn run(workspace: &Workspace, endpoint: Endpoint, keep: bool) -> Result<Count> {
     let built = build::all(workspace, false).await?;
     let temporary = tempfile::Builder::new().prefix("holdfast-check-").tempdir()?;
     // Postgres' own user passes through when root checks; the names below are not secret.
@@ -49,17 +52,21 @@ pub async fn run(workspace: &Workspace, keep: bool) -> Result<Count> {
         folder,
         secrets: Secrets::make()?,
         server_port: port::any()?,
-        lockbox_port: port::any()?,
+        endpoint,
+        s3_port: port::any()?,
         database_url: None,
         durable: false,
     };
     let mut report = Report::begin();
     let started = report
-        .step("Postgres, lockbox and the server start", async {
-            let stack = Box::pin(Stack::start(plan, built)).await?;
-            let figures = format!("console {}, S3 {}", stack.url(), stack.s3_endpoint());
-            Ok((stack, figures))
-        })
+        .step(
+            &format!("Postgres, {} and the server start", endpoint.name()),
+            async {
+                let stack = Box::pin(Stack::start(plan, built)).await?;
+                let figures = format!("console {}, S3 {}", stack.url(), stack.s3_endpoint());
+                Ok((stack, figures))
+            },
+        )
         .await;
     if let Some(mut stack) = started {
         Box::pin(tell(&mut stack, &mut report)).await;

@@ -14,7 +14,7 @@ use crate::{
     build,
     demo::scene::{SOURCE, Scene},
     files, say, setup, sh,
-    stack::{Plan, Stack, port, secrets::Secrets},
+    stack::{Plan, Stack, port, secrets::Secrets, storage::Endpoint},
     workspace::Workspace,
 };
 
@@ -30,7 +30,8 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
         folder: data.path().to_owned(),
         secrets: Secrets::make()?,
         server_port: port::any()?,
-        lockbox_port: port::any()?,
+        endpoint: Endpoint::Lockbox,
+        s3_port: port::any()?,
         database_url: None,
         durable: false,
     };

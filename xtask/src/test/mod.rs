@@ -12,7 +12,9 @@ use clap::ValueEnum;
 use crate::{
     clock, deps, say,
     setup::{self, Need},
-    sh, story,
+    sh,
+    stack::storage::Endpoint,
+    story,
     workspace::Workspace,
 };
 pub use count::Count;
@@ -32,15 +34,18 @@ enum Part {
     Browser,
     /// The story: backups, an attack, a restore (`cargo xtask demo --check`)
     Story,
+    /// The same story on Ceph's gateway: an S3 that is not ours
+    Ceph,
 }
 
-const ALL: [Part; 6] = [
+const ALL: [Part; 7] = [
     Part::Fmt,
     Part::Clippy,
     Part::Deps,
     Part::Unit,
     Part::Browser,
     Part::Story,
+    Part::Ceph,
 ];
 
 /// Options of `cargo xtask test`.
@@ -82,6 +87,7 @@ pub async fn command(args: &Args) -> Result<bool> {
             Part::Unit => &[Need::Postgres],
             Part::Browser => &[Need::Postgres, Need::Wasm, Need::Node, Need::Chromium],
             Part::Story => &[Need::Postgres, Need::Wasm],
+            Part::Ceph => &[Need::Postgres, Need::Wasm, Need::Ceph],
         });
     }
     setup::ensure(&needs).await?;
@@ -136,7 +142,8 @@ async fn run(part: Part, workspace: &Workspace, rest: &[String]) -> Result<Count
         Part::Deps => Ok(Count::of(deps::command()?)),
         Part::Unit => unit::run(workspace, rest).await,
         Part::Browser => browser::run(workspace, rest).await,
-        Part::Story => story::run(workspace, false).await,
+        Part::Story => story::run(workspace, Endpoint::Lockbox, false).await,
+        Part::Ceph => story::run(workspace, Endpoint::Ceph, false).await,
     }
 }
 

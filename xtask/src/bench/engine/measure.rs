@@ -44,7 +44,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Runs a program to its end. Anything but success is an error.
 pub async fn run(stack: &mut Stack, mut command: Command) -> Result<Figures> {
-    let (calls, stored) = (stack.s3_calls().await?, stack.s3_stored_bytes()?);
+    let (calls, stored) = (stack.s3_calls().await?, stack.s3_stored_bytes().await?);
     let errors = tempfile::tempfile()?;
     let begun = clock::start();
     let mut child = command
@@ -82,7 +82,7 @@ pub async fn run(stack: &mut Stack, mut command: Command) -> Result<Figures> {
         seconds,
         cpu_seconds,
         peak_bytes,
-        stored_bytes: stack.s3_stored_bytes()?.saturating_sub(stored),
+        stored_bytes: stack.s3_stored_bytes().await?.saturating_sub(stored),
         calls,
     })
 }

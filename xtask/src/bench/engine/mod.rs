@@ -21,7 +21,7 @@ use crate::{
     build::{self, Built},
     clock, say,
     setup::{self, Need},
-    stack::{Plan, Stack, port, secrets::Secrets},
+    stack::{Plan, Stack, ceph, port, secrets::Secrets, storage::Endpoint},
     story::bucket::Bucket,
     workspace::Workspace,
 };
@@ -42,6 +42,9 @@ pub struct Args {
     /// How often each engine does everything
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// The S3 endpoint; may be repeated [default: lockbox, and Ceph's gateway where it is installed]
+    #[arg(long = "s3", value_enum)]
+    endpoints: Vec<Endpoint>,
     /// Where S3 keeps its data; a folder in memory leaves the disk out
     #[arg(long, default_value = "/dev/shm")]
     memory: PathBuf,
@@ -101,9 +104,17 @@ pub async fn command(args: &Args) -> Result<bool> {
     } else {
         args.data.clone()
     };
-    for set in sets {
+    let endpoints = match &args.endpoints[..] {
+        [] if ceph::installed() => &[Endpoint::Lockbox, Endpoint::Ceph],
+        [] => &[Endpoint::Lockbox][..],
+        chosen => chosen,
+    };
+    let everything = sets
+        .iter()
+        .flat_map(|set| endpoints.iter().map(move |on| (*set, *on)));
+    for (set, endpoint) in everything {
         let mut files = Files::make(set, args, on_disk.path().join("files")).await?;
-        let title = format!("{set}: {}", files.made);
+        let title = format!("{set} on {}: {}", endpoint.name(), files.made);
         say::doing(&title);
         let mut results = Results::new();
         for round in 1..=args.rounds {
@@ -123,7 +134,7 @@ pub async fn command(args: &Args) -> Result<bool> {
                 fs::create_dir_all(place.scratch)?;
                 // Each turn has an empty bucket and an empty database: nobody's data is in the way of the next.
                 let memory = folder_in(&args.memory)?;
-                let mut stack = Box::pin(start(memory.path(), &built)).await?;
+                let mut stack = Box::pin(start(memory.path(), endpoint, &built)).await?;
                 Box::pin(turn.take(&mut stack, &place, &mut files, &mut results)).await?;
                 drop(stack);
                 remove(place.target).await?;
@@ -146,12 +157,13 @@ fn folder_in(place: &Path) -> Result<tempfile::TempDir> {
     Ok(folder)
 }
 
-async fn start(memory: &Path, built: &Built) -> Result<Stack> {
+async fn start(memory: &Path, endpoint: Endpoint, built: &Built) -> Result<Stack> {
     let plan = Plan {
         folder: memory.canonicalize()?,
         secrets: Secrets::make()?,
         server_port: port::any()?,
-        lockbox_port: port::any()?,
+        endpoint,
+        s3_port: port::any()?,
         database_url: None,
         durable: false,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use time::OffsetDateTime;
 
@@ -75,6 +75,15 @@ impl ManualClock {
     pub fn now(&self) -> SystemTime {
         Millis(self.0.load(Ordering::SeqCst)).system_time()
     }
+}
+
+/// The machine's steady clock, which no test sets.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is where lockbox reads the clock"
+)]
+pub(crate) fn monotonic() -> Instant {
+    Instant::now()
 }
 
 #[expect(

@@ -56,14 +56,7 @@ impl Front {
         let mut response = self.answer(req).await?;
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("lockbox"));
-        let mut date = Vec::new();
-        let now = Timestamp::from(self.clock.millis());
-        if now.format(TimestampFormat::HttpDate, &mut date).is_ok()
-            && let Ok(date) = HeaderValue::from_bytes(&date)
-        {
-            // Without this hyper would tell the machine's time, also under a manual clock.
-            headers.insert(DATE, date);
-        }
+        set_date(headers, &self.clock, 0);
         Ok(response)
     }
 
@@ -98,6 +91,20 @@ impl Front {
             let _ = tokio::time::timeout(DRAIN_TIME, rest.drain()).await;
         }
         Ok(response)
+    }
+}
+
+/// Tells lockbox's time, or one that is so far ahead of it. Without this hyper would tell the machine's, also under a
+/// manual clock.
+pub(crate) fn set_date(headers: &mut HeaderMap, clock: &Clock, ahead_seconds: i64) {
+    let ahead = time::Duration::seconds(ahead_seconds);
+    let at = clock.millis().offset();
+    let at = Timestamp::from(at.checked_add(ahead).unwrap_or(at));
+    let mut date = Vec::new();
+    if at.format(TimestampFormat::HttpDate, &mut date).is_ok()
+        && let Ok(date) = HeaderValue::from_bytes(&date)
+    {
+        headers.insert(DATE, date);
     }
 }
 

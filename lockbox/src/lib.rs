@@ -36,6 +36,7 @@ mod config;
 mod declared;
 mod digest;
 mod error;
+pub mod faults;
 mod front;
 mod gate;
 mod host;

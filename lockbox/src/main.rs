@@ -26,6 +26,10 @@ struct Options {
     /// A base domain for virtual-host addressing (BUCKET.DOMAIN); may be given more than once.
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<String>,
+    /// Faults on purpose, for tests: a JSON file of rules (see the library's module `faults::file`), read again whenever
+    /// it changes. Never use this where data matters.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// The access key that requests are signed with.
     #[arg(long, env = "LOCKBOX_ACCESS_KEY", hide_env_values = true)]
     access_key: Option<String>,
@@ -76,11 +80,26 @@ async fn run(options: Options) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
     let mut asked = signal(SignalKind::user_defined1()).map_err(|e| e.to_string())?;
     let calls = server.calls();
+    let faults = server.faults();
     tokio::spawn(async move {
         while asked.recv().await.is_some() {
             say(&format!("lockbox calls {calls}"));
+            let hits = faults.hits();
+            if !hits.is_empty() {
+                say(&format!("lockbox fault hits {hits:?}"));
+            }
         }
     });
+    if let Some(path) = options.faults {
+        let faults = server.faults();
+        tokio::spawn(async move {
+            let told = |told| match told {
+                Ok(count) => say(&format!("lockbox faults in force: {count}")),
+                Err(error) => complain(&format!("{}: {error}", path.display())),
+            };
+            lockbox::faults::file::follow(&path, &faults, told).await;
+        });
+    }
     say(&format!("lockbox listening on http://{address}"));
     let shutdown = async {
         tokio::select! {

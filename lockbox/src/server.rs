@@ -19,6 +19,7 @@ use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
+use crate::faults::{Faults, Layer};
 use crate::front::Front;
 use crate::gate::Gate;
 use crate::host::Hosts;
@@ -47,8 +48,9 @@ pub async fn serve(
 #[derive(Debug)]
 pub struct Opened {
     store: Arc<Store>,
-    front: Front,
+    layer: Layer,
     calls: Calls,
+    faults: Faults,
 }
 
 /// Opens the data folder, so that a caller can say that it is ready only when it is.
@@ -63,10 +65,13 @@ pub async fn open(config: Config) -> Result<Opened, Error> {
     let store = Arc::new(tokio::task::spawn_blocking(move || Store::open(&data)).await??);
     let calls = Calls::default();
     let service = s3_service(&config, Arc::clone(&store), calls.clone());
+    let faults = Faults::default();
+    let front = Front::new(service, config.clock.clone());
     Ok(Opened {
         store,
-        front: Front::new(service, config.clock),
+        layer: Layer::new(front, faults.clone(), &config.domains, config.clock),
         calls,
+        faults,
     })
 }
 
@@ -89,9 +94,17 @@ impl Opened {
         self.calls.clone()
     }
 
+    /// Faults on purpose: none until a rule is added.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
     /// Serves until `shutdown` is ready, as [`serve`] does.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let Self { store, front, .. } = self;
+        let Self {
+            store, layer, faults, ..
+        } = self;
         let (stop, stopping) = watch::channel(());
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
@@ -101,7 +114,7 @@ impl Opened {
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(connection(stream, front.clone(), stopping.clone()));
+                        connections.spawn(connection(stream, layer.clone(), stopping.clone()));
                     }
                     Err(error) => {
                         // Out of file descriptors, usually: wait instead of spinning.
@@ -112,8 +125,10 @@ impl Opened {
             }
         }
         drop(listener);
-        drop(front);
+        drop(layer);
         drop(stop);
+        // Ends what a rule stalls.
+        faults.clear();
         let all_ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, all_ended).await.is_err() {
             connections.shutdown().await;
@@ -139,13 +154,18 @@ async fn close(mut store: Arc<Store>) {
     tracing::warn!("a request still uses the store");
 }
 
-async fn connection(stream: TcpStream, front: Front, mut stopping: watch::Receiver<()>) {
+/// Why a request is not answered: the connection ends.
+#[derive(Debug, thiserror::Error)]
+#[error("not answered: {0}")]
+struct NoAnswer(s3s::StdError);
+
+async fn connection(stream: TcpStream, layer: Layer, mut stopping: watch::Receiver<()>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let service = service_fn(move |req| {
-        let front = front.clone();
-        async move { front.handle(req).await }
+        let layer = layer.clone();
+        async move { layer.handle(req).await.map_err(NoAnswer) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -174,6 +194,7 @@ pub struct Running {
     endpoint: String,
     address: SocketAddr,
     clock: Clock,
+    faults: Faults,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
 }
@@ -194,6 +215,7 @@ impl Running {
         let address = listener.local_addr().map_err(listen)?;
         let clock = config.clock.clone();
         let opened = open(config).await?;
+        let faults = opened.faults();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(opened.run(listener, async {
             // A dropped sender stops too.
@@ -203,6 +225,7 @@ impl Running {
             endpoint: format!("http://{address}"),
             address,
             clock,
+            faults,
             stop: Some(stop),
             task: Some(task),
         })
@@ -224,6 +247,12 @@ impl Running {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Faults on purpose: none until a rule is added.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Stops and waits until the data folder is closed.

@@ -2,8 +2,9 @@
 
 mod common;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -174,4 +175,46 @@ fn walk(folder: &Path) -> usize {
     entries
         .map(|path| if path.is_dir() { walk(&path) } else { 1 })
         .sum()
+}
+
+/// Rules in a file are taken when it changes, are told of, and go with it.
+#[tokio::test]
+async fn the_binary_takes_faults_from_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("faults.json");
+    let mut server = command(&dir.path().join("data"), "127.0.0.1:0");
+    let mut server = server
+        .arg("--faults")
+        .arg(&rules)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut wait_for = |start: &str| {
+        let found = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find_map(|line| Some(line.strip_prefix(start)?.to_owned()));
+        found.unwrap()
+    };
+    let endpoint = wait_for("lockbox listening on ");
+    let s3 = aws_sdk_s3::Client::from_conf(common::client_config(&endpoint).build());
+    s3.create_bucket().bucket(LOCKED).send().await.unwrap();
+    let refused = r#"[{"on": {"operation": "HeadBucket"}, "times": 1, "action": {"status": {"status": 403, "code": "AccessDenied"}}}]"#;
+    std::fs::write(&rules, refused).unwrap();
+    while wait_for("lockbox faults in force: ") != "1" {}
+    assert!(s3.head_bucket().bucket(LOCKED).send().await.is_err());
+    s3.head_bucket().bucket(LOCKED).send().await.unwrap();
+    std::fs::write(&rules, refused.replace("\"times\": 1, ", "")).unwrap();
+    wait_for("lockbox faults in force: ");
+    assert!(s3.head_bucket().bucket(LOCKED).send().await.is_err());
+    // What makes no sense changes nothing; what is gone is gone.
+    std::fs::write(&rules, "[{").unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(s3.head_bucket().bucket(LOCKED).send().await.is_err());
+    std::fs::remove_file(&rules).unwrap();
+    while wait_for("lockbox faults in force: ") != "0" {}
+    s3.head_bucket().bucket(LOCKED).send().await.unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

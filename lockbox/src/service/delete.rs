@@ -1,13 +1,14 @@
 //! DeleteObject and DeleteObjects.
 
 use s3s::dto::*;
-use s3s::{S3Error, S3Request, S3Result, s3_error};
+use s3s::{S3Request, S3Result, s3_error};
 
 use super::Lockbox;
 use super::condition::{WriteCondition, failed};
 use super::put::insert;
 use crate::clock::Millis;
 use crate::error::Fault;
+use crate::faults::RowFaults;
 use crate::store::find::{by_id, existing_bucket, latest};
 use crate::store::index::Tx;
 use crate::store::record::{Bucket as BucketRecord, Versioning};
@@ -75,6 +76,7 @@ impl Lockbox {
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<DeleteObjectsOutput> {
+        let rows = req.extensions.get::<RowFaults>().cloned().unwrap_or_default();
         let input = req.input;
         let count = input.delete.objects.len();
         if count == 0 || count > LONGEST_BATCH {
@@ -91,10 +93,16 @@ impl Lockbox {
                 let record = existing_bucket(&tx.buckets, &input.bucket)?;
                 let (mut done, mut errors) = (Vec::new(), Vec::new());
                 for object in input.delete.objects {
+                    if let Some(code) = rows.code(&object.key) {
+                        errors.push(error_row(object, code, Some("a fault on purpose")));
+                        continue;
+                    }
                     match delete_row(tx, &input.bucket, &record, &object, bypass, now) {
                         Ok(deleted) if !quiet => done.push(done_row(object, deleted)),
                         Ok(_) => {}
-                        Err(Fault::Refused(error)) => errors.push(error_row(object, &error)),
+                        Err(Fault::Refused(error)) => {
+                            errors.push(error_row(object, error.code().as_str(), error.message()));
+                        }
                         Err(fault) => return Err(fault),
                     }
                 }
@@ -144,11 +152,11 @@ fn done_row(object: ObjectIdentifier, deleted: Deleted) -> DeletedObject {
     }
 }
 
-fn error_row(object: ObjectIdentifier, error: &S3Error) -> Error {
+fn error_row(object: ObjectIdentifier, code: &str, message: Option<&str>) -> Error {
     Error {
-        code: Some(error.code().as_str().to_owned()),
+        code: Some(code.to_owned()),
         key: Some(object.key),
-        message: error.message().map(str::to_owned),
+        message: message.map(str::to_owned),
         version_id: object.version_id,
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::Lockbox;
 use super::condition::ReadCondition;
 use crate::error::{Fault, custom, internal};
+use crate::faults::RangeFault;
 use crate::store::Store;
 use crate::store::blob::unblock;
 use crate::store::find::{by_id, existing_bucket, latest};
@@ -84,7 +85,9 @@ macro_rules! describe {
 
 impl Lockbox {
     pub(super) async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<GetObjectOutput> {
-        let input = req.input;
+        let fault = req.extensions.get::<RangeFault>().copied();
+        let mut input = req.input;
+        input.range = misread(input.range, fault);
         let condition = ReadCondition {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
@@ -186,6 +189,20 @@ pub(super) fn is_marker(version: &Version, named: bool) -> S3Error {
     };
     error.set_headers(headers);
     error
+}
+
+/// The range that is answered: the one that was asked for, unless a test wants a fault.
+fn misread(asked: Option<s3s::dto::Range>, fault: Option<RangeFault>) -> Option<s3s::dto::Range> {
+    match (asked, fault) {
+        (Some(_), Some(RangeFault::Whole)) => None,
+        (Some(s3s::dto::Range::Int { first, last }), Some(RangeFault::Shifted(by))) => {
+            Some(s3s::dto::Range::Int {
+                first: first.saturating_add_signed(by),
+                last: last.map(|last| last.saturating_add_signed(by)),
+            })
+        }
+        (asked, _) => asked,
+    }
 }
 
 fn extent(object: &ObjectRecord, range: Option<s3s::dto::Range>, part: Option<i32>) -> S3Result<Extent> {

@@ -9,6 +9,7 @@ pub mod error;
 pub mod http;
 pub mod jobs;
 pub mod planning;
+pub mod presence;
 pub mod random;
 pub mod rebuild;
 pub mod s3;

@@ -120,6 +120,15 @@ pub enum BackupError {
     /// The server ended the run.
     #[error("the run failed: {0}")]
     Failed(String),
+    /// The server gave the snapshot its number, and something it needs vanished before it was complete. The next run builds
+    /// on it.
+    #[error("the run failed: {reason}")]
+    Broken {
+        /// The snapshot's number.
+        seq: u64,
+        /// Why.
+        reason: String,
+    },
     /// The commit is durable; how it ended is not known here.
     #[error("the server has the commit and goes on confirming it without this agent: {reason}")]
     Unconfirmed {
@@ -213,7 +222,7 @@ async fn run(
     match &result {
         Ok(snapshot) => observer.event(&Event::Snapshot(SnapshotEvent::from(snapshot))),
         // The server ended it itself, or will.
-        Err(BackupError::Failed(_) | BackupError::Unconfirmed { .. }) => {}
+        Err(BackupError::Failed(_) | BackupError::Broken { .. } | BackupError::Unconfirmed { .. }) => {}
         Err(error) => {
             let reason = public_reason(error);
             if let Err(error) = client.abort(run_id, &AbortRequest { reason }).await {
@@ -361,9 +370,15 @@ impl Thread {
         };
         let prepared = prepare(&job, &run, &queue)?;
         self.counters.enter(RunPhase::Confirm);
-        let snapshot = self.handle.block_on(self.commit(&prepared))?;
+        let committed = self.handle.block_on(self.commit(&prepared));
+        let seq = match &committed {
+            Ok(snapshot) => snapshot.seq,
+            // It has its number, and may have lost what a reload would read: its manifest, say.
+            Err(BackupError::Broken { seq, .. }) => *seq,
+            Err(_) => return committed,
+        };
         let head = Head {
-            seq: snapshot.seq,
+            seq,
             manifest: prepared.manifest.hash,
             instance_id: self.instance_id.clone(),
         };
@@ -372,7 +387,7 @@ impl Thread {
             tracing::warn!(%error, "the cache could not be written; the next backup will rebuild it");
         }
         journal.end();
-        Ok(snapshot)
+        committed
     }
 
     /// The packs of runs that broke off and that the bucket holds.
@@ -448,10 +463,15 @@ impl Thread {
                 (RunState::Succeeded, None, _) => {
                     return Err(BackupError::Failed("the server names no snapshot".to_owned()));
                 }
-                (RunState::Failed, _, error) => {
-                    return Err(BackupError::Failed(
-                        error.unwrap_or_else(|| "no reason given".to_owned()),
-                    ));
+                (RunState::Failed, snapshot, error) => {
+                    let reason = error.unwrap_or_else(|| "no reason given".to_owned());
+                    return Err(match snapshot {
+                        Some(broken) => BackupError::Broken {
+                            seq: broken.seq,
+                            reason,
+                        },
+                        None => BackupError::Failed(reason),
+                    });
                 }
                 _ => {}
             }

@@ -24,6 +24,6 @@ pub use icon::{Icon, Logo, Sign};
 pub use problem::{Empty, Loading, problem_page};
 pub use progress::{RestoreProgressView, RunProgressView};
 pub use protection::Protection;
-pub use state::{ModeBadge, RestoreBadge, RunBadge, SnapshotBadge, TierBadges};
+pub use state::{DamageBadge, ModeBadge, RestoreBadge, RunBadge, SnapshotBadge, TierBadges};
 pub use time::{Ago, At, Day};
 pub use timeline::LockTimeline;

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::{
     api::{
         agent::RunState,
-        view::{RestoreState, SnapshotState},
+        view::{Damage, RestoreState, SnapshotState},
     },
     retention::{LockMode, Period},
 };
@@ -43,8 +43,15 @@ pub fn SnapshotBadge(state: SnapshotState) -> impl IntoView {
         SnapshotState::Locking => ("badge busy", Sign::Lock, "Extending locks"),
         SnapshotState::Complete => ("badge good", Sign::Check, "Complete"),
         SnapshotState::Expired => ("badge", Sign::Clock, "Expired"),
+        SnapshotState::Broken => ("badge bad", Sign::Failure, "Never complete"),
     };
     view! { <Badge tone sign word /> }.into_any()
+}
+
+/// What a complete snapshot has lost.
+#[component]
+pub fn DamageBadge(damage: Option<Damage>) -> impl IntoView {
+    damage.map(|_| view! { <Badge tone="badge bad" sign=Sign::Failure word="Damaged" /> })
 }
 
 /// The periods that a snapshot is kept longer for.

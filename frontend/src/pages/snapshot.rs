@@ -10,8 +10,9 @@ use shared::{
 use super::tenant::run_table::RestoreTable;
 use crate::{
     components::{
-        Ago, At, Bytes, Command, Count, Crumbs, Day, FormError, Icon, Loading, LockTimeline, ModeBadge,
-        RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, TierBadges, problem_page,
+        Ago, At, Bytes, Command, Count, Crumbs, DamageBadge, Day, FormError, Icon, Loading, LockTimeline,
+        ModeBadge, RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, TierBadges,
+        problem_page,
     },
     error::ConsoleError,
     functions::snapshot::{AuthoriseRestore, load_snapshot},
@@ -61,6 +62,7 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
         <div class="page-head">
             <h1>{title}</h1>
             <SnapshotBadge state=snapshot.state />
+            <DamageBadge damage=snapshot.damage />
             <TierBadges tiers=snapshot.tiers.clone() />
         </div>
         <section class="card lock-card" aria-labelledby="locked-until">
@@ -78,9 +80,41 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                 {match snapshot.state {
                     SnapshotState::Complete => "Confirmed by S3 for every object that this snapshot needs.",
                     SnapshotState::Locking => "Not complete yet: locks that fall short are being extended.",
+                    SnapshotState::Broken => {
+                        "Never complete: objects that it needs vanished from the bucket before everything was confirmed, so it was \
+                         promised nothing and cannot be restored. The next backup builds on it."
+                    }
                     SnapshotState::Expired => "Expired: its protection has ended, and what it needed is deleted as locks end.",
                 }}
             </p>
+            {page
+                .oldest_confirmation
+                .filter(|_| snapshot.state == SnapshotState::Complete)
+                .map(|at| {
+                    view! {
+                        <p class="muted">
+                            "The lock that S3 was asked for longest ago was confirmed "
+                            <Ago at />
+                            "."
+                        </p>
+                    }
+                })}
+            {snapshot
+                .damage
+                .map(|damage| {
+                    view! {
+                        <p class="warn-text" role="status">
+                            <Icon sign=Sign::Failure />
+                            <Count value=damage.objects />
+                            {if damage.objects == 1 { " object (" } else { " objects (" }}
+                            <Bytes size=damage.bytes />
+                            ") that this snapshot needs "
+                            {if damage.objects == 1 { "is" } else { "are" }}
+                            " gone from the bucket. It keeps its date. Which files that touches only the endpoint or the recovery kit \
+                             can tell. What a later backup has sent again is restored from there."
+                        </p>
+                    }
+                })}
             <LockTimeline
                 taken=snapshot.received_at
                 protected_until=snapshot.protected_until

@@ -13,7 +13,7 @@ use super::{
     DbError, TenantTx,
     entity::backup_set,
     insert,
-    types::{from_json, from_text, to_json, to_text},
+    types::{from_json, from_text, optional_time, to_json, to_text},
 };
 
 /// A bucket, prefix and policy.
@@ -35,6 +35,10 @@ pub struct BackupSet {
     pub recovery_key: RecoveryPublicKey,
     /// What the last look into the bucket found.
     pub inspection: Option<BucketInspection>,
+    /// When S3 was seen to refuse to shorten a COMPLIANCE lock of this set.
+    pub compliance_proven_at: Option<Timestamp>,
+    /// When that was last tried.
+    pub compliance_tried_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -69,6 +73,8 @@ impl TryFrom<backup_set::Model> for BackupSet {
                 .inspection
                 .map(|json| from_json("backup_sets.inspection", json))
                 .transpose()?,
+            compliance_proven_at: optional_time(row.compliance_proven_at)?,
+            compliance_tried_at: optional_time(row.compliance_tried_at)?,
             created_at: row.created_at.try_into()?,
         })
     }
@@ -100,6 +106,8 @@ pub async fn add(tx: &TenantTx, set: &BackupSet) -> Result<(), DbError> {
         lock_cap_days: count(set.policy.lock_cap_days)?,
         recovery_key: set.recovery_key.to_string(),
         inspection: set.inspection.as_ref().map(to_json).transpose()?,
+        compliance_proven_at: set.compliance_proven_at.map(TryInto::try_into).transpose()?,
+        compliance_tried_at: set.compliance_tried_at.map(TryInto::try_into).transpose()?,
         created_at: set.created_at.try_into()?,
     };
     insert(&tx.tx, row).await
@@ -131,6 +139,23 @@ pub async fn set_inspection(tx: &TenantTx, id: BackupSetId, found: &BucketInspec
     let change = backup_set::ActiveModel {
         id: Set(id.as_uuid()),
         inspection: Set(Some(to_json(found)?)),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Keeps what a trial to shorten a COMPLIANCE lock showed at `now`.
+pub async fn set_compliance_trial(
+    tx: &TenantTx,
+    id: BackupSetId,
+    is_enforced: bool,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let change = backup_set::ActiveModel {
+        id: Set(id.as_uuid()),
+        compliance_tried_at: Set(Some(now.try_into()?)),
+        compliance_proven_at: Set(is_enforced.then(|| now.try_into()).transpose()?),
         ..Default::default()
     };
     change.update(&tx.tx).await?;

@@ -88,6 +88,8 @@ table!(backup_set = "backup_sets" {
     lock_cap_days: i32,
     recovery_key: String,
     inspection: Option<Json>,
+    compliance_proven_at: Option<At>,
+    compliance_tried_at: Option<At>,
     created_at: At,
 });
 
@@ -192,6 +194,9 @@ table!(object = "objects" {
     locked_until: Option<At>,
     confirmed_at: Option<At>,
     missing_since: Option<At>,
+    absent_askings: i32,
+    absent_since: Option<At>,
+    absent_asked_at: Option<At>,
     live_bytes: Option<i64>,
     add_again_since: Option<At>,
     born: Option<i64>,

@@ -62,6 +62,10 @@ pub struct LedgerObject {
     pub signed_until: Timestamp,
     /// What S3 confirmed.
     pub lock: Option<ConfirmedLock>,
+    /// S3 no longer has the version: believed after several askings.
+    pub missing: bool,
+    /// It counts as gone, or was not found when it was last asked for.
+    pub in_doubt: bool,
     /// The first snapshot that needs it.
     pub born: Option<u64>,
     /// The first snapshot that no longer does.
@@ -123,6 +127,8 @@ impl TryFrom<object::Model> for LedgerObject {
             state: from_text("objects.state", row.state)?,
             signed_until: row.signed_until.try_into()?,
             lock,
+            missing: row.missing_since.is_some(),
+            in_doubt: row.missing_since.is_some() || row.absent_askings > 0,
             born: seq(row.born)?,
             dropped: seq(row.dropped)?,
             live_bytes: row
@@ -157,6 +163,9 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
                 locked_until: None,
                 confirmed_at: None,
                 missing_since: None,
+                absent_askings: 0,
+                absent_since: None,
+                absent_asked_at: None,
                 live_bytes: None,
                 add_again_since: None,
                 born: None,
@@ -176,6 +185,10 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
             object::Column::LockMode,
             object::Column::LockedUntil,
             object::Column::ConfirmedAt,
+            object::Column::MissingSince,
+            object::Column::AbsentAskings,
+            object::Column::AbsentSince,
+            object::Column::AbsentAskedAt,
         ])
         // The latest date that was ever signed for it: a version may be locked for so long.
         .value(
@@ -210,7 +223,7 @@ pub async fn find(
     Ok(found)
 }
 
-/// Keeps a lock that S3 confirmed.
+/// Keeps a lock that S3 confirmed: what was seen is not missing, whatever was said before.
 pub async fn confirm(
     tx: &TenantTx,
     source: SourceId,
@@ -226,6 +239,10 @@ pub async fn confirm(
             Expr::value(At::try_from(lock.locked_until)?),
         )
         .col_expr(object::Column::ConfirmedAt, Expr::value(At::try_from(now)?))
+        .col_expr(object::Column::MissingSince, Expr::value(None::<At>))
+        .col_expr(object::Column::AbsentAskings, Expr::value(0))
+        .col_expr(object::Column::AbsentSince, Expr::value(None::<At>))
+        .col_expr(object::Column::AbsentAskedAt, Expr::value(None::<At>))
         // What was extended is reused again.
         .col_expr(object::Column::AddAgainSince, Expr::value(None::<At>))
         .filter(named(source, &[hash]))
@@ -234,7 +251,7 @@ pub async fn confirm(
     Ok(())
 }
 
-/// Makes confirmed objects needed from snapshot `seq` on. An object that was dropped and comes back keeps its
+/// Makes confirmed objects that are not missing needed from snapshot `seq` on. An object that was dropped and comes back keeps its
 /// `born` and loses its `dropped`: more is kept, never less. Gives the number of rows changed.
 pub async fn make_live(
     tx: &TenantTx,
@@ -252,7 +269,8 @@ pub async fn make_live(
             .col_expr(object::Column::Dropped, Expr::value(None::<i64>))
             .filter(named(source, part))
             .filter(object::Column::State.is_in(["pending", "live"]))
-            .filter(object::Column::LockedUntil.is_not_null());
+            .filter(object::Column::LockedUntil.is_not_null())
+            .filter(object::Column::MissingSince.is_null());
         changed += update.exec(&tx.tx).await?.rows_affected;
     }
     Ok(changed)
@@ -350,23 +368,6 @@ pub async fn short_of(
         .collect()
 }
 
-/// Notes that S3 no longer has the confirmed version.
-pub async fn set_missing(
-    tx: &TenantTx,
-    source: SourceId,
-    hash: ObjectHash,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    object::Entity::update_many()
-        .col_expr(object::Column::MissingSince, Expr::value(At::try_from(now)?))
-        .filter(named(source, &[hash]))
-        // Since when, not when last.
-        .filter(object::Column::MissingSince.is_null())
-        .exec(&tx.tx)
-        .await?;
-    Ok(())
-}
-
 /// What the newest snapshot shares with the next and whose content must enter the next backup again: S3 no longer has it, or
 /// adding again is cheaper than refreshing.
 pub async fn not_reused(tx: &TenantTx, source: SourceId) -> Result<Vec<ObjectHash>, DbError> {
@@ -423,7 +424,7 @@ pub(super) fn named(source: SourceId, hashes: &[ObjectHash]) -> Condition {
         .add(object::Column::Hash.is_in(hashes.iter().map(|hash| hash.as_bytes().to_vec())))
 }
 
-fn needed_by(source: SourceId, seq: u64) -> Result<Condition, DbError> {
+pub(super) fn needed_by(source: SourceId, seq: u64) -> Result<Condition, DbError> {
     let seq = signed("objects.born", seq)?;
     let until = Condition::any()
         .add(object::Column::Dropped.is_null())

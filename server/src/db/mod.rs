@@ -4,6 +4,7 @@
 //! tenant's rows; it can be opened only with a [`TenantScope`], which only authorisation can make. An
 //! [`InstanceTx`] sees users, sessions, the list of tenants and the job queue, and nothing that a tenant stores.
 
+pub mod absence;
 pub mod agents;
 pub mod audit;
 pub mod backup_sets;

@@ -119,8 +119,8 @@ pub async fn correct_snapshot(tx: &TenantTx, told: &Snapshot) -> Result<(), DbEr
     Ok(())
 }
 
-/// Adds objects, or corrects their rows. One that is being deleted is left alone; one that is not in the bucket keeps what
-/// the ledger knows of its version, and is noted as missing.
+/// Adds objects, or corrects their rows. One that is being deleted is left alone; one that was not found in the bucket keeps what
+/// the ledger knows of its version, and counts as missing only where it knows of none.
 pub async fn put_objects(
     tx: &TenantTx,
     source: SourceId,
@@ -129,7 +129,7 @@ pub async fn put_objects(
 ) -> Result<(), DbError> {
     use object::Column;
     let (there, gone): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object.lock.is_some());
-    let needs = [Column::State, Column::Born, Column::Dropped, Column::MissingSince];
+    let needs = [Column::State, Column::Born, Column::Dropped];
     let all = [
         Column::Kind,
         Column::SizeBytes,
@@ -138,17 +138,31 @@ pub async fn put_objects(
         Column::LockMode,
         Column::LockedUntil,
         Column::ConfirmedAt,
+        Column::MissingSince,
+        Column::AbsentAskings,
+        Column::AbsentSince,
+        Column::AbsentAskedAt,
     ];
-    for (objects, columns) in [(there, [&needs[..], &all[..]].concat()), (gone, needs.to_vec())] {
+    for (objects, is_there) in [(there, true), (gone, false)] {
+        let columns = if is_there {
+            &[&needs[..], &all[..]].concat()[..]
+        } else {
+            &needs[..]
+        };
         for part in objects.chunks(ROWS_PER_STATEMENT) {
             let rows = part
                 .iter()
                 .map(|object| Ok(row(tx, source, object, now)?.into_active_model()))
                 .collect::<Result<Vec<_>, DbError>>()?;
-            let correct = OnConflict::columns([Column::SourceId, Column::Hash])
+            let mut correct = OnConflict::columns([Column::SourceId, Column::Hash]);
+            correct
                 .update_columns(columns.iter().copied())
-                .action_and_where(Expr::col((object::Entity, Column::State)).ne("deleting"))
-                .to_owned();
+                .action_and_where(Expr::col((object::Entity, Column::State)).ne("deleting"));
+            if !is_there {
+                let unknown = r#"CASE WHEN "objects"."version_id" IS NULL THEN "excluded"."missing_since"
+                                      ELSE "objects"."missing_since" END"#;
+                correct.value(Column::MissingSince, Expr::cust(unknown));
+            }
             object::Entity::insert_many(rows)
                 .on_conflict(correct)
                 .exec_without_returning(&tx.tx)
@@ -182,6 +196,9 @@ fn row(
         locked_until: until.map(TryInto::try_into).transpose()?,
         confirmed_at: lock.map(|_| now.try_into()).transpose()?,
         missing_since: lock.is_none().then(|| now.try_into()).transpose()?,
+        absent_askings: 0,
+        absent_since: None,
+        absent_asked_at: None,
         live_bytes: None,
         add_again_since: None,
         born: Some(signed("objects.born", rebuilt.born)?),

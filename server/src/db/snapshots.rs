@@ -1,5 +1,7 @@
 //! Snapshots.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
@@ -11,11 +13,13 @@ use shared::{
     object::{ObjectHash, ObjectKind, ObjectRef},
     retention::{LockMode, Period},
 };
+use uuid::Uuid;
 
 use super::{
     DbError, TenantTx,
     entity::{snapshot, source},
     insert,
+    ledger::ROWS_PER_STATEMENT,
     types::{At, bytes32, from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
 };
 
@@ -163,6 +167,15 @@ pub async fn newest_complete(tx: &TenantTx, source: SourceId) -> Result<Option<S
     query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
 }
 
+/// What the next run of a source builds on: the newest snapshot that has its number, complete or broken.
+pub async fn parent(tx: &TenantTx, source: SourceId) -> Result<Option<Snapshot>, DbError> {
+    let query = snapshot::Entity::find()
+        .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .filter(snapshot::Column::State.is_in(["complete", "broken"]))
+        .order_by_desc(snapshot::Column::Seq);
+    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+}
+
 /// The newest snapshots of the tenant, newest first.
 pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Snapshot>, DbError> {
     let query = snapshot::Entity::find()
@@ -195,6 +208,25 @@ pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Snapshot>, Db
         .collect()
 }
 
+/// How many of these snapshots each source has.
+pub async fn count_by_source(
+    tx: &TenantTx,
+    snapshots: impl IntoIterator<Item = SnapshotId>,
+) -> Result<HashMap<SourceId, u64>, DbError> {
+    let ids: Vec<Uuid> = snapshots.into_iter().map(SnapshotId::as_uuid).collect();
+    let mut counts = HashMap::new();
+    for part in ids.chunks(ROWS_PER_STATEMENT) {
+        let query = snapshot::Entity::find()
+            .select_only()
+            .column(snapshot::Column::SourceId)
+            .filter(snapshot::Column::Id.is_in(part.iter().copied()));
+        for source in query.into_tuple::<Uuid>().all(&tx.tx).await? {
+            *counts.entry(SourceId::from_uuid(source)).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
 /// How many complete snapshots the tenant has.
 pub async fn count_complete(tx: &TenantTx) -> Result<u64, DbError> {
     Ok(snapshot::Entity::find()
@@ -220,6 +252,17 @@ pub async fn expire(tx: &TenantTx, id: SnapshotId, now: Timestamp) -> Result<(),
         id: Set(id.as_uuid()),
         state: Set(to_text(&SnapshotState::Expired)?),
         expired_at: Set(Some(now.try_into()?)),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Ends a numbered snapshot that lost something before it was complete: nothing was promised.
+pub async fn set_broken(tx: &TenantTx, id: SnapshotId) -> Result<(), DbError> {
+    let change = snapshot::ActiveModel {
+        id: Set(id.as_uuid()),
+        state: Set(to_text(&SnapshotState::Broken)?),
         ..Default::default()
     };
     change.update(&tx.tx).await?;

@@ -69,7 +69,7 @@ async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
     let held = hold(app, job);
     let work = async {
         match job.kind {
-            JobKind::Commit => commit::execute(app, &scope, job.subject).await,
+            JobKind::Commit => commit::execute(app, &scope, job.subject, job.attempt).await,
             JobKind::Sweep => sweep::execute(app, &scope, job.subject).await,
             JobKind::Check => check::execute(app, &scope, job.subject).await,
         }
@@ -112,8 +112,8 @@ async fn hold(app: &App, job: &Job) {
     }
 }
 
-/// 1, 2, 4 … seconds, five minutes at most.
+/// 1, 2, 4 … seconds, a quarter of an hour at most.
 fn backoff(attempt: i32) -> SignedDuration {
-    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(9);
-    SignedDuration::from_secs((1_i64 << doublings).min(300))
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(10);
+    SignedDuration::from_secs((1_i64 << doublings).min(900))
 }

@@ -78,8 +78,10 @@ pub(super) async fn apply(
     for (hash, lock) in &comparison.locks {
         db::ledger::confirm(&tx, id, *hash, lock, now).await?;
     }
-    for hash in &comparison.missing {
-        db::ledger::set_missing(&tx, id, *hash, now).await?;
+    // One reading of the bucket is one asking: the sweeps that follow ask again, until it is believed.
+    db::absence::note(&tx, id, &comparison.missing, now).await?;
+    if !comparison.missing.is_empty() {
+        db::sources::set_next_sweep(&tx, id, now).await?;
     }
     let newest = found.snapshots.keys().next_back().copied().unwrap_or(0);
     if newest > source.newest_seq {

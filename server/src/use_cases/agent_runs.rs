@@ -187,7 +187,7 @@ async fn begin(
     let set = db::backup_sets::find(tx, agent.backup_set_id)
         .await?
         .ok_or(ApiError::NotFound("backup set"))?;
-    let parent = db::snapshots::newest_complete(tx, source.id).await?;
+    let parent = db::snapshots::parent(tx, source.id).await?;
     Ok(BackupWork {
         run_id: run.id,
         source: spec(source),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use futures::{StreamExt, stream};
 use jiff::SignedDuration;
 use repository::layout;
 use shared::{
@@ -26,12 +27,14 @@ use crate::{
         storage_accounts::StorageAccount,
     },
     error::ApiError,
-    s3::{Lock, SignPut},
+    s3::{Lock, ObjectStore, SignPut},
     scope::TenantScope,
 };
 
 /// How long a signed address works.
 const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// HEADs that are under way together.
+const PARALLEL: usize = 16;
 /// No object of the format is larger: a pack is 16 MiB and a little.
 const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
@@ -110,6 +113,7 @@ pub async fn sign_uploads(
     app.clocks
         .must_agree(app, account.id, store.as_ref(), &set.bucket)
         .await?;
+    let asked = ask_again(store.as_ref(), &set, source.id, known.values()).await;
     let mut stored = Vec::with_capacity(wanted.len());
     let mut confirmed = Vec::new();
     // Versions that are there and locked too short: others take their place.
@@ -136,19 +140,15 @@ pub async fn sign_uploads(
         }
         // A live object may fall short: the commit extends it. One that was never committed is put again.
         let suffices = |lock: &ConfirmedLock| row.state == ObjectState::Live || lock.locked_until >= *need;
-        let found = match &row.lock {
-            Some(lock) => suffices(lock),
-            // Signed before, perhaps sent: S3 knows.
-            None => {
-                let key = layout::object_key(&set.prefix, source.id, new.object.kind, &new.object.hash);
-                let lock = confirm::confirm(store.as_ref(), &set.bucket, &key, row, set.policy.mode).await;
-                let (lock, short) = match lock {
-                    Ok(lock) if suffices(&lock) => (Some(lock), None),
-                    other => (None, other.ok()),
-                };
-                spares.extend(short.map(|lock| spare(&set, source.id, row, lock)));
-                confirmed.extend(lock.clone().map(|lock| (new.object.hash, lock)));
-                lock.is_some()
+        let found = match (&row.lock, asked.get(&new.object.hash)) {
+            (Some(lock), None) if is_known(row) => suffices(lock),
+            (_, Some(lock)) if suffices(lock) => {
+                confirmed.push((new.object.hash, lock.clone()));
+                true
+            }
+            (_, short) => {
+                spares.extend(short.map(|lock| spare(&set, source.id, row, lock.clone())));
+                false
             }
         };
         if !found {
@@ -201,6 +201,33 @@ pub async fn sign_uploads(
     Ok(tickets)
 }
 
+/// Whether the ledger alone says that the object is there. What was never committed may have gone since it was confirmed, and
+/// what counts as gone may have come back: S3 knows.
+fn is_known(row: &LedgerObject) -> bool {
+    row.state == ObjectState::Live && !row.missing
+}
+
+/// Asks S3 for those of these objects of which the ledger alone does not say that they are there. What S3 does not show, or
+/// does not answer for, is not in the answer: it is sent again.
+async fn ask_again(
+    store: &dyn ObjectStore,
+    set: &BackupSet,
+    source: SourceId,
+    rows: impl Iterator<Item = &LedgerObject>,
+) -> HashMap<ObjectHash, ConfirmedLock> {
+    let asked = rows.filter(|row| !is_known(row)).map(|row| async move {
+        let key = row.key(&set.prefix, source);
+        let lock = confirm::confirm(store, &set.bucket, &key, row, set.policy.mode).await;
+        Some((row.object.hash, lock.ok()?))
+    });
+    let asked: Vec<_> = asked.collect();
+    stream::iter(asked)
+        .buffer_unordered(PARALLEL)
+        .filter_map(std::future::ready)
+        .collect()
+        .await
+}
+
 /// A version that another one takes the place of.
 fn spare(set: &BackupSet, source: SourceId, row: &LedgerObject, lock: ConfirmedLock) -> SpareVersion {
     SpareVersion {
@@ -243,7 +270,7 @@ pub async fn sign_own_reads(
     let source = source
         .filter(|source| source.agent_id == caller.agent.id)
         .ok_or(ApiError::NotFound("source"))?;
-    let newest = db::snapshots::newest_complete(&tx, source.id)
+    let newest = db::snapshots::parent(&tx, source.id)
         .await?
         .ok_or(ApiError::NotFound("snapshot"))?;
     let found = db::ledger::needed_among(&tx, source.id, newest.seq, &request.objects).await?;

@@ -78,6 +78,8 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
         policy,
         recovery_key,
         inspection: None,
+        compliance_proven_at: None,
+        compliance_tried_at: None,
         created_at: now,
     };
     let tx = app.db.tenant(&actor.scope).await?;

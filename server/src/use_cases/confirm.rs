@@ -1,9 +1,11 @@
 //! Asking S3 whether an object is there, whole and locked. Nothing counts as locked that was not seen so.
 
+use jiff::Timestamp;
 use shared::retention::LockMode;
 
 use crate::{
     db::ledger::{ConfirmedLock, LedgerObject},
+    presence::{self, Presence},
     s3::{Listed, Lock, ObjectStore, S3Error, VersionHead},
 };
 
@@ -93,6 +95,36 @@ pub async fn versions(
     Ok(found)
 }
 
+/// The lock of one version as S3 shows it now; `None` when neither a HEAD nor the listing of its key shows the version. What
+/// is not locked at all is as if its lock had ended long ago.
+///
+/// # Errors
+/// When S3 could not be asked, or contradicts itself.
+pub async fn shown(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+    old: &ConfirmedLock,
+) -> Result<Option<ConfirmedLock>, S3Error> {
+    let head = match presence::ask(store, bucket, key, &old.version_id).await? {
+        Presence::Shown(head) => head,
+        Presence::OnlyListed => return Err(contradicted(key)),
+        Presence::Absent => return Ok(None),
+    };
+    Ok(Some(ConfirmedLock {
+        version_id: old.version_id.clone(),
+        mode: head.lock.map_or(old.mode, |lock| lock.mode),
+        locked_until: head.lock.map_or(Timestamp::UNIX_EPOCH, |lock| lock.retain_until),
+    }))
+}
+
+/// The listing of a key names a version, and a HEAD says that there is none. Neither answer is believed.
+fn contradicted(key: &str) -> S3Error {
+    S3Error::Malformed(format!(
+        "{key} is listed, and S3 says that there is no such version"
+    ))
+}
+
 /// Why a lock was not extended.
 #[derive(Debug, thiserror::Error)]
 pub enum NotExtended {
@@ -107,7 +139,8 @@ pub enum NotExtended {
     },
 }
 
-/// Extends one version's lock, and asks S3 what it is now; `None` when the version is gone. Never shortens: a lock that
+/// Extends one version's lock, and asks S3 what it is now; `None` when neither a HEAD nor the listing of its key shows the
+/// version. Never shortens: a lock that
 /// is as strong and reaches as far, whoever set it, stays as it is.
 ///
 /// # Errors
@@ -131,8 +164,10 @@ pub async fn extend(
         shown = head().await?.and_then(|head| head.lock);
     }
     if !shown.as_ref().is_some_and(suffices) {
-        let Some(before) = head().await? else {
-            return Ok(None);
+        let before = match presence::ask(store, bucket, key, &old.version_id).await? {
+            Presence::Shown(head) => head,
+            Presence::OnlyListed => return Err(contradicted(key).into()),
+            Presence::Absent => return Ok(None),
         };
         shown = before.lock;
     }

@@ -64,13 +64,18 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
         .ok_or(ApiError::NotFound("agent"))?;
     let needs = db::due::needs(&tx, source.id, snapshot.seq).await?;
     let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
+    let mut view = views::snapshot(&snapshot, &source, &agent.hostname);
+    view.damage = db::absence::damage(&tx, Some(&[snapshot.id]))
+        .await?
+        .remove(&snapshot.id);
     Ok(SnapshotPage {
-        snapshot: views::snapshot(&snapshot, &source, &agent.hostname),
+        snapshot: view,
         backup_set: views::backup_set(&set, account.as_ref().map_or("", |account| &account.name)),
         objects: needs.objects,
         stored_bytes: needs.bytes,
         earliest_lock: needs.earliest_lock,
         latest_lock: needs.latest_lock,
+        oldest_confirmation: db::absence::oldest_confirmation(&tx, source.id, snapshot.seq).await?,
         restore_command: format!(
             "holdfast-agent restore --snapshot {id} --to /path/to/empty/folder --kit recovery-kit.txt"
         ),
@@ -98,6 +103,12 @@ pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<Resto
             return Err(ApiError::conflict(
                 "not_complete",
                 "This snapshot's locks are still being confirmed.",
+            ));
+        }
+        SnapshotState::Broken => {
+            return Err(ApiError::conflict(
+                "broken",
+                "This snapshot lost objects before it was complete, so it can not be restored. Choose another one.",
             ));
         }
         SnapshotState::Expired => {

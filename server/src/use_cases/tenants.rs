@@ -7,7 +7,7 @@ use shared::{
     api::{
         agent::RunState,
         request::NewTenant,
-        view::{Health, Me, SnapshotView, TenantPage, TenantSummary},
+        view::{Damage, Health, Me, SnapshotView, TenantPage, TenantSummary},
     },
     ids::{AgentId, BackupSetId, SnapshotId, SourceId, TenantId},
 };
@@ -244,6 +244,10 @@ struct Folder {
     last_run: HashMap<SourceId, Run>,
     sweeps: HashMap<SourceId, Sweep>,
     checks: HashMap<BackupSetId, BucketCheck>,
+    /// What complete snapshots have lost.
+    damage: HashMap<SnapshotId, Damage>,
+    /// How many snapshots of a source that is.
+    damaged: HashMap<SourceId, u64>,
 }
 
 impl Folder {
@@ -266,8 +270,11 @@ impl Folder {
                     .map(|found| (source.id, found)),
             );
         }
+        let damage = db::absence::damage(tx, None).await?;
         Ok(Self {
             tenant,
+            damaged: db::snapshots::count_by_source(tx, damage.keys().copied()).await?,
+            damage,
             sets: db::backup_sets::all(tx)
                 .await?
                 .into_iter()
@@ -307,8 +314,10 @@ impl Folder {
     }
 
     fn snapshot_view(&self, snapshot: &Snapshot) -> Option<SnapshotView> {
-        self.source(snapshot.source_id)
-            .map(|source| views::snapshot(snapshot, source, self.hostname(source)))
+        let source = self.source(snapshot.source_id)?;
+        let mut view = views::snapshot(snapshot, source, self.hostname(source));
+        view.damage = self.damage.get(&snapshot.id).copied();
+        Some(view)
     }
 
     async fn summary(&self, tx: &TenantTx, now: Timestamp) -> Result<TenantSummary, ApiError> {
@@ -387,6 +396,19 @@ impl Folder {
                     ));
                 }
                 _ => {}
+            }
+            if let Some(snapshots) = self.damaged.get(&source.id) {
+                let snapshots = match snapshots {
+                    1 => "1 snapshot has".to_owned(),
+                    more => format!("{more} snapshots have"),
+                };
+                findings.push((
+                    Health::Failing,
+                    format!(
+                        "{what}: {snapshots} lost objects from the bucket. The next backup sends again what is still on the \
+                         endpoint."
+                    ),
+                ));
             }
             // Nothing comes from a retired source any more, and that is right.
             if source.retired_at.is_none() && self.is_late(source, now) {

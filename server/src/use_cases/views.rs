@@ -153,6 +153,7 @@ pub fn snapshot(snapshot: &Snapshot, source: &Source, hostname: &str) -> Snapsho
         tiers: snapshot.tiers.clone(),
         mode: snapshot.mode,
         totals: snapshot.totals,
+        damage: None,
     }
 }
 

@@ -93,7 +93,9 @@ async fn commit_one(stack: &Stack, site: &Site, content: &[u8], put: Put) -> Run
         totals: SnapshotTotals::default(),
     };
     client.commit(work.run_id, &request).await.unwrap();
-    site.ended(&stack.operator, work.run_id).await
+    stack
+        .while_time_passes(site.ended(&stack.operator, work.run_id))
+        .await
 }
 
 enum Put {
@@ -107,7 +109,7 @@ async fn what_is_missing_unlocked_or_forged_is_not_a_snapshot() {
     let stack = Stack::start().await;
     let site = stack.site("acme", Schedule::manual()).await;
     let cases = [
-        (b"never sent".as_slice(), Put::Nothing, "is not in the bucket"),
+        (b"never sent".as_slice(), Put::Nothing, "gone from the bucket"),
         (b"sent without its lock", Put::WithoutLock, "without the lock"),
         (b"locked, but no manifest", Put::Signed, "is not acceptable"),
     ];
@@ -296,7 +298,7 @@ async fn what_is_gone_from_the_bucket_enters_the_next_backup_again() {
             delete.bypass_governance_retention(true).send().await.unwrap();
         }
         stack.advance(SignedDuration::from_hours(20 * 24)).await;
-        let refused = site.backup().await.unwrap_err();
+        let refused = site.backup_while_time_passes(&stack).await.unwrap_err();
         assert!(refused.contains("gone from the bucket"), "{refused}");
         let healed = site.backup().await.unwrap();
         assert_eq!(healed.seq, seq);

@@ -7,6 +7,7 @@ use aws_sdk_s3::{
     config::{BehaviorVersion, Credentials, Region},
     types::ObjectLockMode,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use holdfast_server::{
     app::App,
     clock::Clock,
@@ -20,7 +21,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     api::{
-        agent::SnapshotSummary,
+        agent::{SnapshotSummary, UploadRequest, UploadTicket, UploadsRequest},
         request::{
             NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, PolicyOptions, SignIn,
         },
@@ -30,6 +31,7 @@ use shared::{
         },
     },
     ids::{RunId, SnapshotId, TenantId},
+    object::{ObjectKind, ObjectRef},
     retention::{LockAhead, LockMode},
     schedule::Schedule,
 };
@@ -196,6 +198,36 @@ impl Stack {
         self.bucket_clock.set(self.clock.system_time());
     }
 
+    /// Does `work` while time passes: whenever no job is at work or due, the whole world is moved 20 seconds forward. For what
+    /// the server waits for, such as an asking that is repeated.
+    pub async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            let quiet = async {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                self.idle().await;
+            };
+            tokio::select! {
+                done = &mut work => return done,
+                () = quiet => {
+                    self.clock.advance(SignedDuration::from_secs(20));
+                    self.bucket_clock.set(self.clock.system_time());
+                }
+            }
+        }
+    }
+
+    /// Lets so much time pass, in steps of 20 seconds, with every round and job that falls due in it.
+    pub async fn live_through(&self, span: SignedDuration) {
+        let end = self.clock.now() + span;
+        while self.clock.now() < end {
+            self.settle().await;
+            self.clock.advance(SignedDuration::from_secs(20));
+            self.bucket_clock.set(self.clock.system_time());
+        }
+        self.settle().await;
+    }
+
     /// One round, and every job that is due until there is none.
     pub async fn settle(&self) {
         holdfast_server::jobs::round(&self.app).await.unwrap();
@@ -226,6 +258,13 @@ impl Stack {
             )
             .await
             .unwrap();
+        self.settle().await;
+    }
+
+    /// Compares every bucket with its ledger now.
+    pub async fn check(&self) {
+        let due = format!("UPDATE backup_sets SET next_check_at = '{}'", self.clock.now());
+        self.owner.execute_unprepared(&due).await.unwrap();
         self.settle().await;
     }
 
@@ -396,6 +435,38 @@ impl Site {
         let done = agent::backup(&self.state, None, Arc::new(Silent)).await;
         done.map(|mut snapshots| snapshots.remove(0))
             .map_err(|error| error.to_string())
+    }
+
+    /// The same, while time passes: see [`Stack::while_time_passes`].
+    pub async fn backup_while_time_passes(&self, stack: &Stack) -> Result<SnapshotSummary, String> {
+        stack.while_time_passes(self.backup()).await
+    }
+
+    /// Sends an object of kind pack with this content, as a run of this site's agent; gives the request, and what it was answered
+    /// with before it was sent.
+    pub async fn upload_pack(&self, run: RunId, content: &[u8]) -> (UploadsRequest, UploadTicket) {
+        let upload = UploadRequest {
+            object: ObjectRef {
+                kind: ObjectKind::Pack,
+                hash: repository::hash(content),
+                size_bytes: content.len() as u64,
+            },
+            content_md5: BASE64.encode(holdfast_server::s3::content_md5(content)),
+        };
+        let request = UploadsRequest {
+            objects: vec![upload],
+        };
+        let ticket = self.client().uploads(run, &request).await.unwrap().remove(0);
+        if let UploadTicket::Put { url, headers, .. } = &ticket {
+            let put = headers
+                .iter()
+                .fold(reqwest::Client::new().put(url), |put, (name, value)| {
+                    put.header(name, value)
+                });
+            let answer = put.body(content.to_vec()).send().await.unwrap();
+            assert!(answer.status().is_success(), "{}", answer.status());
+        }
+        (request, ticket)
     }
 
     pub async fn restore(&self, snapshot: SnapshotId, to: &std::path::Path) -> Result<(), String> {

@@ -429,6 +429,18 @@ pub enum SnapshotState {
     Complete,
     /// Given up when its protection had ended. Final: what it needed may be gone, so it can not be restored.
     Expired,
+    /// Something that it needs vanished between its number and its commit record: it keeps its number and was never promised
+    /// anything. The next run builds on it.
+    Broken,
+}
+
+/// What a complete snapshot has lost from the bucket. It keeps its date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Objects that are gone.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A snapshot.
@@ -456,6 +468,9 @@ pub struct SnapshotView {
     pub mode: LockMode,
     /// Totals.
     pub totals: SnapshotTotals,
+    /// What it has lost; only the server's lists of snapshots and their pages have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
 }
 
 /// A snapshot's page. `GET /api/v1/tenants/{tenant}/snapshots/{snapshot}`.
@@ -473,6 +488,9 @@ pub struct SnapshotPage {
     pub earliest_lock: Option<Timestamp>,
     /// The latest lock among them: nothing of it can be deleted later than that.
     pub latest_lock: Option<Timestamp>,
+    /// When the lock was shown that S3 was asked for longest ago, among them.
+    #[serde(default)]
+    pub oldest_confirmation: Option<Timestamp>,
     /// The command to paste on the endpoint.
     pub restore_command: String,
     /// Its restores, newest first.

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use shared::{api::view::SnapshotView, ids::TenantId};
 
 use crate::{
-    components::{At, Bytes, Count, Day, Icon, Sign, SnapshotBadge, TierBadges},
+    components::{At, Bytes, Count, DamageBadge, Day, Icon, Sign, SnapshotBadge, TierBadges},
     tenant::path,
 };
 
@@ -74,6 +74,7 @@ fn SnapshotRow(tenant: TenantId, snapshot: SnapshotView) -> impl IntoView {
             <td>
                 <div class="state-cell">
                     <SnapshotBadge state=snapshot.state />
+                    <DamageBadge damage=snapshot.damage />
                     <TierBadges tiers=snapshot.tiers />
                     {(snapshot.totals.warnings > 0)
                         .then(|| {

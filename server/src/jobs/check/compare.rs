@@ -43,8 +43,10 @@ pub(super) struct Compared {
     pub unlooked: u64,
     /// Delete markers beyond those that are named.
     pub unnamed_markers: u64,
-    /// Objects of the ledger that are not in the bucket.
+    /// Objects of the ledger that are not in the bucket: neither listed nor given by name.
     pub gone: Vec<ObjectHash>,
+    /// Objects that were in doubt and are listed.
+    pub seen: Vec<ObjectHash>,
     /// Locks that end sooner than the ledger has it, as they are.
     pub shorter: Vec<(ObjectHash, ConfirmedLock)>,
 }
@@ -91,6 +93,7 @@ pub(super) async fn source(
                     .push(ledger.finding(BucketFindingKind::OtherSize, row, key, detail));
             }
             Some(_) => {
+                out.seen.extend(row.in_doubt.then_some(row.object.hash));
                 let [a, b, ..] = *row.object.hash.as_bytes();
                 let is_turn = u32::from(u16::from_be_bytes([a, b])) % slices == slice;
                 if is_turn || again.contains(&key) {
@@ -101,7 +104,9 @@ pub(super) async fn source(
     }
     let missing = heads(place, id, suspects).await?;
     for (row, head) in missing {
-        if head.is_none() {
+        if head.is_some() {
+            out.seen.extend(row.in_doubt.then_some(row.object.hash));
+        } else {
             let key = row.key(place.prefix, id);
             let detail = "the version that was confirmed is no longer there".to_owned();
             out.findings
@@ -115,10 +120,10 @@ pub(super) async fn source(
         let key = row.key(place.prefix, id);
         match head {
             None => {
+                // One of the two answers is false: that is told, and decides nothing.
                 let detail = "it is listed, and S3 does not give it".to_owned();
                 out.findings
                     .push(ledger.finding(BucketFindingKind::Missing, row, key, detail));
-                out.gone.push(row.object.hash);
             }
             Some(head) => {
                 out.shorter

@@ -5,8 +5,8 @@
 //! at here, and what GOVERNANCE locks have become.
 //!
 //! It runs beside backups, sweeps and grooming, so whatever looks wrong is asked of S3 and of the ledger again before it is
-//! told. Nothing is ever deleted. An object that is gone is noted in the ledger, as by a sweep that meets it: the next backup
-//! sends its data again. A lock that ends too soon is noted too: the sweep that follows extends it.
+//! told. Nothing is ever deleted. An object that is not found is noted in the ledger, and sweeps ask for it until it is seen or
+//! believed to be gone: then the next backup sends its data again. One that is seen clears what was noted. A lock that ends too soon is noted too: the sweep that follows extends it.
 
 mod compare;
 
@@ -73,6 +73,7 @@ pub async fn execute(app: &App, scope: &TenantScope, set: Uuid) -> Result<(), Ap
         set,
         findings: Vec::new(),
         gone: Vec::new(),
+        seen: Vec::new(),
         shorter: Vec::new(),
     };
     let began_at = app.clock.now();
@@ -95,7 +96,9 @@ struct Check<'a> {
     report: BucketCheckReport,
     findings: Vec<NewFinding>,
     /// Objects of the ledger that are not in the bucket.
-    gone: Vec<(SourceId, ObjectHash)>,
+    gone: Vec<(SourceId, Vec<ObjectHash>)>,
+    /// Objects that were in doubt and are there.
+    seen: Vec<(SourceId, Vec<ObjectHash>)>,
     /// Locks that end sooner than the ledger has it.
     shorter: Vec<(SourceId, ObjectHash, ConfirmedLock)>,
 }
@@ -158,8 +161,8 @@ impl Check<'_> {
             }
             self.findings.push(finding);
         }
-        let gone = compared.gone.into_iter();
-        self.gone.extend(gone.map(|hash| (source, hash)));
+        self.gone.push((source, compared.gone));
+        self.seen.push((source, compared.seen));
         let shorter = compared.shorter.into_iter();
         self.shorter
             .extend(shorter.map(|(hash, lock)| (source, hash, lock)));
@@ -181,8 +184,13 @@ impl Check<'_> {
                 kept <= KEPT
             });
             db::checks::set_findings(&tx, self.set.id, &self.findings, now).await?;
-            for (source, hash) in &self.gone {
-                db::ledger::set_missing(&tx, *source, *hash, now).await?;
+            for (source, hashes) in &self.seen {
+                db::absence::seen(&tx, *source, hashes).await?;
+            }
+            for (source, hashes) in &self.gone {
+                if db::absence::note(&tx, *source, hashes, now).await?.suspected > 0 {
+                    db::sources::set_next_sweep(&tx, *source, now).await?;
+                }
             }
             for (source, hash, lock) in &self.shorter {
                 db::ledger::confirm(&tx, *source, *hash, lock, now).await?;

@@ -14,7 +14,7 @@ use shared::{
     retention::{CommitLock, Period, commit_lock, upload_lock},
 };
 
-use super::{Commit, Failure, of_confirm, of_store};
+use super::{Commit, Failure, of_confirm, of_store, presence};
 use crate::{
     db::{
         self,
@@ -44,6 +44,7 @@ impl Commit<'_> {
             !dropped.contains(&object.object.hash)
                 && !matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit)
         });
+        short.retain(|object| !object.missing);
         self.extend_all(short, lock).await
     }
 
@@ -62,6 +63,11 @@ impl Commit<'_> {
             let tx = self.app.db.tenant(self.scope).await?;
             let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, Some(1_000)).await?;
             drop(tx);
+            // What counts as gone has no lock to extend: the snapshot is broken by it.
+            match short.iter().filter(|object| object.missing).count() {
+                0 => {}
+                missing => return Err(presence::gone(missing as u64)),
+            }
             if short.is_empty() {
                 return Ok(());
             }
@@ -170,7 +176,7 @@ impl Commit<'_> {
         }
         let confirmed = find().await.map_err(of_confirm)?;
         if confirmed.locked_until < snapshot.protected_until {
-            return Err(Failure::Run("The commit record is locked too short.".into()));
+            return Err(Failure::Refused("The commit record is locked too short.".into()));
         }
         Ok((row, confirmed))
     }
@@ -201,6 +207,10 @@ impl Commit<'_> {
             return Err(Failure::Passing(ApiError::Internal(
                 "a lock is still too short".into(),
             )));
+        }
+        match db::absence::missing_of(&tx, source.id, snapshot.seq).await? {
+            0 => {}
+            missing => return Err(presence::gone(missing)),
         }
         db::snapshots::complete(&tx, snapshot.id).await?;
         run.state = RunState::Succeeded;

@@ -1,23 +1,34 @@
 //! The commit of a run: from "the agent says it is all there" to a complete snapshot (promise P1).
 //!
-//! 1. `committing`: every new object is confirmed by a HEAD, and the manifest is read, verified and compared with
-//!    the ledger. What is missing fails the run; no number is used up.
+//! 1. `committing`: every new object is confirmed by a HEAD, the manifest is read, verified and compared with the ledger, and
+//!    the bucket's listing shows everything that the snapshot needs. What is missing fails the run; no number is used up.
 //! 2. In one transaction the snapshot gets its number, and the ledger what was added and dropped: `locking`.
 //! 3. What is locked too short for the promise is extended, and confirmed again.
-//! 4. The commit record is put, locked and confirmed. Then, and only then, the snapshot is `complete`.
+//! 4. The commit record is put, locked and confirmed. Then, and only then, the snapshot is `complete`. What vanishes before
+//!    that leaves it `broken`: it has a number and no promise, and the next run builds on it.
 //!
-//! Every step can be repeated: after a crash the job is claimed again and finds what is already done.
+//! Every step can be repeated: after a crash the job is claimed again and finds what is already done. Nothing fails by one
+//! answer of S3: what is not found is asked for over minutes (see [`crate::presence`]), and a refusal is believed when it
+//! is still there after [`PATIENCE`]. After [`GIVE_UP`] the run ends, whatever it waits for.
 
+mod broken;
 mod finish;
 mod number;
+mod presence;
+mod trial;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{CommitRequest, RunState},
     ids::RunId,
-    object::{ObjectHash, ObjectRef},
+    object::{ObjectHash, ObjectKind, ObjectRef},
+    retention::ObjectState,
 };
 use uuid::Uuid;
 
@@ -44,11 +55,19 @@ use crate::{
 const PARALLEL: usize = 16;
 /// Confirmations written in one transaction, and shown as progress.
 const BATCH: usize = 64;
+/// A refusal of S3 is believed when so much time has passed since the commit was received,
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+/// and so many tries have met it.
+const TRIES: i32 = 4;
+/// For so long a commit is tried.
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why a commit did not go through.
 enum Failure {
     /// The run can not become a snapshot; the reason is for the technician.
     Run(String),
+    /// S3 says so now; it may say otherwise later.
+    Refused(String),
     /// Try again.
     Passing(ApiError),
 }
@@ -59,27 +78,39 @@ impl<E: Into<ApiError>> From<E> for Failure {
     }
 }
 
-/// A store that cannot be asked now is asked again later; anything else it says is final.
+/// A store that cannot be asked now is asked again for as long as it takes; anything else it says is believed after a while.
 fn of_store(what: &str, error: S3Error) -> Failure {
     if error.is_passing() {
         Failure::Passing(ApiError::conflict("object_store", format!("{what}: {error}")))
     } else {
-        Failure::Run(format!("{what}: {error}"))
+        Failure::Refused(format!("{what}: {error}"))
     }
 }
 
 fn of_extend(error: NotExtended) -> Failure {
     match error {
         NotExtended::Store(error) => of_store("A lock could not be extended", error),
-        NotExtended::NotShown { .. } => Failure::Run(format!("{error}.")),
+        NotExtended::NotShown { .. } => Failure::Refused(format!("{error}.")),
     }
 }
 
 fn of_confirm(error: NotConfirmed) -> Failure {
     match error {
         NotConfirmed::Store(error) => of_store("The locks could not be confirmed", error),
-        other => Failure::Run(format!("Not committed: {other}.")),
+        other => Failure::Refused(format!("Not committed: {other}.")),
     }
+}
+
+/// Whether snapshot `seq` needs the object.
+fn needs(row: &LedgerObject, seq: u64) -> bool {
+    row.state == ObjectState::Live
+        && row.born.is_some_and(|born| born <= seq)
+        && row.dropped.is_none_or(|dropped| dropped > seq)
+}
+
+/// Whether snapshots share objects of this kind. Manifest and commit record are one snapshot's alone.
+fn is_shared(kind: ObjectKind) -> bool {
+    !matches!(kind, ObjectKind::Manifest | ObjectKind::Commit)
 }
 
 struct Commit<'a> {
@@ -92,29 +123,46 @@ struct Commit<'a> {
     /// Q.
     lock_ahead_days: u32,
     store: Arc<dyn ObjectStore>,
+    /// When this try saw everything in the bucket.
+    present_at: Option<Timestamp>,
 }
 
-/// Takes a run from `committing` to a complete snapshot, or to `failed`.
+/// Takes a run from `committing` to a complete snapshot, or to `failed`. `attempt` counts the tries of the job from 1.
 ///
 /// # Errors
 /// When it should be tried again later.
-pub async fn execute(app: &App, scope: &TenantScope, run: Uuid) -> Result<(), ApiError> {
+pub async fn execute(app: &App, scope: &TenantScope, run: Uuid, attempt: i32) -> Result<(), ApiError> {
     let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else {
         return Ok(());
     };
-    match commit.drive().await {
-        Ok(()) => Ok(()),
-        Err(Failure::Passing(error)) => {
-            commit.note_waiting(&error).await?;
-            Err(error)
+    let Err(failure) = commit.drive().await else {
+        return Ok(());
+    };
+    let waited = app
+        .clock
+        .now()
+        .duration_since(commit.run.received_at.unwrap_or(commit.run.created_at));
+    let again = match failure {
+        Failure::Run(reason) => return commit.end(reason).await,
+        Failure::Refused(reason) if waited >= PATIENCE && attempt >= TRIES => {
+            return commit.end(reason).await;
         }
-        // The number is given: nothing but the locks is left to do, and giving up would leave a gap.
-        Err(Failure::Run(reason)) if commit.run.state == RunState::Locking => {
-            let error = ApiError::conflict("locking", reason);
-            commit.note_waiting(&error).await?;
-            Err(error)
-        }
-        Err(Failure::Run(reason)) => commit.fail(reason).await,
+        Failure::Refused(reason) => ApiError::conflict("object_store", reason),
+        Failure::Passing(error) => error,
+    };
+    if waited >= GIVE_UP {
+        let reason = format!("Given up after 24 hours: {}", words(&again));
+        return commit.end(reason).await;
+    }
+    commit.note_waiting(&again).await?;
+    Err(again)
+}
+
+/// What a person is told of an error.
+fn words(error: &ApiError) -> &str {
+    match error {
+        ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message,
+        _ => "the server could not go on; its log says why",
     }
 }
 
@@ -147,6 +195,7 @@ impl<'a> Commit<'a> {
             agent,
             lock_ahead_days,
             store,
+            present_at: None,
         }))
     }
 
@@ -159,18 +208,44 @@ impl<'a> Commit<'a> {
         if self.run.state == RunState::Committing {
             let request = self.run.commit_request.clone();
             let request = request.ok_or_else(|| Failure::Run("The commit request is gone.".into()))?;
-            self.confirm_added(&request).await?;
+            if let Err(failure) = self.confirm_added(&request).await {
+                // What else is missing is asked for meanwhile: the next run is to send all of it again.
+                if matches!(failure, Failure::Run(_) | Failure::Passing(_)) {
+                    self.look_for_all().await?;
+                }
+                return Err(failure);
+            }
             let manifest = self.read_manifest(&request).await?;
+            self.try_to_shorten(&request).await?;
+            self.find_needed(&request).await?;
             self.extend_inherited(&request).await?;
             self.number(&request, &manifest).await?;
         }
         if self.run.state == RunState::Locking {
             let snapshot = self.snapshot().await?;
             self.extend_short(&snapshot).await?;
+            self.look_again().await?;
+            self.none_missing(|row| needs(row, snapshot.seq)).await?;
             let record = self.put_record(&snapshot).await?;
             self.complete(&snapshot, record).await?;
         }
         Ok(())
+    }
+
+    /// What the snapshot will need is in the bucket, what it shares with its parent as well as what was sent: also what an
+    /// earlier run had sent, and what was confirmed while it was pending.
+    async fn find_needed(&mut self, request: &CommitRequest) -> Result<(), Failure> {
+        self.ask_for_locks(request.parent_seq).await?;
+        self.look_for_all().await?;
+        let dropped: HashSet<_> = request.dropped.iter().collect();
+        let added: HashSet<_> = request.added.iter().map(|object| object.hash).collect();
+        self.none_missing(|row| {
+            let hash = &row.object.hash;
+            added.contains(hash)
+                || *hash == request.manifest.hash
+                || (needs(row, request.parent_seq) && is_shared(row.object.kind) && !dropped.contains(hash))
+        })
+        .await
     }
 
     /// Step 1: what the agent sent is in the bucket, whole and locked.
@@ -195,7 +270,8 @@ impl<'a> Commit<'a> {
                 )));
             }
         }
-        let open: Vec<LedgerObject> = rows.into_values().filter(|row| row.lock.is_none()).collect();
+        let open = rows.into_values().filter(|row| row.lock.is_none() || row.missing);
+        let open: Vec<LedgerObject> = open.collect();
         self.run.confirmed = (wanted.len() - open.len()) as u64;
         self.confirm_all(open, None).await
     }
@@ -212,16 +288,16 @@ impl<'a> Commit<'a> {
                     (Some(lock), Some(old)) => confirm::extend(store.as_ref(), &set.bucket, &key, old, lock)
                         .await
                         .map_err(of_extend)?,
-                    _ => Some(
-                        confirm::confirm(store.as_ref(), &set.bucket, &key, &object, mode)
-                            .await
-                            .map_err(of_confirm)?,
-                    ),
+                    _ => match confirm::confirm(store.as_ref(), &set.bucket, &key, &object, mode).await {
+                        Ok(lock) => Some(lock),
+                        Err(NotConfirmed::Absent { .. }) => None,
+                        Err(error) => return Err(of_confirm(error)),
+                    },
                 };
                 Ok::<_, Failure>((object.object.hash, confirmed))
             }
         });
-        let mut gone = 0;
+        let mut absent = db::absence::Noted::default();
         let mut batches = stream::iter(checks).buffer_unordered(PARALLEL).try_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             // What was confirmed before an error is kept: the next try begins there.
@@ -229,38 +305,49 @@ impl<'a> Commit<'a> {
                 Ok(batch) => (batch, None),
                 Err(broken) => (broken.0, Some(broken.1)),
             };
-            self.write_confirmed(&batch).await?;
-            gone += batch.iter().filter(|(_, lock)| lock.is_none()).count();
+            let noted = self.write_confirmed(&batch).await?;
+            absent.gone += noted.gone;
+            absent.suspected += noted.suspected;
             if let Some(error) = error {
                 return Err(error);
             }
         }
-        if gone > 0 {
-            return Err(Failure::Run(format!(
-                "{gone} objects that the backup shares with earlier ones are gone from the bucket. The next run sends \
-                 their data again."
-            )));
+        match absent {
+            db::absence::Noted { suspected: 1.., .. } => Err(presence::suspected(absent.suspected)),
+            db::absence::Noted { gone: 0, .. } => Ok(()),
+            db::absence::Noted { gone, .. } => Err(presence::gone(gone)),
         }
-        Ok(())
     }
 
     async fn write_confirmed(
         &mut self,
         batch: &[(ObjectHash, Option<ConfirmedLock>)],
-    ) -> Result<(), ApiError> {
+    ) -> Result<db::absence::Noted, ApiError> {
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
+        let mut absent = Vec::new();
         for (hash, lock) in batch {
             match lock {
                 Some(lock) => db::ledger::confirm(&tx, self.source.id, *hash, lock, now).await?,
-                None => db::ledger::set_missing(&tx, self.source.id, *hash, now).await?,
+                None => absent.push(*hash),
             }
         }
-        self.run.confirmed = (self.run.confirmed + batch.len() as u64).min(self.run.to_confirm);
+        let noted = db::absence::note(&tx, self.source.id, &absent, now).await?;
+        let confirmed = batch.len() - absent.len();
+        self.run.confirmed = (self.run.confirmed + confirmed as u64).min(self.run.to_confirm);
         db::runs::set_confirmed(&tx, self.run.id, self.run.confirmed).await?;
         tx.commit().await?;
         self.announce();
-        Ok(())
+        Ok(noted)
+    }
+
+    /// The run does not become a complete snapshot. Before it has a number that costs nothing but the run.
+    async fn end(&mut self, reason: String) -> Result<(), ApiError> {
+        if self.run.state == RunState::Locking {
+            self.break_snapshot(reason).await
+        } else {
+            self.fail(reason).await
+        }
     }
 
     async fn fail(&mut self, reason: String) -> Result<(), ApiError> {
@@ -288,11 +375,7 @@ impl<'a> Commit<'a> {
             return Ok(());
         };
         if !run.state.is_final() {
-            let shown = match error {
-                ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.as_str(),
-                _ => "the server could not go on; its log says why",
-            };
-            run.error = Some(format!("Waiting to try again: {shown}"));
+            run.error = Some(format!("Waiting to try again: {}", words(error)));
             db::runs::save(&tx, &run).await?;
         }
         tx.commit().await?;

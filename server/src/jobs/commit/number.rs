@@ -16,7 +16,7 @@ use shared::{
     retention::{self, EarlierSnapshot, LockError, Period, assign_tiers},
 };
 
-use super::{Commit, Failure, of_store};
+use super::{Commit, Failure, of_store, presence};
 use crate::{
     db::{self, TenantTx, snapshots::Snapshot},
     random,
@@ -52,7 +52,10 @@ impl Commit<'_> {
             .map_err(|error| of_store("The manifest could not be read", error))?;
         let refused = |reason: String| Failure::Run(format!("Not committed: the manifest {reason}."));
         if repository::hash(&bytes) != request.manifest.hash {
-            return Err(refused("is not the one that was announced".into()));
+            // Perhaps something between here and the bucket answered in its place.
+            return Err(Failure::Refused(
+                "Not committed: the manifest in the bucket is not the one that was announced.".into(),
+            ));
         }
         let header = manifest::open_header(&bytes, &self.agent.signing_key)
             .map_err(|error| refused(format!("is not acceptable: {error}")))?;
@@ -100,6 +103,11 @@ impl Commit<'_> {
         let seq = source.newest_seq + 1;
         let received_at = run.received_at.unwrap_or(now);
         self.apply(&tx, request, header, seq).await?;
+        // Noted since it was looked for, by a sweep or the daily check.
+        match db::absence::missing_of(&tx, source.id, seq).await? {
+            0 => {}
+            missing => return Err(presence::gone(missing)),
+        }
 
         let snapshot = Snapshot {
             id: SnapshotId::from_uuid(random::uuid(received_at)),

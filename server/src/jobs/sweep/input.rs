@@ -23,7 +23,7 @@ pub(super) struct Loaded {
 
 impl Sweep<'_> {
     /// The source and its snapshots as this transaction sees them. A snapshot whose locks are still being extended is left
-    /// out: the planner keeps what lies beyond those that it knows.
+    /// out, and so is a broken one: the planner keeps what lies beyond those that it knows, which the next run builds on.
     pub(super) async fn source_input(&self, tx: &TenantTx, now: Timestamp) -> Result<Loaded, ApiError> {
         let id = self.source.id;
         let source = db::sources::find(tx, id)

@@ -2,7 +2,7 @@
 //! (P4). The planner decides; this carries out, and refuses when `check` finds anything in the plan, or the clocks disagree
 //! (P8).
 //!
-//! 1. Q is reckoned from the ledger's sums.
+//! 1. What was not found before is asked for again, by name: see [`doubt`]. Q is reckoned from the ledger's sums.
 //! 2. Locks that fall short are extended, page by page. One object's failure does not stop the others.
 //! 3. Snapshots whose longer protection is now confirmed in whole are promoted to it.
 //! 4. Snapshots that nothing keeps expire. That is stored before anything is deleted.
@@ -10,6 +10,7 @@
 //!
 //! A sweep may be cut off anywhere: the next one begins with what it finds.
 
+mod doubt;
 mod groom;
 mod input;
 mod refresh;
@@ -64,8 +65,10 @@ struct Sweep<'a> {
     provider: Provider,
     store: Arc<dyn ObjectStore>,
     report: SweepReport,
-    /// Failures that a later try may not meet.
-    passing: u64,
+    /// What was not done: it is tried again soon.
+    failed: u64,
+    /// Objects that were not found and are not believed to be gone yet.
+    suspected: u64,
     /// Failures beyond those that the report tells of.
     untold: u64,
 }
@@ -99,13 +102,15 @@ impl<'a> Sweep<'a> {
             provider: crate::use_cases::protection::provider(&account),
             store: app.store(scope, &account)?,
             report: SweepReport::default(),
-            passing: 0,
+            failed: 0,
+            suspected: 0,
             untold: 0,
         }))
     }
 
     async fn drive(&mut self) -> Result<(), ApiError> {
         let clocks = self.clocks().await?;
+        self.ask_for_doubtful().await?;
         let days = self.reckon_lock_ahead().await?;
         self.report.lock_ahead_days = days;
         let mut pace = self.refresh(clocks.server).await?;
@@ -118,6 +123,7 @@ impl<'a> Sweep<'a> {
         self.await_unlock(clocks.server).await?;
         let now = self.app.clock.now();
         let next = match pace {
+            Pace::GoOn if self.suspected > 0 => now + doubt::ASK_AGAIN,
             Pace::GoOn => now + self.set.policy.sweep_every(),
             Pace::GiveWay => now,
         };
@@ -128,10 +134,10 @@ impl<'a> Sweep<'a> {
             let more = self.untold;
             self.report.refused.push(format!("And {more} more like these."));
         }
-        if self.passing > 0 {
+        if self.failed > 0 {
             return Err(ApiError::Conflict {
                 code: "sweep_incomplete",
-                message: format!("{} objects are tried again soon.", self.passing),
+                message: format!("{} objects are tried again soon.", self.failed),
             });
         }
         Ok(())

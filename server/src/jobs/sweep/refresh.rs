@@ -35,8 +35,8 @@ enum Outcome {
     Locked(ConfirmedLock, Option<SpareVersion>),
     /// S3 no longer has it.
     Gone,
-    /// It was not done; whether it may work later.
-    Failed(String, bool),
+    /// It was not done.
+    Failed(String),
 }
 
 /// What is to be done to one object.
@@ -86,6 +86,10 @@ impl Sweep<'_> {
         let mut again: Vec<ObjectHash> = Vec::new();
         let mut moves: Vec<(LedgerObject, Move)> = Vec::new();
         for (row, verdict) in rows.into_iter().zip(verdicts) {
+            // Asked for at the beginning of the sweep, and not there.
+            if row.missing {
+                continue;
+            }
             match verdict {
                 ObjectVerdict::Refresh { until, .. } => moves.push((row, Move::Extend(*until))),
                 ObjectVerdict::Copy { until, .. } => moves.push((row, Move::Copy(*until))),
@@ -120,7 +124,7 @@ impl Sweep<'_> {
                 let key = row.key(&set.prefix, source);
                 let (Some(old), mode) = (&row.lock, set.policy.mode) else {
                     let reason = format!("{key}: no version of it is known.");
-                    return (row, todo, Outcome::Failed(reason, false));
+                    return (row, todo, Outcome::Failed(reason));
                 };
                 let outcome = match todo {
                     Move::Extend(retain_until) => {
@@ -138,6 +142,7 @@ impl Sweep<'_> {
         let done: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
+        let mut absent = Vec::new();
         for (row, todo, outcome) in done {
             let hash = row.object.hash;
             match outcome {
@@ -149,19 +154,14 @@ impl Sweep<'_> {
                         Move::Copy(_) => self.report.copied += 1,
                     }
                 }
-                Outcome::Gone => {
-                    db::ledger::set_missing(&tx, source, hash, now).await?;
-                    self.refuse(format!(
-                        "{}: gone from the bucket. Its data enters the next backup again.",
-                        row.key(&self.set.prefix, source)
-                    ));
-                }
-                Outcome::Failed(reason, passing) => {
-                    self.passing += u64::from(passing);
+                Outcome::Gone => absent.push(hash),
+                Outcome::Failed(reason) => {
+                    self.failed += 1;
                     self.refuse(reason);
                 }
             }
         }
+        self.note_absent(&tx, &absent, now).await?;
         Ok(tx.commit().await?)
     }
 
@@ -206,7 +206,7 @@ impl Sweep<'_> {
 }
 
 fn failed(key: &str, what: &str, error: &S3Error) -> Outcome {
-    Outcome::Failed(format!("{key}: {what}: {error}."), error.is_passing())
+    Outcome::Failed(format!("{key}: {what}: {error}."))
 }
 
 async fn extend(
@@ -220,7 +220,7 @@ async fn extend(
         Ok(Some(lock)) => Outcome::Locked(lock, None),
         Ok(None) => Outcome::Gone,
         Err(NotExtended::Store(error)) => failed(key, "its lock could not be extended", &error),
-        Err(error @ NotExtended::NotShown { .. }) => Outcome::Failed(format!("{error}."), false),
+        Err(error @ NotExtended::NotShown { .. }) => Outcome::Failed(format!("{error}.")),
     }
 }
 
@@ -246,7 +246,7 @@ async fn copy(
             })
         }))
     };
-    match store.head(bucket, key, Some(&old.version_id)).await {
+    match confirm::shown(store, bucket, key, old).await {
         Ok(Some(_)) => {}
         Ok(None) => return Outcome::Gone,
         Err(error) => return failed(key, again, &error),
@@ -256,10 +256,9 @@ async fn copy(
         Err(error) => return failed(key, again, &error),
     };
     if repository::hash(&bytes) != row.object.hash {
-        return Outcome::Failed(
-            format!("{key}: the stored bytes are not what was sent, so they were not put again."),
-            false,
-        );
+        return Outcome::Failed(format!(
+            "{key}: the stored bytes are not what was sent, so they were not put again."
+        ));
     }
     let put = SignPut {
         bucket,
@@ -281,10 +280,9 @@ async fn copy(
                 locked_until: old.locked_until,
             }),
         ),
-        Ok(None) => Outcome::Failed(
-            format!("{key}: it was put again, and S3 does not show the longer lock."),
-            false,
-        ),
+        Ok(None) => Outcome::Failed(format!(
+            "{key}: it was put again, and S3 does not show the longer lock."
+        )),
         Err(error) => failed(key, again, &error),
     }
 }

@@ -1,0 +1,95 @@
+//! Objects that were not found when they were last asked for: asked again until they are seen, or believed to be gone.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use shared::object::ObjectHash;
+
+use super::Sweep;
+use crate::{
+    db::{self, TenantTx, ledger::LedgerObject},
+    error::ApiError,
+    presence::{self, Presence},
+    s3::S3Error,
+};
+
+/// When a source is swept again while something is suspected.
+pub(super) const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// Objects that are asked for together.
+const PAGE: u64 = 1_000;
+/// Requests side by side.
+const PARALLEL: usize = 16;
+
+impl Sweep<'_> {
+    /// Asks for every object in doubt, also for those that count as gone: a later sighting clears that.
+    pub(super) async fn ask_for_doubtful(&mut self) -> Result<(), ApiError> {
+        let mut after = None;
+        loop {
+            let tx = self.app.db.tenant(self.scope).await?;
+            let rows = db::absence::doubtful(&tx, self.source.id, after, PAGE).await?;
+            drop(tx);
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.object.hash);
+            let (seen, absent) = self.ask(rows).await.map_err(|error| {
+                ApiError::conflict(
+                    "object_store",
+                    format!("Objects that were not found could not be asked for again: {error}"),
+                )
+            })?;
+            let now = self.app.clock.now();
+            let tx = self.app.db.tenant(self.scope).await?;
+            db::absence::seen(&tx, self.source.id, &seen).await?;
+            self.note_absent(&tx, &absent, now).await?;
+            tx.commit().await?;
+        }
+    }
+
+    async fn ask(&self, rows: Vec<LedgerObject>) -> Result<(Vec<ObjectHash>, Vec<ObjectHash>), S3Error> {
+        let asked = rows.into_iter().filter_map(|row| {
+            let version = row.lock.clone()?.version_id;
+            let (store, set, source) = (self.store.clone(), &self.set, self.source.id);
+            Some(async move {
+                let key = row.key(&set.prefix, source);
+                let presence = presence::ask(store.as_ref(), &set.bucket, &key, &version).await?;
+                Ok::<_, S3Error>((row.object.hash, presence))
+            })
+        });
+        let asked: Vec<_> = asked.collect();
+        let asked: Vec<_> = stream::iter(asked)
+            .buffer_unordered(PARALLEL)
+            .try_collect()
+            .await?;
+        let (mut seen, mut absent) = (Vec::new(), Vec::new());
+        for (hash, presence) in asked {
+            match presence {
+                Presence::Shown(_) => seen.push(hash),
+                // The two answers contradict each other: neither is believed.
+                Presence::OnlyListed => {}
+                Presence::Absent => absent.push(hash),
+            }
+        }
+        Ok((seen, absent))
+    }
+
+    /// Notes what was not found, and tells of what counts as gone by that.
+    pub(super) async fn note_absent(
+        &mut self,
+        tx: &TenantTx,
+        absent: &[ObjectHash],
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let noted = db::absence::note(tx, self.source.id, absent, now).await?;
+        self.suspected += noted.suspected;
+        match noted.gone {
+            0 => {}
+            1 => {
+                self.refuse("1 object is gone from the bucket. Its data enters the next backup again.".into())
+            }
+            gone => self.refuse(format!(
+                "{gone} objects are gone from the bucket. Their data enters the next backup again."
+            )),
+        }
+        Ok(())
+    }
+}

@@ -285,6 +285,11 @@ impl Stack {
         self.owner.query_all_raw(statement).await.unwrap()
     }
 
+    /// A change to the database, past both walls.
+    pub async fn change(&self, sql: &str) {
+        self.owner.execute_unprepared(sql).await.unwrap();
+    }
+
     /// A transaction in a site's tenant.
     pub async fn tx(&self, site: &Site) -> db::TenantTx {
         let user = self.operator_user().await;

@@ -4,6 +4,7 @@ mod chain;
 mod check;
 mod commit;
 mod groom;
+mod later;
 mod rebuild;
 mod recover;
 mod support;

@@ -120,6 +120,7 @@ impl Observer for Bar {
                 ));
             }
             Event::RestoreStarted { restore_id } => self.say(&format!("restore {restore_id} begins")),
+            Event::Origin(origin) => self.say(&format!("this is {origin}")),
             Event::RestoreProgress { progress, speed } => {
                 self.bar.set_length(progress.bytes_total);
                 self.bar.set_position(progress.bytes_done);

@@ -18,6 +18,8 @@ use crate::{
 
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 8;
+/// No answer is longer: a list of 100,000 snapshots takes some 40 MiB.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
@@ -250,6 +252,17 @@ impl Client {
             .await
     }
 
+    /// Says that objects of a restore's snapshot are lost; gives the snapshot whose objects may be read instead.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn restore_later(
+        &self,
+        restore: RestoreId,
+        request: &LaterRequest,
+    ) -> Result<LaterSnapshot, ClientError> {
+        self.post(&format!("/restores/{restore}/later"), request, Repeat::Always)
+            .await
+    }
+
     /// Reports progress of a restore.
     #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
     pub async fn restore_progress(
@@ -346,15 +359,26 @@ impl Client {
             request = request.header("content-type", "application/json").body(body);
         }
         let host = self.base.clone();
-        let answer = request.send().await.map_err(|error| {
+        let mut answer = request.send().await.map_err(|error| {
             let unsent = error.is_connect();
             (network(&error, host.clone()), unsent)
         })?;
         let status = answer.status();
-        let body = answer
-            .bytes()
+        // No memory is taken for a length that is only announced.
+        let mut body = bytes::BytesMut::new();
+        while let Some(piece) = answer
+            .chunk()
             .await
-            .map_err(|error| (network(&error, host), false))?;
+            .map_err(|error| (network(&error, host.clone()), false))?
+        {
+            if body.len() + piece.len() > MAX_ANSWER_BYTES {
+                let call = call.split('?').next().unwrap_or_default().to_owned();
+                let error = format!("it is longer than {MAX_ANSWER_BYTES} bytes");
+                return Err((ClientError::Answer { call, error }, false));
+            }
+            body.extend_from_slice(&piece);
+        }
+        let body = body.freeze();
         if status.is_success() {
             return Ok(body);
         }

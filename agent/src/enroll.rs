@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use repository::{
-    identity::AgentSigningKey,
+    commit::CommitVerifyingKey,
+    identity::{AgentSigningKey, IdentityError},
     recovery::{Fingerprint, RecoveryKeyError, RecoveryPublicKey},
 };
 use shared::api::agent::{BackupSetKeys, EnrollRequest, EnrollmentQuery};
@@ -32,6 +33,11 @@ pub enum EnrollError {
     /// The server's key is none.
     #[error("the server's recovery key does not read: {0}")]
     Key(#[from] RecoveryKeyError),
+    /// The server's key for commit records is none.
+    #[error(
+        "the server's key for commit records does not read ({0}): the token is used up, and nothing was stored"
+    )]
+    CommitKey(IdentityError),
     /// A call failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -87,11 +93,13 @@ pub async fn enroll(
             signing_key: AgentSigningKey::from_seed(*seed).public().to_hex(),
         })
         .await?;
+    let commit_key = CommitVerifyingKey::from_hex(&enrolled.commit_key).map_err(EnrollError::CommitKey)?;
     let config = Config {
         server: server.trim_end_matches('/').to_owned(),
         agent_id: enrolled.agent_id,
         credential: enrolled.credential.into(),
         fingerprint: expected,
+        commit_key: Some(commit_key),
         instance_id: data_encoding::HEXLOWER.encode(&random::bytes::<16>()?),
         limits: Limits::default(),
     };

@@ -7,32 +7,42 @@ use shared::api::agent::SignedRead;
 
 use crate::{
     client::{self, ClientError},
+    range::Cut,
     storage::{SILENCE, Storage},
     store::ReadError,
 };
 
 const ATTEMPTS: u32 = 6;
+/// An object that came with another hash is asked for so many times before that is believed.
+const ATTEMPTS_WRONG: u32 = 3;
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 /// More than this are not read from at a time.
 const AT_THE_SAME_TIME: u32 = 32;
-/// Larger than any object may be.
-const MAX_BYTES: u64 = 300 * 1024 * 1024;
+/// No object is larger: FORMAT, section 2.
+const MAX_BYTES: u64 = repository::manifest::MAX_MANIFEST_BYTES as u64;
 
 /// Reads a whole object and checks that it is the one that its name says.
 pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
-    let bytes = part(storage, read, 0..read.size_bytes, true).await?;
-    if bytes.len() as u64 != read.size_bytes {
-        let what = format!("it has {} bytes instead of {}", bytes.len(), read.size_bytes);
-        return Err(wrong(read, what));
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let bytes = part(storage, read, 0..read.size_bytes, true).await?;
+        let what = if bytes.len() as u64 != read.size_bytes {
+            format!("it has {} bytes instead of {}", bytes.len(), read.size_bytes)
+        } else if repository::hash(&bytes) != read.hash {
+            "its hash is another".to_owned()
+        } else {
+            return Ok(bytes);
+        };
+        if attempt >= ATTEMPTS_WRONG {
+            return Err(wrong(read, what));
+        }
+        tokio::time::sleep(client::pause(attempt)).await;
     }
-    if repository::hash(&bytes) != read.hash {
-        return Err(wrong(read, "its hash is another".to_owned()));
-    }
-    Ok(bytes)
 }
 
 /// Reads a part of an object: less, when the object is shorter than it should be. What is sealed in it proves itself
-/// when it is opened.
+/// when it is opened. An answer that is not of this range says nothing of the object: [`ReadError::Garbled`], in the end.
 pub(crate) async fn range(
     storage: &Storage,
     read: &SignedRead,
@@ -65,7 +75,7 @@ async fn part(
             Err(error) => error,
         };
         let again = match &error {
-            ReadError::Client(ClientError::Network { .. }) => true,
+            ReadError::Client(ClientError::Network { .. }) | ReadError::Garbled { .. } => true,
             ReadError::Storage { status, .. } => *status == 429 || *status >= 500,
             _ => false,
         };
@@ -83,56 +93,62 @@ async fn once(
     range: &Range<u64>,
     is_whole: bool,
 ) -> Result<Vec<u8>, ReadError> {
-    let wanted = range.end - range.start;
-    let mut patience = Duration::from_secs(60 + wanted / SLOWEST_BYTES_PER_SECOND);
+    let garbled = |what: String| ReadError::Garbled {
+        object: read.hash,
+        what,
+    };
+    let mut patience = Duration::from_secs(60 + range.end / SLOWEST_BYTES_PER_SECOND);
     if let Some(meter) = &storage.download {
         // Others have their share of it.
-        patience += meter.rate().time_for(wanted) * AT_THE_SAME_TIME;
+        patience += meter.rate().time_for(range.end) * AT_THE_SAME_TIME;
     }
     let mut request = storage.http.get(&read.url).timeout(patience);
     if !is_whole {
         request = request.header("range", format!("bytes={}-{}", range.start, range.end - 1));
     }
     let mut answer = in_time(request.send()).await?;
-    let status = answer.status();
-    if !is_whole && status == StatusCode::RANGE_NOT_SATISFIABLE {
+    let mut cut = match answer.status() {
+        StatusCode::OK => Cut::whole(range),
+        StatusCode::PARTIAL_CONTENT if !is_whole => {
+            let named = answer.headers().get("content-range");
+            let named = named.map(|value| value.to_str().unwrap_or("?"));
+            Cut::part(range, named).map_err(garbled)?
+        }
         // The object ends before the range begins.
-        return Ok(Vec::new());
-    }
-    let expected = if is_whole {
-        StatusCode::OK
-    } else {
-        StatusCode::PARTIAL_CONTENT
+        StatusCode::RANGE_NOT_SATISFIABLE if !is_whole => return Ok(Vec::new()),
+        status => {
+            return Err(ReadError::Storage {
+                object: read.hash,
+                status: status.as_u16(),
+            });
+        }
     };
-    // A range that covers the whole object may be answered as such.
-    let covers = range.start == 0 && range.end == read.size_bytes && status == StatusCode::OK;
-    if status != expected && !covers {
-        return Err(ReadError::Storage {
-            object: read.hash,
-            status: status.as_u16(),
-        });
-    }
-    // An object that is shorter than it should be says so; a connection that breaks off does not.
-    let announced = answer.content_length().unwrap_or(wanted);
-    let capacity = usize::try_from(wanted).unwrap_or(usize::MAX);
-    let mut bytes = Vec::with_capacity(capacity);
+    let announced = answer.content_length();
+    let mut received = 0;
     while let Some(piece) = in_time(answer.chunk()).await? {
+        received += piece.len() as u64;
         if let Some(meter) = &storage.download {
             meter.pass(piece.len()).await;
         }
-        if bytes.len() + piece.len() > capacity {
-            return Err(wrong(read, "the storage sent more than was asked for".to_owned()));
+        let more = cut.take(&piece).map_err(garbled)?;
+        if is_whole && received > read.size_bytes {
+            return Err(garbled("more bytes came than the object has".to_owned()));
         }
-        bytes.extend_from_slice(&piece);
+        if !more && !is_whole {
+            // The rest of a whole is not needed.
+            received = announced.unwrap_or(received);
+            break;
+        }
     }
-    if (bytes.len() as u64) < announced.min(wanted) {
-        // A connection that broke off looks like this on some paths.
-        return Err(ReadError::Client(ClientError::Network {
+    // A connection that broke off looks like this on some paths.
+    let broke_off = announced.is_some_and(|announced| received < announced);
+    match cut.done().map_err(garbled)? {
+        Some(bytes) if !broke_off => Ok(bytes),
+        _ => Err(ReadError::Client(ClientError::Network {
             host: "the storage".to_owned(),
-            error: format!("sent {} of {capacity} bytes", bytes.len()),
-        }));
+            error: format!("the answer broke off after {received} bytes"),
+        })),
     }
-    Ok(bytes)
 }
 
 /// An answer, or a part of it, unless nothing comes for too long.

@@ -17,6 +17,7 @@ pub mod pace;
 pub mod platform;
 pub mod progress;
 pub mod random;
+mod range;
 pub mod recover;
 pub mod restore;
 pub mod shown;
@@ -29,10 +30,7 @@ use std::{path::Path, sync::Arc};
 
 pub use enroll::enroll;
 pub use keygen::keygen;
-use shared::{
-    api::agent::{SnapshotSummary, SourceSpec},
-    ids::SnapshotId,
-};
+use shared::api::agent::{SnapshotSummary, SourceSpec};
 
 use crate::{
     backup::BackupError,
@@ -148,14 +146,14 @@ pub async fn restore_within(
 /// See [`RestoreError`]. Damage is no error: see [`verify::Report::findings`].
 pub async fn verify(
     state_folder: &Path,
-    snapshot: SnapshotId,
+    what: &restore::Verification,
     kit: Option<&Path>,
-    depth: verify::Depth,
+    observer: Arc<dyn Observer>,
 ) -> Result<verify::Report, RestoreError> {
     let state = State::open(state_folder)?;
     let client = Client::new(state.config())?;
     let kit = kit.map(keygen::read_kit).transpose()?;
-    restore::verify(&state, &client, snapshot, kit.as_ref(), depth).await
+    restore::verify(&state, &client, what, kit.as_ref(), observer).await
 }
 
 /// Verifies what this agent keeps between its runs; unless `offline`, also whether it fits the newest snapshots.

@@ -55,6 +55,8 @@ pub enum Event {
         /// The restore.
         restore_id: RestoreId,
     },
+    /// Which snapshot it is, by the manifest that its agent signed. Nothing was written yet.
+    Origin(crate::restore::Origin),
     /// How far a restore is.
     RestoreProgress {
         /// The figures.

@@ -1,7 +1,8 @@
 //! The agent's state folder (mode 0700): who it is, its keys, and a cache per source. Nothing in it opens a pack.
 //!
 //! ```text
-//! agent.json              server, agent id, credential, the recovery key's fingerprint, instance id, limits
+//! agent.json              server, agent id, credential, the recovery key's fingerprint, the server's commit key,
+//!                         instance id, limits
 //! signing-key             Ed25519 seed, hexadecimal
 //! lock                    held by one backup at a time
 //! sources/<uuid>/secret   32 bytes, hexadecimal: chunk ids, cut points, index key
@@ -16,7 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use repository::{chunk::SourceSecret, identity::AgentSigningKey, recovery::Fingerprint};
+use repository::{
+    chunk::SourceSecret, commit::CommitVerifyingKey, identity::AgentSigningKey, recovery::Fingerprint,
+};
 use serde::{Deserialize, Serialize};
 use shared::ids::{AgentId, SourceId};
 use zeroize::Zeroizing;
@@ -79,6 +82,10 @@ pub struct Config {
     pub credential: Secret,
     /// The recovery key that this agent seals to, and no other.
     pub fingerprint: Fingerprint,
+    /// The server's key for commit records, as it was at enrollment. Agents that were enrolled before servers handed it
+    /// out have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_key: Option<CommitVerifyingKey>,
     /// Distinguishes this state from a copy that went its own way.
     pub instance_id: String,
     /// What it may use of the network, such as `"limits": {"upload": "10 MiB/s"}`.

@@ -56,6 +56,16 @@ pub trait ObjectSource: Send + Sync {
         false
     }
 
+    /// Packs and index segments of the source's other snapshots, in which chunks of the snapshot may lie as well. Asked
+    /// for once, when objects that the snapshot needs are lost.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn others(&self, lost: &[ObjectHash]) -> Result<Vec<ObjectRef>, ReadError> {
+        let _ = lost;
+        Ok(Vec::new())
+    }
+
     /// Every pack and index segment of the snapshot's source, needed or not, if that can be told without the snapshot's
     /// list.
     fn everything(&self) -> Vec<ObjectRef> {
@@ -80,6 +90,15 @@ pub enum ReadError {
         /// The HTTP status.
         status: u16,
     },
+    /// The storage answered, again and again, with something that is no answer to what was asked: it says nothing of the
+    /// object.
+    #[error("the storage does not answer what it is asked about object {object}: {what}")]
+    Garbled {
+        /// Which object.
+        object: ObjectHash,
+        /// What came.
+        what: String,
+    },
     /// The storage gave something else.
     #[error("object {object} is not what its name says: {what}")]
     Wrong {
@@ -91,9 +110,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the storage has the object and does not give it.
+    /// Whether the storage has the object, as far as it says, and does not give it.
     #[must_use]
     pub const fn is_withheld(&self) -> bool {
-        matches!(self, Self::Storage { status, .. } if !matches!(*status, 404 | 410))
+        match self {
+            Self::Storage { status, .. } => !matches!(*status, 404 | 410),
+            Self::Garbled { .. } => true,
+            _ => false,
+        }
     }
 }

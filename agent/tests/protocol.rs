@@ -3,6 +3,7 @@
 #[path = "support/enrolled.rs"]
 mod enrolled;
 #[path = "support/server.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
 mod server;
 
 use std::{
@@ -18,7 +19,7 @@ use agent::{
     keygen::{KeygenError, read_kit},
     limit::Limits,
     progress::{Event, Observer, Silent},
-    restore::RestoreError,
+    restore::{Expected, RestoreError, Verification},
     state::{State, StateError},
     verify::{Defect, Depth},
 };
@@ -327,6 +328,15 @@ async fn the_daemon_does_what_it_is_given_and_stops() {
     assert!(line["protected_until"].is_string() && line["bytes_sent"].is_u64() && line["files"] == 1);
 }
 
+fn verification(snapshot: SnapshotId, depth: Depth) -> Verification {
+    Verification {
+        snapshot,
+        depth,
+        expected: Expected::default(),
+        commit_key: None,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_verified_through_the_server() {
     let world = World::new().await;
@@ -340,7 +350,8 @@ async fn a_snapshot_is_verified_through_the_server() {
         (Some(&kit), Depth::Everything),
         (None, Depth::Everything),
     ] {
-        let report = agent::verify(&state, snapshot.id, kit, depth).await.unwrap();
+        let what = verification(snapshot.id, depth);
+        let report = agent::verify(&state, &what, kit, Arc::new(Silent)).await.unwrap();
         assert_eq!(report.findings, []);
         assert!(report.objects >= 4);
     }
@@ -355,7 +366,8 @@ async fn a_snapshot_is_verified_through_the_server() {
         bytes[5 << 20] ^= 1;
         *object
     };
-    let report = agent::verify(&state, snapshot.id, Some(&kit), Depth::Everything)
+    let what = verification(snapshot.id, Depth::Everything);
+    let report = agent::verify(&state, &what, Some(&kit), Arc::new(Silent))
         .await
         .unwrap();
     let [finding] = &report.findings[..] else {

@@ -22,6 +22,7 @@ use agent::{
     recover::{Reading, RecoverError, SourceStore, Vouched},
     restore::{Order, Outcome},
     store::ObjectSource,
+    verify::{Depth, Options, verify_source},
 };
 use repository::{
     identity::{AgentPublicKey, AgentSigningKey},
@@ -30,7 +31,7 @@ use repository::{
     object_list::{self, ObjectList},
     recovery::RecoverySecret,
 };
-use shared::object::{ObjectKind, ObjectRef};
+use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 use support::Endpoint;
 use tempfile::TempDir;
 use tree::{describe, noise};
@@ -365,4 +366,90 @@ fn nothing_is_listed_that_reads_as_it_should() {
     world.bucket.requests.store(0, Relaxed);
     store.read(&world.snapshots[0].0, None).unwrap();
     assert_eq!(world.bucket.requests.load(Relaxed), 1);
+}
+
+/// Of every pack of files that the snapshots need, one after the other is gone or rotten; the next run sends what they
+/// held again. All of the old snapshots are whole then, out of packs that they never needed.
+#[test]
+fn lost_packs_are_made_good_by_the_next_run() {
+    let mut world = World::new();
+    let home = format!("{}packs/", layout::source_prefix(PREFIX, world.endpoint.spec.id));
+    let keys: Vec<String> = world.bucket.keys().into_iter().collect();
+    let lost: Vec<(String, ObjectHash)> = keys
+        .into_iter()
+        .filter_map(|key| {
+            let hash = key.strip_prefix(&home)?.parse().ok()?;
+            Some((key, hash))
+        })
+        .collect();
+    assert!(lost.len() >= 3);
+    for (number, (key, hash)) in lost.iter().enumerate() {
+        match number % 3 {
+            0 => world.bucket.delete(key),
+            1 => world.bucket.rot(key, |bytes| bytes[200] ^= 1),
+            _ => world.bucket.rot(key, |bytes| bytes.truncate(bytes.len() / 2)),
+        }
+        // So that it is not put again as it was.
+        world.endpoint.bucket.objects.lock().unwrap().remove(hash);
+    }
+    let restore = |world: &World, seq: &str| {
+        let reading = world.reading(&[]);
+        let found = reading.choose(None, seq).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let order = Order {
+            target: target.path().to_owned(),
+            ..Order::default()
+        };
+        reading
+            .restore(&found, &[], &order, &RestoreCounters::default())
+            .unwrap()
+    };
+    for seq in ["1", "2", "3"] {
+        assert!(
+            !restore(&world, seq).is_complete(),
+            "there is nothing yet that has it"
+        );
+    }
+
+    world.endpoint.do_not_reuse = lost.iter().map(|(_, hash)| *hash).collect();
+    fs::write(world.root.join("later"), b"later").unwrap();
+    let (figures, header) = world.endpoint.backup();
+    let known: Vec<_> = lost
+        .iter()
+        .map(|(key, _)| (key.clone(), world.bucket.keys().contains(key)))
+        .collect();
+    world
+        .bucket
+        .fill(PREFIX, world.endpoint.spec.id, &world.endpoint.bucket);
+    for (key, there) in known {
+        assert_eq!(world.bucket.keys().contains(&key), there, "it is another pack");
+    }
+    world.bucket.commit(PREFIX, figures.manifest, &header);
+    let looks = describe(&world.root);
+    world.snapshots.push((figures.manifest, header, looks));
+    let reading = world.reading(&[]);
+    world.check_all(&reading);
+    for seq in ["1", "2", "3"] {
+        let notes = restore(&world, seq).notes.join("\n");
+        assert!(notes.contains("other snapshots"), "{notes}");
+    }
+    assert_eq!(restore(&world, "4").notes, Vec::<String>::new());
+
+    // A verification tells what is damaged, and of no file that is lost by it.
+    let options = Options {
+        depth: Depth::Everything,
+        locks: false,
+        newest_only: false,
+    };
+    let report = verify_source(&reading, world.endpoint.spec.id, &options).unwrap();
+    assert!(!report.is_sound());
+    for (_, hash) in &lost {
+        let about: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.hash() == Some(*hash))
+            .collect();
+        assert!(about.iter().any(|finding| finding.defect.is_damage()), "{hash}");
+        assert!(about.iter().all(|finding| finding.files.is_empty()), "{about:?}");
+    }
 }

@@ -25,6 +25,10 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0003_bucket_checks.sql"),
             },
             SqlStep {
+                name: "m0006_later_packs",
+                up: include_str!("sql/m0006_later_packs.sql"),
+            },
+            SqlStep {
                 name: "m0011_absence",
                 up: include_str!("sql/m0011_absence.sql"),
             },

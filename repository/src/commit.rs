@@ -6,6 +6,7 @@ use std::fmt;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use shared::{
     ids::{RunId, SnapshotId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
@@ -264,6 +265,18 @@ impl CommitVerifyingKey {
 impl fmt::Display for CommitVerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(self.0.as_bytes()))
+    }
+}
+
+impl Serialize for CommitVerifyingKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CommitVerifyingKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_hex(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 

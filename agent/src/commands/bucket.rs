@@ -65,7 +65,8 @@ pub struct BucketArgs {
     limit_download: Option<Rate>,
 }
 
-fn parse_commit_key(text: &str) -> Result<CommitVerifyingKey, IdentityError> {
+/// Reads a server's key for commit records.
+pub fn parse_commit_key(text: &str) -> Result<CommitVerifyingKey, IdentityError> {
     CommitVerifyingKey::from_hex(text)
 }
 

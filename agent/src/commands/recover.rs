@@ -9,7 +9,7 @@ use agent::{
     pace::Pace,
     progress::{Event, RestoreCounters, Speed},
     recover::{FoundSnapshot, FoundSource, Vouched},
-    restore::What,
+    restore::{Expected, What},
 };
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{
     bucket::{BucketArgs, blocking, kit},
-    restore::{WhatArgs, tell},
+    restore::{ExpectArgs, WhatArgs, tell},
 };
 use crate::cli;
 
@@ -54,6 +54,8 @@ pub enum RecoverCommand {
         which: Which,
         #[command(flatten)]
         what: WhatArgs,
+        #[command(flatten)]
+        expect: ExpectArgs,
         /// Print JSON lines
         #[arg(long)]
         json: bool,
@@ -84,7 +86,12 @@ pub async fn recover(command: RecoverCommand) -> anyhow::Result<ExitCode> {
             json,
         } => list(bucket, path, json).await,
         RecoverCommand::Files { which, paths, json } => files(which, paths, json).await,
-        RecoverCommand::Restore { which, what, json } => restore(which, what, json).await,
+        RecoverCommand::Restore {
+            which,
+            what,
+            expect,
+            json,
+        } => restore(which, what, expect.expected(), json).await,
     }
 }
 
@@ -194,7 +201,7 @@ async fn files(which: Which, paths: Vec<OsString>, json: bool) -> anyhow::Result
     Ok(super::exit(plan.losses.is_empty()))
 }
 
-async fn restore(which: Which, what: WhatArgs, json: bool) -> anyhow::Result<ExitCode> {
+async fn restore(which: Which, what: WhatArgs, expected: Expected, json: bool) -> anyhow::Result<ExitCode> {
     let (opened, secret) = (which.bucket.open()?, kit(&which.kit)?);
     let observer = cli::observer(json);
     let counters = Arc::new(RestoreCounters::default());
@@ -213,10 +220,13 @@ async fn restore(which: Which, what: WhatArgs, json: bool) -> anyhow::Result<Exi
             }
         }
     });
-    let counted = counters.clone();
+    let (counted, told) = (counters.clone(), observer.clone());
     let result = blocking(move || {
         let reading = opened.reading(Some(&secret));
         let found = reading.choose(which.source.as_deref(), &which.snapshot)?;
+        let origin = found.origin();
+        told.event(&Event::Origin(origin.clone()));
+        expected.check(&origin)?;
         let mut outcome = reading.restore(&found, &what.paths(), &what.order(), &counted)?;
         if found.vouched == Vouched::OneSigner {
             outcome.notes.push(format!(

@@ -4,10 +4,12 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, process::Exi
 
 use agent::{
     limit::Limits,
-    restore::{Fate, Order, Outcome, Overwrite, Request},
+    restore::{Expected, Fate, Order, Outcome, Overwrite, Request},
 };
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
+use jiff::Timestamp;
+use repository::commit::CommitVerifyingKey;
 use serde_json::json;
 use shared::ids::SnapshotId;
 
@@ -28,10 +30,46 @@ pub struct RestoreArgs {
     #[command(flatten)]
     pub what: WhatArgs,
     #[command(flatten)]
+    pub expect: ExpectArgs,
+    /// The server's public key for commit records, in the place of the one that enrollment left behind: 64 hexadecimal
+    /// digits
+    #[arg(long, value_name = "HEX", value_parser = super::bucket::parse_commit_key)]
+    pub commit_key: Option<CommitVerifyingKey>,
+    #[command(flatten)]
     pub limit: DownloadArg,
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is known of the snapshot that is meant. It is compared with the manifest that the snapshot's agent signed, before
+/// anything is written.
+#[derive(Args)]
+pub struct ExpectArgs {
+    /// Refuse any snapshot but the one of this number
+    #[arg(long, value_name = "N")]
+    seq: Option<u64>,
+    /// Refuse a snapshot of any other source
+    #[arg(long, value_name = "NAME|ID")]
+    expect_source: Option<String>,
+    /// Refuse a snapshot that was made before, by the endpoint's clock: 2026-11-30, or 2026-11-30T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    not_before: Option<Timestamp>,
+}
+
+/// A time, or a day's beginning in UTC.
+fn time(text: &str) -> Result<Timestamp, jiff::Error> {
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse())
+}
+
+impl ExpectArgs {
+    pub fn expected(&self) -> Expected {
+        Expected {
+            seq: self.seq,
+            source: self.expect_source.clone(),
+            not_before: self.not_before,
+        }
+    }
 }
 
 /// What to put back, where and how.
@@ -99,6 +137,8 @@ pub async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
         snapshot: args.snapshot,
         paths: args.what.paths(),
         order: args.what.order(),
+        expected: args.expect.expected(),
+        commit_key: args.commit_key,
     };
     let observer = cli::observer(args.json);
     let limits = Limits {
@@ -164,4 +204,22 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
         ));
     }
     exit(outcome.is_complete())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_instants_or_days() {
+        let instant = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(time("2026-11-30").unwrap(), instant("2026-11-30T00:00:00Z"));
+        assert_eq!(
+            time("2026-11-30T08:00:00+02:00").unwrap(),
+            instant("2026-11-30T06:00:00Z")
+        );
+        for bad in ["", "yesterday", "2026-13-01", "2026-11-30T08:00:00"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
 }

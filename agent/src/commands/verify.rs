@@ -2,15 +2,20 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use agent::verify::{Depth, Options, Report, verify_source};
+use agent::{
+    restore::Verification,
+    verify::{Depth, Options, Report, verify_source},
+};
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
+use repository::commit::CommitVerifyingKey;
 use serde_json::json;
 use shared::ids::SnapshotId;
 
 use super::{
     bucket::{BucketArgs, blocking, kit},
     exit,
+    restore::ExpectArgs,
 };
 use crate::{StateArg, cli};
 
@@ -40,6 +45,12 @@ pub enum VerifyCommand {
         /// The snapshot
         #[arg(long)]
         snapshot: SnapshotId,
+        #[command(flatten)]
+        expect: ExpectArgs,
+        /// The server's public key for commit records, in the place of the one that enrollment left behind: 64
+        /// hexadecimal digits
+        #[arg(long, value_name = "HEX", value_parser = super::bucket::parse_commit_key)]
+        commit_key: Option<CommitVerifyingKey>,
         #[command(flatten)]
         how: HowArgs,
     },
@@ -142,9 +153,22 @@ pub async fn verify(command: VerifyCommand) -> anyhow::Result<ExitCode> {
             }
             Ok(exit(is_sound))
         }
-        VerifyCommand::Snapshot { state, snapshot, how } => {
+        VerifyCommand::Snapshot {
+            state,
+            snapshot,
+            expect,
+            commit_key,
+            how,
+        } => {
             let depth = how.depth()?;
-            let report = agent::verify(&state.folder, snapshot, how.kit.as_deref(), depth).await?;
+            let what = Verification {
+                snapshot,
+                depth,
+                expected: expect.expected(),
+                commit_key,
+            };
+            let observer = cli::observer(how.json);
+            let report = agent::verify(&state.folder, &what, how.kit.as_deref(), observer).await?;
             tell(&report, depth, how.json);
             Ok(exit(report.is_sound()))
         }

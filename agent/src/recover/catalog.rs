@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     crew,
+    restore::{Named, Origin},
     store::{ObjectSource, ReadError},
     verify::{Defect, Finding, Subject},
 };
@@ -65,15 +66,6 @@ pub struct FoundSnapshot {
     pub named: Option<Named>,
 }
 
-/// What a snapshot is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Named {
-    /// The source's name.
-    pub source_name: String,
-    /// The endpoint's.
-    pub hostname: String,
-}
-
 /// Who vouches for the key that signed a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +85,12 @@ impl FoundSnapshot {
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.header.seq()
+    }
+
+    /// Where it comes from, by its manifest.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin::new(&self.manifest, &self.header, self.named.clone())
     }
 
     /// Its id, which the commit record tells.
@@ -383,13 +381,7 @@ impl Reading<'_> {
         }
         let named = match self.secret {
             None => None,
-            Some(secret) => {
-                let content = manifest::open_content(&bytes, secret)?;
-                Some(Named {
-                    source_name: content.source_name,
-                    hostname: content.hostname,
-                })
-            }
+            Some(secret) => Some(Named::from(&manifest::open_content(&bytes, secret)?)),
         };
         Ok((header, named))
     }

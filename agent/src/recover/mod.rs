@@ -7,7 +7,7 @@ mod s3;
 mod store;
 
 pub use bucket::{Bucket, BucketError, Version};
-pub use catalog::{FoundSnapshot, FoundSource, Named, Reading, Vouched};
+pub use catalog::{FoundSnapshot, FoundSource, Reading, Vouched};
 pub use credentials::{AccessKey, CredentialsError};
 pub use s3::{Endpoint, S3Bucket};
 pub use store::SourceStore;

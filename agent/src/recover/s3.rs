@@ -9,7 +9,7 @@ use aws_sdk_s3::{
         retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
-    primitives::DateTime,
+    primitives::{ByteStream, DateTime},
 };
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -18,7 +18,10 @@ use super::{
     bucket::{Bucket, BucketError, Version},
     credentials::AccessKey,
 };
-use crate::limit::{Meter, Rate};
+use crate::{
+    limit::{Meter, Rate},
+    range::Cut,
+};
 
 /// Where a bucket is.
 #[derive(Debug, Clone)]
@@ -176,7 +179,11 @@ impl S3Bucket {
             .bucket(&self.bucket)
             .key(key)
             .set_version_id(version.map(str::to_owned))
-            .set_range(range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1))));
+            .set_range(
+                range
+                    .as_ref()
+                    .map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1))),
+            );
         let mut answer = match get.send().await.map_err(failed) {
             Ok(answer) => answer,
             // 405: the named version is a delete marker (Amazon S3 API, GetObject).
@@ -191,29 +198,59 @@ impl S3Bucket {
             key: key.to_owned(),
             limit_bytes,
         };
-        let announced = answer
-            .content_length()
-            .and_then(|length| u64::try_from(length).ok())
-            .unwrap_or(0);
-        if announced > limit_bytes {
-            return Err(too_long());
+        // The SDK gives no status: what names no range is the whole.
+        let cut = match (range, answer.content_range()) {
+            (Some(range), Some(named)) => {
+                Some(Cut::part(&range, Some(named)).map_err(BucketError::Malformed)?)
+            }
+            (Some(range), None) => Some(Cut::whole(&range)),
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(BucketError::Malformed(
+                    "a part came where the whole was asked for".to_owned(),
+                ));
+            }
+        };
+        let Some(mut cut) = cut else {
+            let announced = answer
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok());
+            if announced.is_some_and(|announced| announced > limit_bytes) {
+                return Err(too_long());
+            }
+            return self.collect(answer.body, too_long, limit_bytes).await.map(Some);
+        };
+        while let Some(part) = next(&mut answer.body).await? {
+            if let Some(meter) = &self.meter {
+                meter.pass(part.len()).await;
+            }
+            if !cut.take(&part).map_err(BucketError::Malformed)? {
+                break;
+            }
         }
-        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
-        while let Some(part) = answer
-            .body
-            .try_next()
-            .await
-            .map_err(|error| BucketError::Unreachable(root_cause(&error)))?
-        {
-            if (body.len() + part.len()) as u64 > limit_bytes {
+        let done = cut.done().map_err(BucketError::Malformed)?;
+        done.map(Some)
+            .ok_or_else(|| BucketError::Unreachable("the answer broke off".to_owned()))
+    }
+
+    /// The whole body, unless it is longer than it may be. No memory is taken for a length that is only announced.
+    async fn collect(
+        &self,
+        mut body: ByteStream,
+        too_long: impl Fn() -> BucketError,
+        limit_bytes: u64,
+    ) -> Result<Vec<u8>, BucketError> {
+        let mut bytes = Vec::new();
+        while let Some(part) = next(&mut body).await? {
+            if (bytes.len() + part.len()) as u64 > limit_bytes {
                 return Err(too_long());
             }
             if let Some(meter) = &self.meter {
                 meter.pass(part.len()).await;
             }
-            body.extend_from_slice(&part);
+            bytes.extend_from_slice(&part);
         }
-        Ok(Some(body))
+        Ok(bytes)
     }
 }
 
@@ -239,7 +276,8 @@ impl Bucket for S3Bucket {
             loop {
                 attempt += 1;
                 match self.read(key, version, range.clone(), limit_bytes).await {
-                    Err(BucketError::Unreachable(error)) if attempt < 4 => {
+                    // An answer that is none may come from something in between.
+                    Err(BucketError::Unreachable(error) | BucketError::Malformed(error)) if attempt < 4 => {
                         tracing::debug!(key, attempt, error, "a read broke off; trying again");
                         tokio::time::sleep(crate::client::pause(attempt)).await;
                     }
@@ -265,6 +303,11 @@ impl Bucket for S3Bucket {
             .and_then(|_| answer.object_lock_retain_until_date())
             .map(|date| time(Some(date))))
     }
+}
+
+async fn next(body: &mut ByteStream) -> Result<Option<bytes::Bytes>, BucketError> {
+    let part = body.try_next().await;
+    part.map_err(|error| BucketError::Unreachable(root_cause(&error)))
 }
 
 fn text(text: Option<&str>) -> String {

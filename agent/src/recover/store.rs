@@ -93,6 +93,34 @@ impl<'b> SourceStore<'b> {
         Ok(versions.into_iter().map(|version| version.version_id).collect())
     }
 
+    /// Every pack and index segment of the source.
+    fn listed(&self) -> Result<Vec<ObjectRef>, BucketError> {
+        let mut objects = HashMap::new();
+        for kind in LISTED {
+            let none = ObjectHash::from_bytes([0; 32]);
+            let key = layout::object_key(&self.prefix, self.source, kind, &none);
+            let folder = &key[..key.len() - none.to_string().len()];
+            for version in self.bucket.versions(folder)? {
+                let name = version
+                    .key
+                    .strip_prefix(folder)
+                    .and_then(|name| name.parse().ok());
+                if let (Some(hash), false) = (name, version.is_marker) {
+                    // Listings have the newest first: the earliest version's size stays.
+                    objects.insert(
+                        hash,
+                        ObjectRef {
+                            kind,
+                            hash,
+                            size_bytes: version.size_bytes,
+                        },
+                    );
+                }
+            }
+        }
+        Ok(objects.into_values().collect())
+    }
+
     fn read_once(&self, object: &ObjectRef, range: Option<Range<u64>>) -> Result<Option<Vec<u8>>, ReadError> {
         let pinned = self.pinned(object);
         let version = match &pinned {
@@ -145,31 +173,12 @@ impl ObjectSource for SourceStore<'_> {
         self.turn(object).unwrap_or(false)
     }
 
+    fn others(&self, _lost: &[ObjectHash]) -> Result<Vec<ObjectRef>, ReadError> {
+        Ok(self.listed()?)
+    }
+
     fn everything(&self) -> Vec<ObjectRef> {
-        let mut objects = HashMap::new();
-        for kind in LISTED {
-            let none = ObjectHash::from_bytes([0; 32]);
-            let key = layout::object_key(&self.prefix, self.source, kind, &none);
-            let folder = &key[..key.len() - none.to_string().len()];
-            for version in self.bucket.versions(folder).unwrap_or_default() {
-                let name = version
-                    .key
-                    .strip_prefix(folder)
-                    .and_then(|name| name.parse().ok());
-                if let (Some(hash), false) = (name, version.is_marker) {
-                    // Listings have the newest first: the earliest version's size stays.
-                    objects.insert(
-                        hash,
-                        ObjectRef {
-                            kind,
-                            hash,
-                            size_bytes: version.size_bytes,
-                        },
-                    );
-                }
-            }
-        }
-        objects.into_values().collect()
+        self.listed().unwrap_or_default()
     }
 }
 
@@ -183,6 +192,10 @@ fn failed(object: &ObjectRef, error: BucketError) -> ReadError {
             object: object.hash,
             what: error.to_string(),
         },
-        BucketError::Unreachable(_) | BucketError::Malformed(_) => ReadError::Bucket(error),
+        BucketError::Malformed(what) => ReadError::Garbled {
+            object: object.hash,
+            what,
+        },
+        BucketError::Unreachable(_) => ReadError::Bucket(error),
     }
 }

@@ -2,9 +2,15 @@
 
 use std::{io, path::PathBuf};
 
-use repository::{manifest::ManifestError, object_list::ListError, recovery::Fingerprint};
+use repository::{
+    commit::{CommitError, CommitVerifyingKey},
+    manifest::ManifestError,
+    object_list::ListError,
+    recovery::Fingerprint,
+};
+use shared::ids::SnapshotId;
 
-use super::Outcome;
+use super::{Outcome, Unexpected};
 use crate::{
     client::ClientError, enroll::EnrollError, keygen::KeygenError, state::StateError, store::ReadError,
 };
@@ -50,6 +56,40 @@ pub enum RestoreError {
          do not trust it"
     )]
     UnknownSigner(shared::ids::AgentId),
+    /// The snapshot is not the one that was expected.
+    #[error(transparent)]
+    Unexpected(#[from] Unexpected),
+    /// The commit record is none, or not of this manifest.
+    #[error("the server's commit record of the snapshot is not to be trusted: {0}; nothing was written")]
+    Record(#[from] CommitError),
+    /// The commit record is another snapshot's.
+    #[error(
+        "the server answers with another snapshot: {asked} was asked for, and the commit record is of {found}, number          {seq}; nothing was written"
+    )]
+    OtherRecord {
+        /// What was asked for.
+        asked: SnapshotId,
+        /// What the record is of.
+        found: SnapshotId,
+        /// Its number.
+        seq: u64,
+    },
+    /// The commit record is signed by another key than the pinned one.
+    #[error(
+        "the snapshot's commit record is not signed by the server that this endpoint was enrolled with, whose key is          {pinned}; nothing was written. Either somebody stands in the server's place, or it has another master key now:          then its log names the new key, which --commit-key takes once you have compared it"
+    )]
+    OtherCommitKey {
+        /// The key that enrollment left behind.
+        pinned: CommitVerifyingKey,
+    },
+    /// Nothing binds the id.
+    #[error(
+        "the snapshot's commit record cannot be had ({why}), and so only the server's word says which snapshot this is;          nothing was written. To restore it all the same, name the number that you mean with --seq"
+    )]
+    NoRecord {
+        /// Why not.
+        why: String,
+    },
     /// A path that is not in the snapshot.
     #[error("`{0}` is not in the snapshot; `--path` takes an absolute path as it was on the endpoint")]
     NotInSnapshot(String),
@@ -83,6 +123,7 @@ impl RestoreError {
         match self {
             Self::State(_) => "the agent's state folder cannot be read".to_owned(),
             Self::Kit(_) => "the recovery kit cannot be read".to_owned(),
+            Self::Unexpected(_) => "the snapshot is not the one that was expected".to_owned(),
             Self::NotInSnapshot(_) => "a path that was asked for is not in the snapshot".to_owned(),
             Self::Target(_) => "the target folder cannot be written".to_owned(),
             Self::Unwritable(_) => "the target's disk takes nothing more".to_owned(),

@@ -1,8 +1,11 @@
 //! Where the chunks of a snapshot lie: what its index segments and the packs' own lists say.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 use repository::{
@@ -16,11 +19,14 @@ use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 use super::{
     RestoreError, Snapshot,
     loss::{Fault, Reason, Trouble},
+    others::Others,
 };
 use crate::{crew, store::ObjectSource};
 
 /// Small objects read at the same time.
 pub(super) const READERS: usize = 8;
+/// Packs that are no use are named up to this many.
+const NAMED: usize = 10;
 /// So many objects in a row that the storage has and does not give are no accident.
 const PATIENCE: u32 = 16;
 
@@ -40,6 +46,10 @@ pub struct Library<'a> {
     /// Packs that no index segment lists.
     unlisted: Vec<ObjectRef>,
     withheld: AtomicU32,
+    /// Packs that turned out to be no use, wholly or in part.
+    lost: Mutex<BTreeMap<ObjectHash, Fault>>,
+    /// Packs of other snapshots, once something is lost.
+    others: OnceLock<Others>,
 }
 
 /// Where a chunk lies.
@@ -72,6 +82,8 @@ impl<'a> Library<'a> {
             unusable: Vec::new(),
             unlisted: Vec::new(),
             withheld: AtomicU32::new(0),
+            lost: Mutex::default(),
+            others: OnceLock::new(),
         };
         let of_kinds = |kinds: &[ObjectKind]| -> Vec<ObjectRef> {
             let objects = snapshot.objects.iter().copied();
@@ -124,12 +136,64 @@ impl<'a> Library<'a> {
     pub(crate) fn places(&self, chunk: &ChunkId) -> impl Iterator<Item = (&PackLayout, usize)> {
         (0..)
             .map_while(|tried| self.place(chunk, tried))
-            .map(|place| (&self.packs[place.pack], place.position))
+            .map(|place| (self.pack(place.pack), place.position))
     }
 
-    /// Where the chunks of a pack lie.
+    /// Where the chunks of a pack lie that the snapshot needs.
     pub(crate) fn layout(&self, pack: &ObjectRef) -> Option<&PackLayout> {
         self.by_hash.get(&pack.hash).map(|at| &self.packs[*at])
+    }
+
+    /// One of the library's packs, or of those of other snapshots.
+    pub(super) fn pack(&self, at: usize) -> &PackLayout {
+        match (at.checked_sub(self.packs.len()), self.others.get()) {
+            (Some(at), Some(others)) => &others.packs[at],
+            _ => &self.packs[at],
+        }
+    }
+
+    /// Notes that a pack is no use, wholly or in part.
+    pub(crate) fn lose(&self, pack: &ObjectRef, fault: &Fault) {
+        self.lost().entry(pack.hash).or_insert_with(|| fault.clone());
+    }
+
+    /// Which packs turned out to be no use, and where else what they held was looked for.
+    pub(super) fn lost_note(&self) -> Option<String> {
+        let others = self.others.get()?;
+        let lost = self.lost();
+        let mut named: Vec<String> = lost
+            .iter()
+            .take(NAMED)
+            .map(|(hash, fault)| format!("pack {hash} {fault}"))
+            .collect();
+        if lost.len() > NAMED {
+            named.push(format!("and {} more packs are no use", lost.len() - NAMED));
+        }
+        let elsewhere = match &others.problem {
+            None => format!("{} packs of other snapshots", others.packs.len()),
+            Some(error) => format!(
+                "{} packs of other snapshots (not all of them: {error})",
+                others.packs.len()
+            ),
+        };
+        Some(format!(
+            "{}; {elsewhere} were looked through instead",
+            named.join(", ")
+        ))
+    }
+
+    fn lost(&self) -> MutexGuard<'_, BTreeMap<ObjectHash, Fault>> {
+        // The map is whole after every statement that changes it.
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Packs of other snapshots. Nobody is asked for them while nothing is lost.
+    fn others(&self) -> Option<&Others> {
+        if let Some(others) = self.others.get() {
+            return Some(others);
+        }
+        let lost: Vec<ObjectHash> = self.lost().keys().copied().collect();
+        (!lost.is_empty()).then(|| self.others.get_or_init(|| Others::look(self, &lost)))
     }
 
     /// Index segments that are no use. Nothing is lost with them while the packs' own lists can be read.
@@ -141,9 +205,14 @@ impl<'a> Library<'a> {
 
     /// Where a chunk lies: the first place, or the next one after so many that were no use.
     pub(super) fn place(&self, chunk: &ChunkId, tried: usize) -> Option<Place> {
+        let Some(first) = self.places.get(chunk) else {
+            return self.others()?.place(chunk, tried);
+        };
+        let spare = self.spare.get(chunk).map_or(&[][..], Vec::as_slice);
         match tried.checked_sub(1) {
-            None => self.places.get(chunk).copied(),
-            Some(next) => self.spare.get(chunk)?.get(next).copied(),
+            None => Some(*first),
+            Some(next) if next < spare.len() => Some(spare[next]),
+            Some(next) => self.others()?.place(chunk, next - spare.len()),
         }
     }
 
@@ -200,6 +269,9 @@ impl<'a> Library<'a> {
             Ok(value) => Ok(Some(value)),
             Err(Trouble::One(fault)) => {
                 tracing::warn!(%object.hash, %fault, "an object is no use");
+                if object.kind != ObjectKind::Index {
+                    self.lose(object, &fault);
+                }
                 self.unusable.push((*object, fault));
                 Ok(None)
             }
@@ -207,7 +279,7 @@ impl<'a> Library<'a> {
         }
     }
 
-    fn segment(&self, segment: &ObjectRef) -> Result<Vec<PackLayout>, Trouble<Fault>> {
+    pub(super) fn segment(&self, segment: &ObjectRef) -> Result<Vec<PackLayout>, Trouble<Fault>> {
         let bytes = self.read(segment, None)?;
         index::open_with_kit(&bytes, self.secret).map_err(|error| {
             Trouble::One(Fault::Damaged {
@@ -217,7 +289,7 @@ impl<'a> Library<'a> {
     }
 
     /// What a pack says that it holds.
-    fn own_list(&self, object: &ObjectRef) -> Result<PackLayout, Trouble<Fault>> {
+    pub(super) fn own_list(&self, object: &ObjectRef) -> Result<PackLayout, Trouble<Fault>> {
         let end = object.size_bytes.min(MAX_HEADER_BYTES as u64);
         let begin = self.read(object, Some(0..end))?;
         let key = PackKey::open(object.kind, &begin, self.secret)?;

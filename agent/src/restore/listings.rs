@@ -109,7 +109,7 @@ impl<'l, 'a> Listings<'l, 'a> {
                     .entry(page.pack)
                     .or_insert_with(|| library.another(page.pack));
                 self.want(&mut again, page.id, page.tried + usize::from(!*other));
-                Reason::data(&library.packs[page.pack].object, fault)
+                Reason::data(&library.pack(page.pack).object, fault)
             });
             done.insert(page.id, result);
         }
@@ -118,7 +118,7 @@ impl<'l, 'a> Listings<'l, 'a> {
             if let (true, false, Ok(parts)) = (whole.contains(&pack), others.contains_key(&pack), parts) {
                 self.room_bytes = self
                     .room_bytes
-                    .saturating_sub(library.packs[pack].object.size_bytes);
+                    .saturating_sub(library.pack(pack).object.size_bytes);
                 self.kept.insert(pack, parts);
             }
         }
@@ -138,7 +138,7 @@ impl<'l, 'a> Listings<'l, 'a> {
             if self.kept.contains_key(pack) {
                 continue;
             }
-            let layout = &self.library.packs[*pack];
+            let layout = self.library.pack(*pack);
             let left = room.checked_sub(layout.object.size_bytes);
             match left {
                 Some(left) if self.everything => {

@@ -116,6 +116,12 @@ pub enum Fault {
         /// The HTTP status.
         status: u16,
     },
+    /// The storage answers something else than what it is asked.
+    #[error("cannot be read: {what}")]
+    Garbled {
+        /// What came.
+        what: String,
+    },
     /// It ends too early.
     #[error("is cut off")]
     Short,
@@ -165,6 +171,7 @@ impl From<ReadError> for Trouble<Fault> {
                 status: 404 | 410, ..
             } => Self::One(Fault::Missing),
             ReadError::Storage { status, .. } => Self::One(Fault::Withheld { status }),
+            ReadError::Garbled { what, .. } => Self::One(Fault::Garbled { what }),
             ReadError::Wrong { what, .. } => Self::One(Fault::Damaged { what }),
             // It was tried several times: nothing else will be read either.
             error @ (ReadError::Client(_) | ReadError::Bucket(_)) => Self::All(error.into()),

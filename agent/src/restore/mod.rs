@@ -3,10 +3,13 @@
 mod dress;
 mod error;
 mod files;
+mod job;
 mod library;
 mod listings;
 mod loss;
 mod order;
+mod origin;
+mod others;
 mod plan;
 mod put_back;
 mod read;
@@ -16,6 +19,7 @@ mod select;
 mod snapshot;
 mod survey;
 mod target;
+mod trust;
 mod work;
 
 pub use error::{RestoreError, TargetError};
@@ -24,6 +28,7 @@ pub(crate) use listings::Listings;
 pub(crate) use loss::named;
 pub use loss::{Fault, Loss, Reason};
 pub use order::{DryRun, Order, Outcome, Step};
+pub use origin::{Expected, Named, Origin, Unexpected};
 pub use plan::{Item, Looks, Plan, What};
 pub use put_back::put_back;
 pub use snapshot::Snapshot;
@@ -32,27 +37,28 @@ pub use survey::{Fate, Overwrite};
 use std::{sync::Arc, time::Duration};
 
 use repository::{
-    identity::AgentPublicKey,
+    commit::CommitVerifyingKey,
     kit::Kit,
-    manifest::{self, ManifestHeader},
     recovery::{Fingerprint, RecoverySecret},
 };
 use shared::{
-    api::agent::{RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork},
-    ids::{AgentId, RestoreId, SnapshotId},
+    api::agent::{RestoreFinish, RestoreProgress, RestoreRequest},
+    ids::{RestoreId, SnapshotId},
 };
 use tokio::runtime::Handle;
 
 use crate::{
     client::Client,
-    clock, enroll,
+    clock,
     pace::Pace,
     progress::{Event, Observer, RestoreCounters, Speed},
     state::State,
     store::ObjectSource,
-    verify::{self, Depth, Report},
+    verify::{Depth, Report},
 };
+use job::Job;
 use remote::Remote;
+use trust::Trust;
 
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
@@ -65,6 +71,10 @@ pub struct Request {
     pub paths: Vec<Vec<u8>>,
     /// Where to, and how.
     pub order: Order,
+    /// What is known of the snapshot besides its id.
+    pub expected: Expected,
+    /// The server's key for commit records, in the place of the one that enrollment left behind.
+    pub commit_key: Option<CommitVerifyingKey>,
 }
 
 /// What came of a restore.
@@ -93,13 +103,9 @@ pub async fn restore(
     if have != expected {
         return Err(RestoreError::WrongKit { kit: have, expected });
     }
-    let own_key = state.signing_key()?.public();
-    let work = client
-        .start_restore(&RestoreRequest {
-            snapshot_id: request.snapshot,
-        })
-        .await?;
-    let restore_id = work.restore_id;
+    let trust = trust(state, Some(&secret), request.commit_key)?;
+    let job = begin(client, request.snapshot, trust, expected, observer.clone()).await?;
+    let restore_id = job.work.restore_id;
     observer.event(&Event::RestoreStarted { restore_id });
     let counters = Arc::new(RestoreCounters::default());
     let reporter = tokio::spawn(report(
@@ -108,12 +114,6 @@ pub async fn restore(
         observer.clone(),
         counters.clone(),
     ));
-    let job = Job {
-        source: Remote::new(client.clone(), Handle::current(), restore_id),
-        work,
-        own: (state.config().agent_id, own_key),
-        fingerprint: expected,
-    };
     let (request, counted) = (request.clone(), counters.clone());
     let result = tokio::task::spawn_blocking(move || job.restore(&secret, &request, &counted))
         .await
@@ -142,6 +142,45 @@ pub async fn restore(
     Ok(RestoreReport { progress, outcome })
 }
 
+/// What this agent believes by.
+fn trust(
+    state: &State,
+    secret: Option<&RecoverySecret>,
+    commit_key: Option<CommitVerifyingKey>,
+) -> Result<Trust, RestoreError> {
+    Ok(Trust {
+        agent_id: state.config().agent_id,
+        key: state.signing_key()?.public(),
+        recovery: secret.map(|secret| secret.public().clone()),
+        commit_key: commit_key.or(state.config().commit_key),
+    })
+}
+
+async fn begin(
+    client: &Client,
+    snapshot_id: SnapshotId,
+    trust: Trust,
+    fingerprint: Fingerprint,
+    observer: Arc<dyn Observer>,
+) -> Result<Job, RestoreError> {
+    let work = client.start_restore(&RestoreRequest { snapshot_id }).await?;
+    let source_id = work.snapshot.source_id;
+    Ok(Job {
+        source: Remote::new(
+            client.clone(),
+            Handle::current(),
+            work.restore_id,
+            source_id,
+            trust.clone(),
+        ),
+        asked: snapshot_id,
+        work,
+        trust,
+        fingerprint,
+        observer,
+    })
+}
+
 async fn report(
     client: Client,
     restore_id: RestoreId,
@@ -163,6 +202,19 @@ async fn report(
     }
 }
 
+/// What to verify through the server.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// How much is read.
+    pub depth: Depth,
+    /// What is known of the snapshot besides its id.
+    pub expected: Expected,
+    /// The server's key for commit records, in the place of the one that enrollment left behind.
+    pub commit_key: Option<CommitVerifyingKey>,
+}
+
 /// Verifies a snapshot whose restore somebody has allowed. To the server it is a restore that wrote nothing.
 ///
 /// # Errors
@@ -170,9 +222,9 @@ async fn report(
 pub async fn verify(
     state: &State,
     client: &Client,
-    snapshot_id: SnapshotId,
+    what: &Verification,
     kit: Option<&Kit>,
-    depth: Depth,
+    observer: Arc<dyn Observer>,
 ) -> Result<Report, RestoreError> {
     let expected = state.config().fingerprint;
     let secret = kit.map(Kit::secret);
@@ -181,15 +233,11 @@ pub async fn verify(
     {
         return Err(RestoreError::WrongKit { kit, expected });
     }
-    let work = client.start_restore(&RestoreRequest { snapshot_id }).await?;
-    let restore_id = work.restore_id;
-    let job = Job {
-        source: Remote::new(client.clone(), Handle::current(), restore_id),
-        work,
-        own: (state.config().agent_id, state.signing_key()?.public()),
-        fingerprint: expected,
-    };
-    let result = tokio::task::spawn_blocking(move || job.verify(secret.as_ref(), depth))
+    let trust = trust(state, secret.as_ref(), what.commit_key)?;
+    let job = begin(client, what.snapshot, trust, expected, observer).await?;
+    let restore_id = job.work.restore_id;
+    let what = what.clone();
+    let result = tokio::task::spawn_blocking(move || job.verify(secret.as_ref(), &what.expected, what.depth))
         .await
         .unwrap_or(Err(RestoreError::Thread));
     let finish = RestoreFinish {
@@ -207,63 +255,6 @@ pub async fn verify(
         tracing::warn!(%restore_id, %error, "the server could not be told how the verification ended");
     }
     result
-}
-
-/// What a restore or a verification through the server works with.
-struct Job {
-    source: Remote,
-    work: RestoreWork,
-    own: (AgentId, AgentPublicKey),
-    fingerprint: Fingerprint,
-}
-
-impl Job {
-    fn restore(
-        self,
-        secret: &RecoverySecret,
-        request: &Request,
-        counters: &RestoreCounters,
-    ) -> Result<Outcome, RestoreError> {
-        let (bytes, header) = self.manifest(Some(secret))?;
-        let snapshot = Snapshot::open(&self.source, &bytes, &header, secret)?;
-        self.source.expect(&snapshot.objects);
-        restore_from(
-            &self.source,
-            &snapshot,
-            secret,
-            &request.paths,
-            &request.order,
-            counters,
-        )
-    }
-
-    fn verify(self, secret: Option<&RecoverySecret>, depth: Depth) -> Result<Report, RestoreError> {
-        let (bytes, header) = self.manifest(secret)?;
-        verify::verify_snapshot(&self.source, self.work.manifest, &bytes, header, secret, depth)
-    }
-
-    /// The manifest of the chosen snapshot, signed by this agent or by one that the kit has certified: whatever the
-    /// server says, nothing that a stranger wrote is put onto this endpoint.
-    fn manifest(&self, secret: Option<&RecoverySecret>) -> Result<(Vec<u8>, ManifestHeader), RestoreError> {
-        enroll::pinned_key(&self.work.backup_set, self.fingerprint)?;
-        let bytes = self.source.read(&self.work.manifest, None)?;
-        let (own_id, own_key) = &self.own;
-        let header = manifest::open_header_of_any(&bytes)?;
-        if (header.source_id, header.seq()) != (self.work.snapshot.source_id, self.work.snapshot.seq) {
-            return Err(RestoreError::OtherSnapshot);
-        }
-        let is_certified = match secret {
-            Some(secret) => header.certified(secret.public())?,
-            None => false,
-        };
-        if !is_certified {
-            if header.agent_id != *own_id {
-                return Err(RestoreError::UnknownSigner(header.agent_id));
-            }
-            manifest::open_header(&bytes, own_key)?;
-        }
-        Ok((bytes, header))
-    }
 }
 
 /// Restores from any source of objects, once the snapshot is open.
@@ -293,6 +284,7 @@ pub fn restore_from(
             page.hash
         ));
     }
+    outcome.notes.extend(library.lost_note());
     for (segment, fault) in library.lost_segments() {
         outcome.notes.push(format!(
             "index segment {} {fault}; the packs' own lists were read instead",

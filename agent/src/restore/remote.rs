@@ -1,20 +1,22 @@
 //! A restore's objects in the bucket, through addresses that the server signs.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, hash_map::Entry},
     ops::Range,
     sync::{Mutex, PoisonError},
 };
 
+use repository::{manifest::MAX_MANIFEST_BYTES, object_list::ListError};
 use shared::{
-    api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead},
-    ids::RestoreId,
-    object::{ObjectHash, ObjectRef},
+    api::agent::{LaterRequest, OBJECTS_PER_CALL, ReadsRequest, SignedRead},
+    ids::{RestoreId, SourceId},
+    object::{ObjectHash, ObjectKind, ObjectRef},
 };
 use tokio::runtime::Handle;
 
+use super::trust::Trust;
 use crate::{
-    client::Client,
+    client::{Client, ClientError},
     fetch,
     store::{ObjectSource, ReadError},
 };
@@ -25,7 +27,11 @@ pub(super) struct Remote {
     client: Client,
     handle: Handle,
     restore_id: RestoreId,
+    source_id: SourceId,
+    trust: Trust,
     addresses: Mutex<Addresses>,
+    /// Objects that were asked for again, since what came was no use.
+    again: Mutex<HashSet<ObjectHash>>,
 }
 
 #[derive(Default)]
@@ -37,11 +43,20 @@ struct Addresses {
 }
 
 impl Remote {
-    pub(super) fn new(client: Client, handle: Handle, restore_id: RestoreId) -> Self {
+    pub(super) fn new(
+        client: Client,
+        handle: Handle,
+        restore_id: RestoreId,
+        source_id: SourceId,
+        trust: Trust,
+    ) -> Self {
         Self {
             client,
             handle,
             restore_id,
+            source_id,
+            trust,
+            again: Mutex::default(),
             addresses: Mutex::default(),
         }
     }
@@ -95,6 +110,12 @@ impl ObjectSource for Remote {
         loop {
             attempt += 1;
             let read = self.address(&object.hash)?;
+            if (read.kind, read.size_bytes) != (object.kind, object.size_bytes) {
+                return Err(ReadError::Wrong {
+                    object: object.hash,
+                    what: "the server gives the address of something else".to_owned(),
+                });
+            }
             let result = match range.clone() {
                 None => self.handle.block_on(fetch::whole(&storage, &read)),
                 Some(range) => self.handle.block_on(fetch::range(&storage, &read, range)),
@@ -115,5 +136,68 @@ impl ObjectSource for Remote {
         let mut addresses = self.lock();
         addresses.order = objects.iter().map(|object| object.hash).collect();
         addresses.position = addresses.order.iter().copied().zip(0..).collect();
+    }
+
+    /// There is one version that the server signs for. It is asked for twice before it is held to be damaged.
+    fn another(&self, object: &ObjectRef) -> bool {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        again.insert(object.hash)
+    }
+
+    fn others(&self, lost: &[ObjectHash]) -> Result<Vec<ObjectRef>, ReadError> {
+        let request = LaterRequest {
+            lost: lost.iter().take(OBJECTS_PER_CALL).copied().collect(),
+        };
+        let asked = self.client.restore_later(self.restore_id, &request);
+        let later = match self.handle.block_on(asked) {
+            Ok(later) => later,
+            // There is no later one, or the server knows no such thing.
+            Err(ClientError::Refused { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let manifest = later.manifest;
+        let wrong = |what: String| ReadError::Wrong {
+            object: manifest.hash,
+            what,
+        };
+        if manifest.kind != ObjectKind::Manifest || manifest.size_bytes > MAX_MANIFEST_BYTES as u64 {
+            return Err(wrong("the server says that it is no manifest".to_owned()));
+        }
+        let bytes = self.read(&manifest, None)?;
+        let header = self
+            .trust
+            .header(&bytes)
+            .map_err(|error| wrong(error.to_string()))?;
+        if header.source_id != self.source_id {
+            return Err(wrong("it is another source's".to_owned()));
+        }
+        let objects = header
+            .objects(|page| self.read(page, None).map_err(ListTrouble::Read))
+            .map_err(|trouble| match trouble {
+                ListTrouble::Read(error) => error,
+                ListTrouble::List(error) => wrong(error.to_string()),
+            })?;
+        let mut addresses = self.lock();
+        let addresses = &mut *addresses;
+        for object in &objects {
+            let next = addresses.order.len();
+            if let Entry::Vacant(entry) = addresses.position.entry(object.hash) {
+                entry.insert(next);
+                addresses.order.push(object.hash);
+            }
+        }
+        Ok(objects)
+    }
+}
+
+/// Why another snapshot's list does not read.
+enum ListTrouble {
+    Read(ReadError),
+    List(ListError),
+}
+
+impl From<ListError> for ListTrouble {
+    fn from(error: ListError) -> Self {
+        Self::List(error)
     }
 }

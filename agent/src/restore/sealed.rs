@@ -53,7 +53,7 @@ pub(super) struct Reader {
 impl Library<'_> {
     /// The ranges of a pack that hold its header and the chunks at these positions (ascending).
     pub(super) fn ranges(&self, pack: usize, positions: &[usize]) -> Vec<Range<u64>> {
-        let layout = &self.packs[pack];
+        let layout = self.pack(pack);
         let places: Vec<Range<u64>> = layout
             .places()
             .map(|(_, begin, entry)| begin..begin + entry.sealed_len())
@@ -78,6 +78,10 @@ impl Library<'_> {
         loop {
             match self.visit_once(pack, ranges) {
                 Err(Trouble::One(_)) if self.another(pack) => {}
+                Err(Trouble::One(fault)) => {
+                    self.lose(&self.pack(pack).object, &fault);
+                    return Err(Trouble::One(fault));
+                }
                 done => return done,
             }
         }
@@ -85,11 +89,11 @@ impl Library<'_> {
 
     /// Whether there is another copy of a pack, after one was no use.
     pub(super) fn another(&self, pack: usize) -> bool {
-        self.source.another(&self.packs[pack].object)
+        self.source.another(&self.pack(pack).object)
     }
 
     fn visit_once(&self, pack: usize, ranges: &[Range<u64>]) -> Result<(Sealed, Reader), Trouble<Fault>> {
-        let layout = &self.packs[pack];
+        let layout = self.pack(pack);
         let parts = ranges
             .iter()
             .map(|range| Ok((range.start, self.read(&layout.object, Some(range.clone()))?)))
@@ -114,9 +118,11 @@ impl Library<'_> {
         sealed: &mut Sealed,
         position: usize,
     ) -> Result<Vec<u8>, Fault> {
-        let len = self.packs[pack].entries[position].sealed_len();
-        let bytes = sealed.at(reader.offsets[position], len)?;
-        self.open_chunk(pack, reader, bytes, position)
+        let len = self.pack(pack).entries[position].sealed_len();
+        let opened = sealed
+            .at(reader.offsets[position], len)
+            .and_then(|bytes| self.open_chunk(pack, reader, bytes, position));
+        opened.inspect_err(|fault| self.lose(&self.pack(pack).object, fault))
     }
 
     /// The same, and the sealed bytes stay.
@@ -127,9 +133,11 @@ impl Library<'_> {
         sealed: &Sealed,
         position: usize,
     ) -> Result<Vec<u8>, Fault> {
-        let len = self.packs[pack].entries[position].sealed_len();
-        let mut bytes = sealed.copy(reader.offsets[position], len)?;
-        self.open_chunk(pack, reader, &mut bytes, position)
+        let len = self.pack(pack).entries[position].sealed_len();
+        let opened = sealed
+            .copy(reader.offsets[position], len)
+            .and_then(|mut bytes| self.open_chunk(pack, reader, &mut bytes, position));
+        opened.inspect_err(|fault| self.lose(&self.pack(pack).object, fault))
     }
 
     fn open_chunk(
@@ -139,7 +147,7 @@ impl Library<'_> {
         bytes: &mut [u8],
         position: usize,
     ) -> Result<Vec<u8>, Fault> {
-        let entry = &self.packs[pack].entries[position];
+        let entry = &self.pack(pack).entries[position];
         let number = u32::try_from(position).unwrap_or(u32::MAX);
         Ok(reader.opened.chunk(number, entry, bytes, &self.names)?)
     }

@@ -318,7 +318,7 @@ impl Work<'_> {
                     lock(&self.again).add(place.pack, piece);
                 }
                 None => {
-                    let object = &self.library.packs[pack].object;
+                    let object = &self.library.pack(pack).object;
                     self.lose(piece.item, Reason::data(object, fault.clone()));
                 }
             }

@@ -1,6 +1,9 @@
 //! The verification of some snapshots of one source: every object that they need, and what is in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Mutex,
+};
 
 use jiff::Timestamp;
 use repository::{
@@ -76,6 +79,8 @@ pub(super) struct Audit<'a> {
     unsure: HashSet<ObjectRef>,
     /// What is lost of packs.
     pub(super) bad: HashMap<ObjectHash, Bad>,
+    /// Packs that no verified snapshot needs, and that were looked at for what is lost: whether they are whole.
+    pub(super) others: Mutex<HashMap<ObjectHash, bool>>,
 }
 
 /// Snapshots whose chunks are named by one key, and where those lie.
@@ -107,6 +112,7 @@ impl<'a> Audit<'a> {
             needed: BTreeMap::new(),
             unsure: HashSet::new(),
             bad: HashMap::new(),
+            others: Mutex::default(),
         }
     }
 

@@ -276,7 +276,7 @@ pub(super) fn of_one(error: ReadError) -> Result<Defect, ReadError> {
             status: 404 | 410, ..
         } => Ok(Defect::Missing),
         ReadError::Wrong { .. } => Ok(Defect::Changed),
-        ReadError::Storage { .. } => Ok(Defect::Unreadable {
+        ReadError::Storage { .. } | ReadError::Garbled { .. } => Ok(Defect::Unreadable {
             error: error.to_string(),
         }),
         ReadError::Client(_) | ReadError::Bucket(_) => Err(error),

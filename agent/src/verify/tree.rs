@@ -1,19 +1,23 @@
 //! The part of a verification that needs the kit: every listing reads, every chunk has a place, and what damage costs
 //! has names.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::PoisonError,
+};
 
 use repository::{
     chunk::ChunkId,
+    pack::PackLayout,
     tree::{self, Content, Node},
 };
-use shared::object::{ObjectHash, ObjectRef};
+use shared::object::ObjectHash;
 
 use super::{
     audit::{Audit, Bad, Group, Subjected},
     finding::{Defect, Finding},
 };
-use crate::restore::{Library, Listings, Plan, Reason, RestoreError, What};
+use crate::restore::{Fault, Library, Listings, Plan, Reason, RestoreError, What};
 
 /// Pages of listings in memory at a time.
 const PAGES_AT_ONCE: usize = 8 * 1024;
@@ -103,6 +107,14 @@ impl Audit<'_> {
             .filter(|(_, finding)| finding.defect.is_damage())
             .filter_map(|(at, finding)| Some((finding.hash()?, at)))
             .collect();
+        for (object, _) in self
+            .needed
+            .iter()
+            .filter(|(object, _)| self.bad.contains_key(&object.hash))
+        {
+            // What it held is looked for in other snapshots' packs, too.
+            group.library.lose(object, &Fault::Missing);
+        }
         for snapshot in &group.snapshots {
             let Some(packs) = affected.get(&snapshot.seq()) else {
                 continue;
@@ -146,14 +158,39 @@ impl Audit<'_> {
 
     /// The pack because of which a chunk cannot be had; `None` when it can.
     fn blame(&self, library: &Library<'_>, chunk: &ChunkId) -> Option<ObjectHash> {
-        let is_bad = |pack: &ObjectRef, position: usize| {
-            self.bad.get(&pack.hash).is_some_and(|bad| bad.holds(position))
+        let mut first = None;
+        for (layout, position) in library.places(chunk) {
+            let object = &layout.object;
+            let is_bad = match self.bad.get(&object.hash) {
+                Some(bad) => bad.holds(position),
+                // A pack of another snapshot, that was not looked at yet.
+                None if !self.needed.contains_key(object) => !self.is_whole(layout),
+                None => false,
+            };
+            if !is_bad {
+                return None;
+            }
+            first = first.or(Some(object.hash));
+        }
+        first
+    }
+
+    /// Whether a pack that no verified snapshot needs is there, whole as far as this verification looks.
+    fn is_whole(&self, layout: &PackLayout) -> bool {
+        let object = &layout.object;
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = others.get(&object.hash) {
+            return *known;
+        }
+        let source = self.shelf.source();
+        let is_whole = if self.depth.reads(&object.hash) {
+            // Its hash is checked, and what it holds is named by the segment that led to it.
+            source.read(object, None).is_ok()
+        } else {
+            matches!(self.shelf.is_there(object), Ok(None))
         };
-        let mut places = library.places(chunk).peekable();
-        let first = places.peek().map(|(layout, _)| layout.object.hash)?;
-        places
-            .all(|(layout, position)| is_bad(&layout.object, position))
-            .then_some(first)
+        others.insert(object.hash, is_whole);
+        is_whole
     }
 }
 

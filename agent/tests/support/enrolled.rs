@@ -10,7 +10,7 @@ use std::{
 use agent::{
     backup::BackupError,
     progress::Silent,
-    restore::{Order, Request, RestoreError},
+    restore::{Expected, Order, Request, RestoreError},
 };
 use repository::recovery::Fingerprint;
 use shared::ids::SnapshotId;
@@ -69,6 +69,8 @@ impl World {
                 target: self.path(to),
                 ..Order::default()
             },
+            expected: Expected::default(),
+            commit_key: None,
         }
     }
 

@@ -1,8 +1,13 @@
-//! A server and a bucket on a loopback port: as much of both as an agent sees, with faults on demand. It checks
-//! what the real server must check of a commit.
+//! A server and a bucket on a loopback port: as much of both as an agent sees, with faults on demand, and lies
+//! (`lies.rs`). It checks what the real server must check of a commit.
+
+#[path = "lies.rs"]
+#[allow(dead_code, reason = "not every test lies")]
+pub mod lies;
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -15,13 +20,21 @@ use axum::{
     routing::{get, post, put},
 };
 use jiff::Timestamp;
-use repository::{identity::AgentPublicKey, manifest, object_list, recovery::RecoveryPublicKey};
+use repository::{
+    commit::{CommitRecord, CommitSigningKey},
+    identity::AgentPublicKey,
+    manifest, object_list,
+    recovery::RecoveryPublicKey,
+};
 use shared::{
     api::{ErrorBody, agent::*},
     ids::*,
     object::{ObjectHash, ObjectKind, ObjectRef},
+    retention::LockMode,
 };
 use uuid::Uuid;
+
+use lies::{Words, said};
 
 pub const TOKEN: &str = "one-time-token";
 const CREDENTIAL: &str = "credential-of-the-agent";
@@ -81,6 +94,17 @@ pub struct Inner {
     pub over_after: Option<usize>,
     /// So many polls answer `committing`.
     pub polls: u32,
+    /// The commit records of the snapshots.
+    pub records: HashMap<ObjectHash, (ObjectRef, Vec<u8>)>,
+    /// What each snapshot needs, its manifest among it, and its record.
+    pub needed_of: Vec<(BTreeSet<ObjectHash>, ObjectRef)>,
+    /// Which of the snapshots is being restored.
+    pub restoring: Option<usize>,
+    /// What the agent said that the restored snapshot has lost.
+    pub lost: Option<Vec<ObjectHash>>,
+    pub words: Words,
+    pub orders: Vec<lies::Order>,
+    pub told: u32,
 }
 
 #[derive(Clone, Default)]
@@ -120,6 +144,7 @@ impl Server {
             .route("/snapshots", get(snapshots))
             .route("/restores", post(start_restore))
             .route("/restores/{restore}/reads", post(restore_reads))
+            .route("/restores/{restore}/later", post(restore_later))
             .route(
                 "/restores/{restore}/progress",
                 post(|| async { StatusCode::NO_CONTENT }),
@@ -130,6 +155,7 @@ impl Server {
             .nest(BASE_PATH, api)
             .route("/bucket/{hash}", put(put_object).get(get_object))
             .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
+            .layer(axum::middleware::from_fn_with_state(server.clone(), lies::lie))
             .with_state(server.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         server
@@ -193,7 +219,7 @@ fn keys(inner: &Inner) -> BackupSetKeys {
 }
 
 async fn enrollment(State(server): State<Server>, Json(query): Json<EnrollmentQuery>) -> Response {
-    let inner = server.lock();
+    let mut inner = server.lock();
     if query.token != TOKEN {
         return refuse(
             StatusCode::FORBIDDEN,
@@ -201,35 +227,38 @@ async fn enrollment(State(server): State<Server>, Json(query): Json<EnrollmentQu
             "the token is unknown or used up",
         );
     }
-    Json(EnrollmentOffer {
+    let offer = EnrollmentOffer {
         tenant_name: "Acme".into(),
         backup_set: keys(&inner),
         expires_at: Timestamp::MAX,
-    })
-    .into_response()
+    };
+    Json(said(&mut inner.words.offer, offer)).into_response()
 }
 
 async fn enroll(State(server): State<Server>, Json(request): Json<EnrollRequest>) -> Response {
-    server.lock().enrolled.push(request);
-    Json(EnrollResponse {
+    let mut inner = server.lock();
+    inner.enrolled.push(request);
+    let enrolled = EnrollResponse {
         agent_id: AgentId::from_uuid(Uuid::from_u128(6)),
         credential: CREDENTIAL.into(),
-    })
-    .into_response()
+        commit_key: lies::commit_key().verifying_key().to_string(),
+    };
+    Json(said(&mut inner.words.enrolled, enrolled)).into_response()
 }
 
 fn begin(inner: &mut Inner) -> BackupWork {
     inner.runs += 1;
     let run_id = RunId::from_uuid(Uuid::from_u128(1000 + u128::from(inner.runs)));
     inner.open_run = Some(run_id);
-    BackupWork {
+    let work = BackupWork {
         run_id,
         source: inner.source.clone().unwrap(),
         backup_set: keys(inner),
         parent: inner.parent.clone(),
         deadline: Timestamp::MAX,
         do_not_reuse: inner.do_not_reuse.clone(),
-    }
+    };
+    said(&mut inner.words.backup, work)
 }
 
 async fn work(State(server): State<Server>) -> Json<Work> {
@@ -259,8 +288,9 @@ fn sign_reads(inner: &Inner, request: &ReadsRequest) -> Vec<SignedRead> {
     request
         .objects
         .iter()
-        .filter_map(|hash| inner.bucket.get(hash))
-        .map(|(object, _)| SignedRead {
+        // What is gone from the bucket is signed for as well: the server does not look.
+        .filter_map(|hash| inner.signed.get(hash))
+        .map(|object| SignedRead {
             hash: object.hash,
             kind: object.kind,
             size_bytes: object.size_bytes,
@@ -387,23 +417,27 @@ async fn get_object(
         inner.expired_reads -= 1;
         return StatusCode::FORBIDDEN.into_response();
     }
-    let Some((_, bytes)) = inner.bucket.get(&hash) else {
+    let stored = inner.bucket.get(&hash).or_else(|| inner.records.get(&hash));
+    let Some((_, bytes)) = stored else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let range = headers.get("range").map(|value| {
-        let (begin, end) = value
-            .to_str()
-            .unwrap()
-            .strip_prefix("bytes=")
-            .unwrap()
-            .split_once('-')
-            .unwrap();
-        begin.parse::<usize>().unwrap()..end.parse::<usize>().unwrap() + 1
-    });
-    match range {
-        None => bytes.clone().into_response(),
-        Some(range) => (StatusCode::PARTIAL_CONTENT, bytes[range].to_vec()).into_response(),
+    let Some(range) = range(&headers) else {
+        return bytes.clone().into_response();
+    };
+    let (begin, end) = (range.start, range.end.min(bytes.len()));
+    if begin >= end {
+        return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     }
+    let named = format!("bytes {begin}-{}/{}", end - 1, bytes.len());
+    let part = bytes[begin..end].to_vec();
+    (StatusCode::PARTIAL_CONTENT, [("content-range", named)], part).into_response()
+}
+
+/// The range that is asked for.
+fn range(headers: &HeaderMap) -> Option<Range<usize>> {
+    let text = headers.get("range")?.to_str().ok()?;
+    let (begin, end) = text.strip_prefix("bytes=")?.split_once('-')?;
+    Some(begin.parse().ok()?..end.parse::<usize>().ok()? + 1)
 }
 
 async fn commit(
@@ -456,10 +490,41 @@ async fn commit(
         complete: true,
         totals: request.totals,
     };
+    let record = CommitRecord {
+        source_id: header.source_id,
+        snapshot_id: id,
+        run_id: run,
+        seq,
+        parent_manifest: header.parent.map(|parent| parent.manifest),
+        manifest: request.manifest,
+        received_at: summary.received_at,
+        protected_until: summary.protected_until,
+        mode: LockMode::Compliance,
+        tiers: vec![],
+    };
+    let record = inner.keep_record(&record, &lies::commit_key());
+    let needed = inner.needed.iter().map(|object| object.hash);
+    let needed = needed.chain([request.manifest.hash, record.hash]).collect();
+    inner.needed_of.push((needed, record));
     inner.snapshots.push((summary, request.manifest));
     let number = inner.runs;
     inner.made_by.push(number);
     Json(answer(&inner, run, RunState::Committing)).into_response()
+}
+
+impl Inner {
+    /// Stores a commit record, true or not.
+    pub fn keep_record(&mut self, record: &CommitRecord, key: &CommitSigningKey) -> ObjectRef {
+        let bytes = record.sign(key);
+        let object = ObjectRef {
+            kind: ObjectKind::Commit,
+            hash: repository::hash(&bytes),
+            size_bytes: bytes.len() as u64,
+        };
+        self.signed.insert(object.hash, object);
+        self.records.insert(object.hash, (object, bytes));
+        object
+    }
 }
 
 fn answer(inner: &Inner, run_id: RunId, state: RunState) -> RunStatus {
@@ -486,41 +551,87 @@ async fn abort(State(server): State<Server>, Json(request): Json<AbortRequest>) 
 }
 
 async fn snapshots(State(server): State<Server>) -> Json<Vec<SnapshotSummary>> {
-    Json(
-        server
-            .lock()
-            .snapshots
-            .iter()
-            .rev()
-            .map(|(summary, _)| summary.clone())
-            .collect(),
-    )
+    let mut inner = server.lock();
+    let snapshots = inner
+        .snapshots
+        .iter()
+        .rev()
+        .map(|(summary, _)| summary.clone())
+        .collect();
+    Json(said(&mut inner.words.snapshots, snapshots))
 }
 
 async fn start_restore(State(server): State<Server>, Json(request): Json<RestoreRequest>) -> Response {
-    let inner = server.lock();
-    let Some((snapshot, manifest)) = inner.snapshots.iter().find(|(s, _)| s.id == request.snapshot_id) else {
+    let mut inner = server.lock();
+    let at = inner
+        .snapshots
+        .iter()
+        .position(|(s, _)| s.id == request.snapshot_id);
+    let Some(at) = at else {
         return refuse(
             StatusCode::FORBIDDEN,
             "not_authorised",
             "authorise the restore in the console first",
         );
     };
-    Json(RestoreWork {
+    (inner.restoring, inner.lost) = (Some(at), None);
+    let (snapshot, manifest) = inner.snapshots[at].clone();
+    let work = RestoreWork {
         restore_id: RestoreId::from_uuid(Uuid::from_u128(9)),
-        snapshot: snapshot.clone(),
-        manifest: *manifest,
+        snapshot,
+        manifest,
+        record: Some(inner.needed_of[at].1),
         backup_set: keys(&inner),
         expires_at: Timestamp::MAX,
-    })
-    .into_response()
+    };
+    let work = said(&mut inner.words.restore, work);
+    // A liar does not refuse what it has named.
+    for named in work.record.into_iter().chain([work.manifest]) {
+        inner.signed.insert(named.hash, named);
+    }
+    Json(work).into_response()
 }
 
-async fn restore_reads(
-    State(server): State<Server>,
-    Json(request): Json<ReadsRequest>,
-) -> Json<Vec<SignedRead>> {
-    Json(sign_reads(&server.lock(), &request))
+async fn restore_reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) -> Response {
+    let mut inner = server.lock();
+    let at = inner.restoring.unwrap();
+    let (own, newest) = (&inner.needed_of[at].0, &inner.needed_of.last().unwrap().0);
+    let is_liar = inner.words.restore.is_some();
+    let may =
+        |hash: &ObjectHash| is_liar || own.contains(hash) || (inner.lost.is_some() && newest.contains(hash));
+    if !request.objects.iter().all(may) {
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "not an object of this snapshot",
+        );
+    }
+    let reads = sign_reads(&inner, &request);
+    Json(said(&mut inner.words.restore_reads, reads)).into_response()
+}
+
+/// Says which snapshot's objects may be read instead of what is lost.
+async fn restore_later(State(server): State<Server>, Json(request): Json<LaterRequest>) -> Response {
+    let mut inner = server.lock();
+    let at = inner.restoring.unwrap();
+    let needed = &inner.needed_of[at].0;
+    if request.lost.is_empty() || !request.lost.iter().all(|hash| needed.contains(hash)) {
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "the snapshot does not need it",
+        );
+    }
+    if at + 1 == inner.snapshots.len() {
+        return refuse(StatusCode::CONFLICT, "no_later_snapshot", "it is the newest");
+    }
+    inner.lost = Some(request.lost);
+    let (snapshot, manifest) = inner.snapshots.last().unwrap();
+    let later = LaterSnapshot {
+        seq: snapshot.seq,
+        manifest: *manifest,
+    };
+    Json(said(&mut inner.words.later, later)).into_response()
 }
 
 async fn finish(State(server): State<Server>, Json(request): Json<RestoreFinish>) -> StatusCode {

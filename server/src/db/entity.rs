@@ -266,4 +266,5 @@ table!(restore = "restores" {
     finished_at: Option<At>,
     progress: Option<Json>,
     error: Option<String>,
+    later_snapshot_id: Option<Uuid>,
 });

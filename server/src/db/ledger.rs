@@ -342,6 +342,16 @@ pub async fn listed(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Vec<Obj
         .collect()
 }
 
+/// The commit record of snapshot `seq`.
+pub async fn record(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Option<ObjectRef>, DbError> {
+    let query = object::Entity::find()
+        .filter(needed_by(source, seq)?)
+        .filter(object::Column::Kind.eq(i16::from(ObjectKind::Commit.tag())));
+    let row = query.one(&tx.tx).await?;
+    row.map(|row| LedgerObject::try_from(row).map(|row| row.object))
+        .transpose()
+}
+
 /// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them
 /// if one is given.
 pub async fn short_of(

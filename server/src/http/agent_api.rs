@@ -12,8 +12,9 @@ use serde::Deserialize;
 use shared::{
     api::agent::{
         AbortRequest, BackupWork, CommitRequest, EnrollRequest, EnrollResponse, EnrollmentOffer,
-        EnrollmentQuery, ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork,
-        RunProgress, RunStatus, SignedRead, SnapshotSummary, SourceSpec, UploadTicket, UploadsRequest, Work,
+        EnrollmentQuery, LaterRequest, LaterSnapshot, ReadsRequest, RestoreFinish, RestoreProgress,
+        RestoreRequest, RestoreWork, RunProgress, RunStatus, SignedRead, SnapshotSummary, SourceSpec,
+        UploadTicket, UploadsRequest, Work,
     },
     ids::{RestoreId, RunId, SourceId},
 };
@@ -50,6 +51,7 @@ pub fn routes(app: &App) -> Router {
         .route("/snapshots", get(snapshots))
         .route("/restores", post(begin_restore))
         .route("/restores/{restore}/reads", post(restore_reads))
+        .route("/restores/{restore}/later", post(restore_later))
         .route("/restores/{restore}/progress", post(restore_progress))
         .route("/restores/{restore}/finish", post(restore_finish))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
@@ -202,6 +204,15 @@ async fn restore_reads(
     restores::sign_reads(&app, &caller, restore, request)
         .await
         .map(Json)
+}
+
+async fn restore_later(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(restore): Path<RestoreId>,
+    Body(request): Body<LaterRequest>,
+) -> Answer<LaterSnapshot> {
+    restores::later(&app, &caller, restore, &request).await.map(Json)
 }
 
 async fn restore_progress(

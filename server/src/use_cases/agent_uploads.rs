@@ -332,7 +332,7 @@ pub async fn sign_reads(
             .lock
             .as_ref()
             .ok_or(ApiError::NotFound("confirmed version of this object"))?;
-        let key = layout::object_key(&set.prefix, source, row.object.kind, hash);
+        let key = row.key(&set.prefix, source);
         signed.push(SignedRead {
             hash: *hash,
             kind: row.object.kind,

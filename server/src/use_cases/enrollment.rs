@@ -154,5 +154,6 @@ pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse,
     Ok(EnrollResponse {
         agent_id: agent.id,
         credential: bearer_text(CREDENTIAL_PREFIX, scope.tenant(), agent.id.as_uuid(), &secret),
+        commit_key: app.commit_key.verifying_key().to_string(),
     })
 }

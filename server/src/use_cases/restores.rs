@@ -1,16 +1,18 @@
 //! Restores: allowed by a person, done by the agent, with the kit that the server never has.
 
+use std::collections::HashSet;
+
 use jiff::SignedDuration;
 use shared::{
     api::{
         agent::{
-            OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress, RestoreRequest, RestoreWork,
-            SignedRead,
+            LaterRequest, LaterSnapshot, OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress,
+            RestoreRequest, RestoreWork, SignedRead,
         },
         view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
     },
     ids::{RestoreId, SnapshotId},
-    object::ObjectKind,
+    object::{ObjectHash, ObjectKind},
 };
 
 use super::{agent_runs::Caller, agent_uploads, enrollment, views};
@@ -77,7 +79,9 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
         latest_lock: needs.latest_lock,
         oldest_confirmation: db::absence::oldest_confirmation(&tx, source.id, snapshot.seq).await?,
         restore_command: format!(
-            "holdfast-agent restore --snapshot {id} --to /path/to/empty/folder --kit recovery-kit.txt"
+            "holdfast-agent restore --snapshot {id} --seq {} --expect-source {} --to /path/to/empty/folder \
+             --kit recovery-kit.txt",
+            snapshot.seq, source.id
         ),
         restores: restores
             .iter()
@@ -137,6 +141,7 @@ pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<Resto
         finished_at: None,
         progress: None,
         error: None,
+        later_snapshot_id: None,
     };
     db::restores::add(&tx, &restore).await?;
     let event = db::audit::Event {
@@ -199,6 +204,7 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     }
     restore.state = StoredState::Running;
     restore.progress = None;
+    restore.later_snapshot_id = None;
     db::restores::save(&tx, &restore).await?;
     let event = db::audit::Event {
         actor: &caller.agent.id.to_string(),
@@ -208,6 +214,7 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     };
     db::audit::add(&tx, event, now).await?;
     let set = set_of(&tx, &source).await?;
+    let record = db::ledger::record(&tx, source.id, snapshot.seq).await?;
     tx.commit().await?;
     announce(
         app,
@@ -218,6 +225,7 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
         restore_id: restore.id,
         snapshot: views::snapshot_summary(&snapshot, &source),
         manifest: snapshot.manifest,
+        record,
         backup_set: enrollment::keys(&set),
         expires_at: restore.expires_at,
     })
@@ -238,7 +246,67 @@ async fn own(app: &App, tx: &TenantTx, caller: &Caller, id: RestoreId) -> Result
     Ok(restore)
 }
 
-/// Signs reads of what the snapshot needs.
+/// Lets a restore read what the newest complete snapshot of the source needs as well, since objects of its own are lost:
+/// a run that came later may have sent the same data again. The agent says what is lost; nothing is read to find out, for
+/// what is damaged only shows to whoever opens it. The audit log has it.
+///
+/// # Errors
+/// `NotFound` when the restored snapshot does not need what is said to be lost; `Conflict` when the restore is over, or
+/// no later snapshot is there.
+pub async fn later(
+    app: &App,
+    caller: &Caller,
+    id: RestoreId,
+    request: &LaterRequest,
+) -> Result<LaterSnapshot, ApiError> {
+    let lost: HashSet<ObjectHash> = request.lost.iter().copied().collect();
+    if lost.is_empty() || lost.len() > OBJECTS_PER_CALL {
+        return Err(ApiError::invalid(
+            "lost",
+            format!("lost: one object at least, and at most {OBJECTS_PER_CALL} in one call."),
+        ));
+    }
+    let now = app.clock.now();
+    let tx = app.db.tenant(&caller.scope).await?;
+    let restore = db::restores::find(&tx, id).await?;
+    let restore = restore.ok_or(ApiError::NotFound("restore"))?;
+    let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
+    // Snapshots expire under the source's row: the later one is held from here on.
+    db::sources::lock(&tx, source.id).await?;
+    let mut restore = own(app, &tx, caller, id).await?;
+    let named: Vec<ObjectHash> = lost.into_iter().collect();
+    let needed = db::ledger::needed_among(&tx, source.id, snapshot.seq, &named).await?;
+    if needed.len() < named.len() {
+        return Err(ApiError::NotFound("object of this snapshot"));
+    }
+    let later = db::snapshots::newest_complete(&tx, source.id).await?;
+    let later = later.filter(|later| later.seq > snapshot.seq).ok_or_else(|| {
+        ApiError::conflict(
+            "no_later_snapshot",
+            "No later snapshot of the source is complete.",
+        )
+    })?;
+    if restore.later_snapshot_id != Some(later.id) {
+        restore.later_snapshot_id = Some(later.id);
+        db::restores::save(&tx, &restore).await?;
+        let event = db::audit::Event {
+            actor: &caller.agent.id.to_string(),
+            action: "restore.later",
+            subject: restore.id.to_string(),
+            detail: serde_json::json!({
+                "snapshot": snapshot.id, "later": later.id, "lost": named.len(), "such_as": named.first(),
+            }),
+        };
+        db::audit::add(&tx, event, now).await?;
+    }
+    tx.commit().await?;
+    Ok(LaterSnapshot {
+        seq: later.seq,
+        manifest: later.manifest,
+    })
+}
+
+/// Signs reads of what the snapshot needs, its commit record among it, and of what [`later`] has allowed.
 ///
 /// # Errors
 /// `Conflict` when the restore is over; `NotFound` when the snapshot does not need one of the objects.
@@ -258,7 +326,15 @@ pub async fn sign_reads(
     let restore = own(app, &tx, caller, id).await?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
     let mut found = db::ledger::needed_among(&tx, source.id, snapshot.seq, &request.objects).await?;
-    found.retain(|row| row.object.kind != ObjectKind::Commit);
+    if let Some(later) = restore.later_snapshot_id {
+        let later = db::snapshots::find(&tx, later)
+            .await?
+            .ok_or(ApiError::NotFound("snapshot"))?;
+        let known: HashSet<ObjectHash> = found.iter().map(|row| row.object.hash).collect();
+        let mut others = db::ledger::needed_among(&tx, source.id, later.seq, &request.objects).await?;
+        others.retain(|row| row.object.kind != ObjectKind::Commit && !known.contains(&row.object.hash));
+        found.append(&mut others);
+    }
     let set = set_of(&tx, &source).await?;
     let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
     let account = account.ok_or(ApiError::NotFound("storage account"))?;

@@ -6,6 +6,7 @@ mod check;
 mod commit;
 mod groom;
 mod presence;
+mod later;
 mod rebuild;
 mod recover;
 mod support;

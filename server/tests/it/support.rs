@@ -483,6 +483,8 @@ impl Site {
                 target: to.to_owned(),
                 ..agent::restore::Order::default()
             },
+            expected: agent::restore::Expected::default(),
+            commit_key: None,
         };
         match agent::restore(&self.state, &request, &self.kit, Arc::new(Silent)).await {
             Ok(report) => match report.outcome.losses.first() {

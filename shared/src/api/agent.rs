@@ -17,6 +17,7 @@
 //! | `GET snapshots` | → `Vec<`[`SnapshotSummary`]`>` of this agent, newest first |
 //! | `POST restores` | [`RestoreRequest`] → [`RestoreWork`] |
 //! | `POST restores/{restore}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: objects of that snapshot |
+//! | `POST restores/{restore}/later` | [`LaterRequest`] → [`LaterSnapshot`]: whose objects may be read from then on, too |
 //! | `POST restores/{restore}/progress` | [`RestoreProgress`] → 204 |
 //! | `POST restores/{restore}/finish` | [`RestoreFinish`] → 204 |
 
@@ -94,6 +95,9 @@ pub struct EnrollResponse {
     pub agent_id: AgentId,
     /// The bearer credential: shown once, stored by the server only as a hash.
     pub credential: String,
+    /// The server's Ed25519 public key for commit records, 32 bytes as hexadecimal. The agent keeps it: a restore whose
+    /// commit record is signed by another key is refused.
+    pub commit_key: String,
 }
 
 /// What there is to do.
@@ -357,10 +361,30 @@ pub struct RestoreWork {
     pub snapshot: SnapshotSummary,
     /// Its manifest.
     pub manifest: ObjectRef,
+    /// Its commit record, which binds the snapshot's id to the manifest; `None` when it is lost.
+    #[serde(default)]
+    pub record: Option<ObjectRef>,
     /// Whose kit opens it.
     pub backup_set: BackupSetKeys,
     /// Until when addresses are signed for it.
     pub expires_at: Timestamp,
+}
+
+/// Says that objects which the snapshot of a restore needs are lost, and asks for the newest complete snapshot of the
+/// source: what that one needs may be read for this restore as well, from then on. At most [`OBJECTS_PER_CALL`] of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterRequest {
+    /// What is gone or damaged, at least one.
+    pub lost: Vec<ObjectHash>,
+}
+
+/// The snapshot whose packs may hold what is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterSnapshot {
+    /// Its number.
+    pub seq: u64,
+    /// Its manifest, which leads to everything else.
+    pub manifest: ObjectRef,
 }
 
 /// Asks for signed read addresses, at most [`OBJECTS_PER_CALL`] of them.

@@ -1,8 +1,6 @@
 //! Steps 3 and 4 of a commit: locks that fall short are extended, the commit record is put, and the snapshot is
 //! complete.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use repository::{
     commit::{CommitRecord, Tier},
@@ -14,7 +12,7 @@ use shared::{
     retention::{CommitLock, Period, commit_lock, upload_lock},
 };
 
-use super::{Commit, Failure, of_confirm, of_store};
+use super::{Commit, Failure, change::Dropped, must_be_there, of_confirm, of_store};
 use crate::{
     db::{
         self,
@@ -29,22 +27,41 @@ use crate::{
     use_cases::confirm::{self, NotConfirmed},
 };
 
+/// Objects that fall short and are held in memory together.
+const SHORT_PART: u32 = 4_000;
+
 impl Commit<'_> {
     /// Before the number is given: what the snapshot shares with its parent is there, and locked long enough. What is
     /// gone fails the run here, where failing costs nothing but the run.
     pub(super) async fn extend_inherited(&mut self, request: &CommitRequest) -> Result<(), Failure> {
         let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
         let lock = self.commit_lock(received_at)?;
-        let tx = self.app.db.tenant(self.scope).await?;
-        let mut short =
-            db::ledger::short_of(&tx, self.source.id, request.parent_seq, lock.need, None).await?;
-        drop(tx);
-        let dropped: HashSet<_> = request.dropped.iter().collect();
-        short.retain(|object| {
-            !dropped.contains(&object.object.hash)
-                && !matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit)
-        });
-        self.extend_all(short, lock).await
+        let mut dropped = Dropped::of(request);
+        let (mut after, mut gone) = (None, 0);
+        loop {
+            let tx = self.app.db.tenant(self.scope).await?;
+            let short = db::short::short_after(
+                &tx,
+                self.source.id,
+                request.parent_seq,
+                lock.need,
+                after,
+                SHORT_PART,
+            )
+            .await?;
+            let Some(last) = short.last() else { break };
+            after = Some(last.object.hash);
+            let mut kept = Vec::with_capacity(short.len());
+            for object in short {
+                let alone = matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit);
+                if !alone && !dropped.contains(self, &tx, &object.object.hash).await? {
+                    kept.push(object);
+                }
+            }
+            drop(tx);
+            gone += self.extend_all(kept, lock).await?;
+        }
+        must_be_there(gone)
     }
 
     /// What the commit needs of every lock.
@@ -65,14 +82,14 @@ impl Commit<'_> {
             if short.is_empty() {
                 return Ok(());
             }
-            self.extend_all(short, CommitLock { need, extend_to }).await?;
+            must_be_there(self.extend_all(short, CommitLock { need, extend_to }).await?)?;
         }
     }
 
-    /// Extends beyond what is needed, so that an object is not touched at every run.
-    async fn extend_all(&mut self, short: Vec<LedgerObject>, lock: CommitLock) -> Result<(), Failure> {
+    /// Extends beyond what is needed, so that an object is not touched at every run. Gives how many are gone.
+    async fn extend_all(&mut self, short: Vec<LedgerObject>, lock: CommitLock) -> Result<usize, Failure> {
         if short.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let lock = Lock {
             mode: self.set.policy.mode,

@@ -8,14 +8,16 @@
 //!
 //! Every step can be repeated: after a crash the job is claimed again and finds what is already done.
 
+mod change;
 mod finish;
 mod number;
+mod set;
 
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
-    api::agent::{CommitRequest, RunState},
+    api::agent::RunState,
     ids::RunId,
     object::{ObjectHash, ObjectRef},
 };
@@ -80,6 +82,16 @@ fn of_confirm(error: NotConfirmed) -> Failure {
         NotConfirmed::Store(error) => of_store("The locks could not be confirmed", error),
         other => Failure::Run(format!("Not committed: {other}.")),
     }
+}
+
+/// What the backup shares with earlier ones and is gone fails the run. All that is gone is noted first, for the next run.
+fn must_be_there(gone: usize) -> Result<(), Failure> {
+    if gone == 0 {
+        return Ok(());
+    }
+    Err(Failure::Run(format!(
+        "{gone} objects that the backup shares with earlier ones are gone from the bucket. The next run sends their data again."
+    )))
 }
 
 struct Commit<'a> {
@@ -157,8 +169,7 @@ impl<'a> Commit<'a> {
             .must_agree(self.app, account, self.store.as_ref(), &self.set.bucket)
             .await?;
         if self.run.state == RunState::Committing {
-            let request = self.run.commit_request.clone();
-            let request = request.ok_or_else(|| Failure::Run("The commit request is gone.".into()))?;
+            let request = self.request().await?;
             self.confirm_added(&request).await?;
             let manifest = self.read_manifest(&request).await?;
             self.extend_inherited(&request).await?;
@@ -173,9 +184,8 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    /// Step 1: what the agent sent is in the bucket, whole and locked.
-    async fn confirm_added(&mut self, request: &CommitRequest) -> Result<(), Failure> {
-        let wanted: Vec<ObjectRef> = request.added.iter().chain([&request.manifest]).copied().collect();
+    /// Confirms objects that the agent sent, as they were signed.
+    async fn confirm_objects(&mut self, wanted: &[ObjectRef]) -> Result<(), Failure> {
         let hashes: Vec<ObjectHash> = wanted.iter().map(|object| object.hash).collect();
         let tx = self.app.db.tenant(self.scope).await?;
         let rows = db::ledger::find(&tx, self.source.id, &hashes).await?;
@@ -187,7 +197,7 @@ impl<'a> Commit<'a> {
                 "Not committed: the agent names objects that were never signed, or names one twice.".into(),
             ));
         }
-        for object in &wanted {
+        for object in wanted {
             if rows.get(&object.hash).map(|row| row.object) != Some(*object) {
                 return Err(Failure::Run(format!(
                     "Not committed: {} was signed as something else.",
@@ -196,12 +206,17 @@ impl<'a> Commit<'a> {
             }
         }
         let open: Vec<LedgerObject> = rows.into_values().filter(|row| row.lock.is_none()).collect();
-        self.run.confirmed = (wanted.len() - open.len()) as u64;
-        self.confirm_all(open, None).await
+        self.run.confirmed += (wanted.len() - open.len()) as u64;
+        must_be_there(self.confirm_all(open, None).await?)
     }
 
-    /// Confirms objects by HEAD, after extending them to `lock` if one is given, and writes what S3 showed.
-    async fn confirm_all(&mut self, objects: Vec<LedgerObject>, lock: Option<Lock>) -> Result<(), Failure> {
+    /// Confirms objects by HEAD, after extending them to `lock` if one is given, and writes what S3 showed. Gives how many are
+    /// gone.
+    async fn confirm_all(
+        &mut self,
+        objects: Vec<LedgerObject>,
+        lock: Option<Lock>,
+    ) -> Result<usize, Failure> {
         let (store, set, source) = (self.store.clone(), self.set.clone(), self.source.id);
         let mode = set.policy.mode;
         let checks = objects.into_iter().map(|object| {
@@ -235,13 +250,7 @@ impl<'a> Commit<'a> {
                 return Err(error);
             }
         }
-        if gone > 0 {
-            return Err(Failure::Run(format!(
-                "{gone} objects that the backup shares with earlier ones are gone from the bucket. The next run sends \
-                 their data again."
-            )));
-        }
-        Ok(())
+        Ok(gone)
     }
 
     async fn write_confirmed(
@@ -272,7 +281,6 @@ impl<'a> Commit<'a> {
         if run.state == RunState::Committing {
             tracing::warn!(run = %run.id, reason, "a commit was refused");
             run.fail(reason, self.app.clock.now());
-            run.commit_request = None;
             db::runs::save(&tx, &run).await?;
         }
         tx.commit().await?;

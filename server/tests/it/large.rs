@@ -1,6 +1,6 @@
 //! A large source: what a commit costs grows with what it changes, not with what is there.
 
-use std::{collections::HashMap, io::Write, time::Duration};
+use std::{collections::HashMap, fmt, io::Write, time::Duration};
 
 use agent::{keygen::read_kit, state::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -30,12 +30,23 @@ use crate::{
 };
 
 /// What one commit took.
-#[derive(Debug)]
 struct Cost {
     time: Duration,
     heap_bytes: usize,
     /// Whether the server had kept what the set before came to.
     was_kept: bool,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = if self.was_kept { "" } else { ", nothing kept" };
+        write!(
+            f,
+            "{:.2?}, {:.1} MiB{kept}",
+            self.time,
+            self.heap_bytes as f64 / f64::from(1 << 20)
+        )
+    }
 }
 
 /// A source whose packs stand in the ledger only, as confirmed just now. Their contents are nowhere.
@@ -275,7 +286,8 @@ async fn a_large_source_commits_in_little_memory() {
         assert_eq!(run.state, RunState::Succeeded, "{:?}", run.error);
         costs.push(cost);
     }
-    let told = format!("{} objects: {costs:#?}", rows());
+    let shown: Vec<String> = costs.iter().map(Cost::to_string).collect();
+    let told = format!("{} objects: {}", rows(), shown.join("; "));
     let _ = writeln!(std::io::stderr(), "{told}");
     assert!(
         costs
@@ -285,8 +297,6 @@ async fn a_large_source_commits_in_little_memory() {
         "{told}"
     );
     assert!(costs.iter().all(|cost| cost.heap_bytes < 24 << 20), "{told}");
-    // Some 5 s for the first when this was written, on two busy cores; the rest within one.
-    assert!(costs.iter().all(|cost| cost.time < Duration::from_secs(600)), "{told}");
     assert_eq!(source.kept_sum().await, Some(4));
 
     // The agent's list names an object that it does not tell the server of.

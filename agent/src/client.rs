@@ -5,7 +5,11 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
-    api::{ErrorBody, agent::*},
+    api::{
+        ErrorBody,
+        agent::*,
+        commit::{CommitPage, StoredPage},
+    },
     ids::{RestoreId, RunId, SourceId},
 };
 
@@ -209,6 +213,22 @@ impl Client {
             .await
     }
 
+    /// Sends a page of the run's change.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn commit_page(&self, run: RunId, number: u32, page: &CommitPage) -> Result<(), ClientError> {
+        let call = format!("/runs/{run}/commit/pages/{number}");
+        self.send_json(Method::PUT, &call, page, Repeat::Always)
+            .await
+            .map(drop)
+    }
+
+    /// The pages that the server has.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn commit_pages(&self, run: RunId) -> Result<Vec<StoredPage>, ClientError> {
+        self.get(&format!("/runs/{run}/commit/pages"), Repeat::Always)
+            .await
+    }
+
     /// Asks to make the run a snapshot.
     #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
     pub async fn commit(&self, run: RunId, request: &CommitRequest) -> Result<RunStatus, ClientError> {
@@ -296,16 +316,17 @@ impl Client {
         body: &B,
         repeat: Repeat,
     ) -> Result<A, ClientError> {
-        let answer = self.send_json(call, body, repeat).await?;
+        let answer = self.send_json(Method::POST, call, body, repeat).await?;
         parse(call, &answer)
     }
 
     async fn post_unit<B: Serialize>(&self, call: &str, body: &B, repeat: Repeat) -> Result<(), ClientError> {
-        self.send_json(call, body, repeat).await.map(drop)
+        self.send_json(Method::POST, call, body, repeat).await.map(drop)
     }
 
     async fn send_json<B: Serialize>(
         &self,
+        method: Method,
         call: &str,
         body: &B,
         repeat: Repeat,
@@ -314,7 +335,7 @@ impl Client {
             call: call.to_owned(),
             error: error.to_string(),
         })?;
-        self.send(Method::POST, call, Some(body.into()), repeat).await
+        self.send(method, call, Some(body.into()), repeat).await
     }
 
     async fn send(

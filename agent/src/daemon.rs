@@ -38,7 +38,7 @@ pub async fn daemon(
     loop {
         let answer = tokio::select! {
             () = &mut stop => break,
-            answer = client.work(WAIT) => answer,
+            answer = next_work(&state, &client) => answer,
         };
         match answer {
             Ok(Work::None) => failures = 0,
@@ -83,6 +83,11 @@ pub async fn daemon(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn next_work(state: &State, client: &Client) -> Result<Work, ClientError> {
+    backup::finish_interrupted(state, client).await?;
+    client.work(WAIT).await
 }
 
 fn log(run_id: shared::ids::RunId, result: Result<shared::api::agent::SnapshotSummary, BackupError>) {

@@ -8,6 +8,7 @@
 //! sources/<uuid>/secret   32 bytes, hexadecimal: chunk ids, cut points, index key
 //! sources/<uuid>/cache    redb: what is in the bucket, and what the files looked like
 //! sources/<uuid>/journal  what a run has sent, until its snapshot is complete
+//! sources/<uuid>/commit   what a run commits, until the server has said how it ended
 //! ```
 
 use std::{
@@ -297,6 +298,14 @@ impl State {
         Ok(self.source_folder(source)?.join("journal"))
     }
 
+    /// Where a source's run keeps what it commits.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn commit_path(&self, source: SourceId) -> Result<PathBuf, StateError> {
+        Ok(self.source_folder(source)?.join("commit"))
+    }
+
     /// Takes the lock that a backup holds.
     ///
     /// # Errors
@@ -353,7 +362,7 @@ fn make_private_folder(folder: &Path) -> Result<(), StateError> {
 }
 
 /// Writes a file of mode 0600 whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let temporary = path.with_extension("new");
     let write = || {
         let mut file = OpenOptions::new()

@@ -79,13 +79,14 @@ enum Point {
     At(Call, u64, Duration),
 }
 
-const CALLS: [Call; 8] = [
+const CALLS: [Call; 9] = [
     Call::Start,
     Call::Uploads,
     Call::Put(ObjectKind::Pack),
     Call::Put(ObjectKind::TreePack),
     Call::Put(ObjectKind::Index),
     Call::Put(ObjectKind::Manifest),
+    Call::Page,
     Call::Commit,
     Call::Status,
 ];
@@ -98,7 +99,7 @@ impl Point {
         let call = CALLS[usize::try_from(dice.below(CALLS.len() as u64)).unwrap()];
         let nth = match call {
             Call::Uploads => 1 + dice.below(6),
-            Call::Put(ObjectKind::Pack) => 1 + dice.below(2),
+            Call::Put(ObjectKind::Pack) | Call::Page => 1 + dice.below(2),
             _ => 1,
         };
         let pause =
@@ -434,4 +435,35 @@ async fn killed_at_any_point_it_loses_nothing_and_sends_nothing_twice() {
             );
         }
     }
+}
+
+/// Between two pages of its change, after the last, and when the commit is durable: the agent that comes next brings the run to
+/// its snapshot, and does not read the files of that run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_its_commit_the_run_still_becomes_its_snapshot() {
+    let mut world = World::new(7).await;
+    let mut bytes = 0;
+    let mut expected = vec![1];
+    world.write("stays", &[1; 50_000]);
+    assert!(world.run(None));
+    for (call, nth) in [(Call::Page, 1), (Call::Page, 2), (Call::Commit, 1)] {
+        bytes += 1;
+        // The listing changes too: one pack of it is added, and one dropped.
+        world.write("changes", &[bytes; 70_000]);
+        let before = world.server.lock().runs;
+        assert!(!world.run(Some(Point::At(call, nth, Duration::ZERO))));
+        {
+            let server = world.server.lock();
+            assert_eq!(server.runs, before + 1);
+            assert!(call != Call::Page || server.pages.len() as u64 == nth, "{call:?}");
+        }
+        world.write("changes", &[bytes + 100; 70_000]);
+        assert!(world.run(None));
+        expected.extend([before + 1, before + 2]);
+        let server = world.server.lock();
+        assert_eq!(server.made_by, expected, "{call:?} {nth}");
+        assert_eq!(server.pages_again, 0, "no page was sent twice");
+    }
+    world.compare().await;
+    assert_eq!(world.compared, expected.len());
 }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod buffers;
+mod commit;
 mod count;
 mod devices;
 mod engine;
@@ -38,8 +39,8 @@ use repository::{
     tree::TreeError,
 };
 use shared::{
-    api::agent::{AbortRequest, BackupWork, CommitRequest, RunPhase, RunState, SnapshotSummary},
-    ids::AgentId,
+    api::agent::{AbortRequest, BackupWork, RunPhase, SnapshotSummary},
+    ids::{AgentId, SourceId},
 };
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -129,6 +130,15 @@ pub enum BackupError {
         /// Why.
         reason: String,
     },
+    /// More objects than a commit may name.
+    #[error("the source needs more objects than one backup can add; divide it into several sources")]
+    TooMuch,
+    /// Everything is sent, and kept here; the commit is not with the server yet.
+    #[error("everything was sent; the commit goes on when this agent runs again: {reason}")]
+    Uncommitted {
+        /// Why it did not go on now.
+        reason: String,
+    },
     /// The commit is durable; how it ended is not known here.
     #[error("the server has the commit and goes on confirming it without this agent: {reason}")]
     Unconfirmed {
@@ -165,15 +175,42 @@ impl From<Stopped> for BackupError {
 pub async fn backup_source(
     state: &State,
     client: &Client,
-    source: shared::ids::SourceId,
+    source: SourceId,
     observer: Arc<dyn Observer>,
     counters: Arc<RunCounters>,
 ) -> Result<SnapshotSummary, BackupError> {
     let lock = state.lock()?;
+    commit::finish_interrupted(state.commit_path(source)?, client, &counters).await?;
     let work = client.start_run(source).await?;
     let snapshot = run(state, client, work, observer, counters).await;
     drop(lock);
     snapshot
+}
+
+/// Brings the commits to their ends that this agent was interrupted in, before it asks for work: the server gives up a run
+/// whose agent asks for another.
+///
+/// # Errors
+/// When the server does not answer. Whatever else goes wrong is logged.
+pub async fn finish_interrupted(state: &State, client: &Client) -> Result<(), ClientError> {
+    let finish = async {
+        for source in state.sources()? {
+            let path = state.commit_path(source)?;
+            if path.exists() {
+                let _lock = state.lock()?;
+                commit::finish_interrupted(path, client, &RunCounters::new()).await?;
+            }
+        }
+        Ok(())
+    };
+    match finish.await {
+        Ok(()) => Ok(()),
+        Err(BackupError::Client(error)) => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "an interrupted commit is left for later");
+            Ok(())
+        }
+    }
 }
 
 /// Does a run that the server has started.
@@ -221,8 +258,13 @@ async fn run(
     let _ = reporter.await;
     match &result {
         Ok(snapshot) => observer.event(&Event::Snapshot(SnapshotEvent::from(snapshot))),
-        // The server ended it itself, or will.
-        Err(BackupError::Failed(_) | BackupError::Broken { .. } | BackupError::Unconfirmed { .. }) => {}
+        // The server ended it itself, or will; or it is not at its end.
+        Err(
+            BackupError::Failed(_)
+            | BackupError::Broken { .. }
+            | BackupError::Unconfirmed { .. }
+            | BackupError::Uncommitted { .. },
+        ) => {}
         Err(error) => {
             let reason = public_reason(error);
             if let Err(error) = client.abort(run_id, &AbortRequest { reason }).await {
@@ -289,6 +331,7 @@ async fn transfer(
         secret: state.source_secret(work.source.id)?,
         cache_path: state.cache_path(work.source.id)?,
         journal_path: state.journal_path(work.source.id)?,
+        commit_path: state.commit_path(work.source.id)?,
         state_folder: state.folder().to_owned(),
         recovery,
         work,
@@ -333,6 +376,7 @@ struct Thread {
     secret: SourceSecret,
     cache_path: PathBuf,
     journal_path: PathBuf,
+    commit_path: PathBuf,
     state_folder: PathBuf,
     recovery: RecoveryPublicKey,
     work: BackupWork,
@@ -440,57 +484,23 @@ impl Thread {
     }
 
     async fn commit(&self, prepared: &Prepared) -> Result<SnapshotSummary, BackupError> {
-        let request = CommitRequest {
-            parent_seq: prepared.parent_seq,
-            manifest: prepared.manifest,
-            added: prepared.added.clone(),
-            dropped: prepared.dropped.clone(),
-            totals: prepared.totals,
-            worn: prepared.worn.clone(),
-        };
+        let commit = commit::Commit::new(self.work.run_id, prepared)?;
+        commit.keep(&self.commit_path);
         // A run that is over before the first report was due has its figures too.
         let last = self.counters.report();
         if let Err(error) = self.client.run_progress(self.work.run_id, &last).await {
             tracing::debug!(%error, "the last progress report was lost");
         }
-        let mut status = self.client.commit(self.work.run_id, &request).await?;
-        // A small backup is confirmed within a few hundredths of a second.
-        let mut pause = Duration::from_millis(20);
-        let began = clock::monotonic();
-        loop {
-            match (status.state, status.snapshot, status.error) {
-                (RunState::Succeeded, Some(snapshot), _) => return Ok(snapshot),
-                (RunState::Succeeded, None, _) => {
-                    return Err(BackupError::Failed("the server names no snapshot".to_owned()));
-                }
-                (RunState::Failed, snapshot, error) => {
-                    let reason = error.unwrap_or_else(|| "no reason given".to_owned());
-                    return Err(match snapshot {
-                        Some(broken) => BackupError::Broken {
-                            seq: broken.seq,
-                            reason,
-                        },
-                        None => BackupError::Failed(reason),
-                    });
-                }
-                _ => {}
+        let outcome = commit.send(&self.client, 0, &self.counters).await;
+        match outcome {
+            Err(error @ BackupError::Unconfirmed { .. }) => Err(error),
+            Err(error) if commit::may_go_on(&error) => Err(BackupError::Uncommitted {
+                reason: error.to_string(),
+            }),
+            outcome => {
+                commit::forget(&self.commit_path);
+                outcome
             }
-            if self.counters.stopped() {
-                // The server finishes without us, and the next run reloads the index.
-                return Err(BackupError::Unconfirmed {
-                    reason: "the agent was stopped".to_owned(),
-                });
-            }
-            tokio::time::sleep(pause).await;
-            pause = pause.mul_f32(1.5).min(Duration::from_secs(2));
-            tracing::debug!(waited = ?began.elapsed(), "waiting for the server to confirm the locks");
-            status = self
-                .client
-                .run(self.work.run_id)
-                .await
-                .map_err(|error| BackupError::Unconfirmed {
-                    reason: error.to_string(),
-                })?;
         }
     }
 }

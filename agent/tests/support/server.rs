@@ -6,7 +6,7 @@
 pub mod lies;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -27,7 +27,11 @@ use repository::{
     recovery::RecoveryPublicKey,
 };
 use shared::{
-    api::{ErrorBody, agent::*},
+    api::{
+        ErrorBody,
+        agent::*,
+        commit::{CommitPage, PageTotals, StoredPage},
+    },
     ids::*,
     object::{ObjectHash, ObjectKind, ObjectRef},
     retention::LockMode,
@@ -45,6 +49,7 @@ pub enum Call {
     Start,
     Uploads,
     Put(ObjectKind),
+    Page,
     Commit,
     Status,
 }
@@ -68,6 +73,12 @@ pub struct Inner {
     pub made_by: Vec<u32>,
     pub runs: u32,
     pub open_run: Option<RunId>,
+    /// What the open run has sent of its change.
+    pub pages: BTreeMap<u32, CommitPage>,
+    /// How often a page came that was there.
+    pub pages_again: u32,
+    /// Runs that have committed.
+    pub committed: BTreeSet<RunId>,
     pub queued: bool,
     pub aborts: Vec<String>,
     pub finishes: Vec<RestoreFinish>,
@@ -139,6 +150,8 @@ impl Server {
             .route("/runs/{run}/uploads", post(uploads))
             .route("/runs/{run}/progress", post(|| async { StatusCode::NO_CONTENT }))
             .route("/runs/{run}/commit", post(commit))
+            .route("/runs/{run}/commit/pages", get(stored_pages))
+            .route("/runs/{run}/commit/pages/{number}", put(commit_page))
             .route("/runs/{run}/abort", post(abort))
             .route("/runs/{run}", get(status))
             .route("/snapshots", get(snapshots))
@@ -250,6 +263,7 @@ fn begin(inner: &mut Inner) -> BackupWork {
     inner.runs += 1;
     let run_id = RunId::from_uuid(Uuid::from_u128(1000 + u128::from(inner.runs)));
     inner.open_run = Some(run_id);
+    inner.pages.clear();
     let work = BackupWork {
         run_id,
         source: inner.source.clone().unwrap(),
@@ -440,6 +454,36 @@ fn range(headers: &HeaderMap) -> Option<Range<usize>> {
     Some(begin.parse().ok()?..end.parse::<usize>().ok()? + 1)
 }
 
+async fn commit_page(
+    State(server): State<Server>,
+    Path((run, number)): Path<(RunId, u32)>,
+    Json(page): Json<CommitPage>,
+) -> Response {
+    let mut inner = server.called(Call::Page);
+    if inner.open_run != Some(run) || inner.committed.contains(&run) {
+        return refuse(StatusCode::CONFLICT, "run_over", "another run has begun");
+    }
+    assert_eq!(page.check(), Ok(()));
+    if let Some(known) = inner.pages.get(&number) {
+        assert_eq!(*known, page);
+        inner.pages_again += 1;
+    } else {
+        assert_eq!(inner.pages.len(), number as usize, "one after the other");
+        inner.pages.insert(number, page);
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn stored_pages(State(server): State<Server>, Path(run): Path<RunId>) -> Json<Vec<StoredPage>> {
+    let inner = server.lock();
+    assert_eq!(inner.open_run, Some(run));
+    let stored = inner.pages.iter().map(|(number, page)| StoredPage {
+        number: *number,
+        digest: repository::hash(&page.to_bytes()),
+    });
+    Json(stored.collect())
+}
+
 async fn commit(
     State(server): State<Server>,
     Path(run): Path<RunId>,
@@ -449,6 +493,11 @@ async fn commit(
     if inner.open_run != Some(run) {
         return refuse(StatusCode::CONFLICT, "run_over", "another run has begun");
     }
+    if inner.committed.contains(&run) {
+        return Json(answer(&inner, run, RunState::Committing)).into_response();
+    }
+    let pages: Vec<CommitPage> = inner.pages.values().cloned().collect();
+    assert_eq!(request.change, PageTotals::of_pages(&pages, repository::hash));
     let parent_seq = inner.parent.as_ref().map_or(0, |parent| parent.seq);
     if request.parent_seq != parent_seq {
         return refuse(StatusCode::CONFLICT, "parent_moved", "another run was faster");
@@ -462,14 +511,23 @@ async fn commit(
         inner.parent.as_ref().map(|p| p.manifest.hash)
     );
     let mut needed = inner.needed.clone();
-    for object in &request.added {
-        assert_eq!(inner.bucket[&object.hash].0, *object);
-        assert!(needed.insert(*object), "added what the parent has");
-    }
-    for hash in &request.dropped {
-        let before = needed.len();
-        needed.retain(|object| object.hash != *hash);
-        assert_eq!(needed.len() + 1, before, "dropped what the parent has not");
+    for page in &pages {
+        match page {
+            CommitPage::Added(added) => {
+                for object in added {
+                    assert_eq!(inner.bucket[&object.hash].0, *object);
+                    assert!(needed.insert(*object), "added what the parent has");
+                }
+            }
+            CommitPage::Dropped(dropped) => {
+                for hash in dropped {
+                    let before = needed.len();
+                    needed.retain(|object| object.hash != *hash);
+                    assert_eq!(needed.len() + 1, before, "dropped what the parent has not");
+                }
+            }
+            CommitPage::Worn(_) => assert!(request.counted_worn),
+        }
     }
     assert_eq!(object_list::root(&needed), header.objects_root);
     inner.needed = needed;
@@ -509,6 +567,7 @@ async fn commit(
     inner.snapshots.push((summary, request.manifest));
     let number = inner.runs;
     inner.made_by.push(number);
+    inner.committed.insert(run);
     Json(answer(&inner, run, RunState::Committing)).into_response()
 }
 
@@ -542,7 +601,12 @@ async fn status(State(server): State<Server>, Path(run): Path<RunId>) -> Json<Ru
         inner.polls -= 1;
         return Json(answer(&inner, run, RunState::Locking));
     }
-    Json(answer(&inner, run, RunState::Succeeded))
+    let state = match (inner.committed.contains(&run), inner.open_run == Some(run)) {
+        (true, _) => RunState::Succeeded,
+        (false, true) => RunState::Running,
+        (false, false) => RunState::Failed,
+    };
+    Json(answer(&inner, run, state))
 }
 
 async fn abort(State(server): State<Server>, Json(request): Json<AbortRequest>) -> StatusCode {

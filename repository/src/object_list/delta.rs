@@ -133,6 +133,14 @@ impl Delta {
 pub(super) struct Fold(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]);
 
 impl Fold {
+    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     pub(super) fn toggle(&mut self, hash: &ObjectHash) {
         for (mine, other) in self.0.iter_mut().zip(hash.as_bytes()) {
             *mine ^= other;

@@ -13,12 +13,14 @@ mod page;
 mod plan;
 mod replay;
 mod root;
+mod sum;
 
 pub use delta::Delta;
 pub use page::Page;
 pub use plan::{INLINE_MAX, ListPlan, plan, plan_afresh};
 pub use replay::Replay;
-pub use root::{LEAF_MAX, root, sort_key};
+pub use root::{LEAF_MAX, RootBuilder, root, sort_key};
+pub use sum::{BUCKETS, Prefix, Recount, SetSum};
 
 use minicbor::{Decode, Encode};
 use shared::object::{ObjectHash, ObjectKind, ObjectRef};
@@ -72,6 +74,20 @@ fn is_listed(kind: ObjectKind) -> bool {
     matches!(kind, ObjectKind::Pack | ObjectKind::TreePack | ObjectKind::Index)
 }
 
+/// What the objects that a list names come to, without its pages.
+#[derive(Debug, Default)]
+struct Tally {
+    count: i128,
+    fold: Fold,
+}
+
+impl Tally {
+    fn join(&mut self, count: u32, fold: &Fold) {
+        self.count += i128::from(count);
+        self.fold.join(fold);
+    }
+}
+
 /// A list as a manifest has it: layers by their pages, and the newest change itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectList {
@@ -118,19 +134,22 @@ impl ObjectList {
     /// knows the set and has not read the pages; it is no proof against one who lies about layers.
     #[must_use]
     pub fn accounts_for<'a>(&self, objects: impl IntoIterator<Item = &'a ObjectRef>) -> bool {
-        let mut fold = Fold::default();
-        let mut count: i128 = 0;
+        let mut tally = Tally::default();
         for object in objects.into_iter().filter(|object| is_listed(object.kind)) {
-            fold.toggle(&object.hash);
-            count += 1;
+            tally.fold.toggle(&object.hash);
+            tally.count += 1;
         }
+        self.comes_to(&tally)
+    }
+
+    fn comes_to(&self, tally: &Tally) -> bool {
         let mut counted = self.inline.added().len() as i128 - self.inline.dropped().len() as i128;
         let mut folded = self.inline.fold();
         for layer in &self.layers {
             folded.join(&layer.fold);
             counted += i128::from(layer.added) - i128::from(layer.dropped);
         }
-        (counted, folded) == (count, fold)
+        (counted, folded) == (tally.count, tally.fold.clone())
     }
 
     /// The stored form, for an agent to keep.

@@ -150,7 +150,6 @@ table!(run = "runs" {
     received_at: Option<At>,
     finished_at: Option<At>,
     progress: Option<Json>,
-    commit_request: Option<Json>,
     confirmed: i64,
     to_confirm: i64,
     snapshot_id: Option<Uuid>,
@@ -267,4 +266,32 @@ table!(restore = "restores" {
     progress: Option<Json>,
     error: Option<String>,
     later_snapshot_id: Option<Uuid>,
+});
+
+table!(commit_request = "commit_requests" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run_id: Uuid,
+    tenant_id: Uuid,
+    request: Json,
+});
+
+table!(commit_page = "commit_pages" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    run_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    number: i32,
+    tenant_id: Uuid,
+    section: i16,
+    entries: i32,
+    last_hash: Vec<u8>,
+    digest: Vec<u8>,
+    content: Vec<u8>,
+});
+
+table!(set_sum = "set_sums" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    source_id: Uuid,
+    tenant_id: Uuid,
+    seq: i64,
+    content: Vec<u8>,
 });

@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use repository::layout;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    Statement, Value,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::Serialize;
@@ -297,7 +297,19 @@ pub async fn drop_from(
     Ok(changed)
 }
 
-/// Keeps how much of each pack the newest snapshot still uses: of those that are named so much, of all others the whole.
+/// Forgets how much of each pack the newest snapshot still uses: the whole, until [`set_live_bytes`] says less.
+pub async fn clear_live_bytes(tx: &TenantTx, source: SourceId) -> Result<(), DbError> {
+    object::Entity::update_many()
+        .col_expr(object::Column::LiveBytes, Expr::value(None::<i64>))
+        .filter(object::Column::SourceId.eq(source.as_uuid()))
+        .filter(object::Column::State.eq("live"))
+        .filter(object::Column::LiveBytes.is_not_null())
+        .exec(&tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// Keeps how much of these packs the newest snapshot still uses.
 pub async fn set_live_bytes(tx: &TenantTx, source: SourceId, worn: &[WornPack]) -> Result<(), DbError> {
     #[derive(Serialize)]
     struct Row {
@@ -315,31 +327,13 @@ pub async fn set_live_bytes(tx: &TenantTx, source: SourceId, worn: &[WornPack]) 
     let sql = "WITH worn AS MATERIALIZED (
                    SELECT decode(hash, 'hex') AS hash, live_bytes
                    FROM jsonb_to_recordset($2::jsonb) AS w(hash text, live_bytes numeric)
-               ), counted AS (
-                   SELECT o.hash, LEAST(w.live_bytes, o.size_bytes)::bigint AS live_bytes
-                   FROM objects o LEFT JOIN worn w ON w.hash = o.hash
-                   WHERE o.source_id = $1 AND o.state = 'live' AND (o.live_bytes IS NOT NULL OR w.hash IS NOT NULL)
                )
-               UPDATE objects o SET live_bytes = c.live_bytes FROM counted c
-               WHERE o.source_id = $1 AND o.hash = c.hash";
+               UPDATE objects o SET live_bytes = LEAST(w.live_bytes, o.size_bytes)::bigint FROM worn w
+               WHERE o.source_id = $1 AND o.hash = w.hash AND o.state = 'live'";
     let values: [Value; 2] = [source.as_uuid().into(), to_json(&rows)?.into()];
     let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
     tx.tx.execute_raw(statement).await?;
     Ok(())
-}
-
-/// What snapshot `seq` needs apart from its manifest and commit record: the set that its manifest lists; ascending by
-/// hash.
-pub async fn listed(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Vec<ObjectRef>, DbError> {
-    let alone = [ObjectKind::Manifest, ObjectKind::Commit].map(|kind| i16::from(kind.tag()));
-    let query = object::Entity::find()
-        .filter(needed_by(source, seq)?)
-        .filter(object::Column::Kind.is_not_in(alone))
-        .order_by_asc(object::Column::Hash);
-    let rows = query.all(&tx.tx).await?;
-    rows.into_iter()
-        .map(|row| LedgerObject::try_from(row).map(|row| row.object))
-        .collect()
 }
 
 /// The commit record of snapshot `seq`.

@@ -7,12 +7,12 @@ use sea_orm::{
     sea_query::{Expr, Query},
 };
 use shared::{
-    api::agent::{CommitRequest, RunProgress, RunState},
+    api::agent::{RunProgress, RunState},
     ids::{AgentId, RunId, SnapshotId, SourceId},
 };
 
 use super::{
-    DbError, TenantTx,
+    DbError, TenantTx, commit_pages,
     entity::{run, source},
     insert,
     types::{At, from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
@@ -41,8 +41,6 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// The agent's last report.
     pub progress: Option<RunProgress>,
-    /// What the agent asked to commit.
-    pub commit_request: Option<CommitRequest>,
     /// Objects confirmed so far.
     pub confirmed: u64,
     /// Objects to confirm.
@@ -68,7 +66,6 @@ impl Run {
             received_at: None,
             finished_at: None,
             progress: None,
-            commit_request: None,
             confirmed: 0,
             to_confirm: 0,
             snapshot_id: None,
@@ -102,10 +99,6 @@ impl TryFrom<run::Model> for Run {
                 .progress
                 .map(|json| from_json("runs.progress", json))
                 .transpose()?,
-            commit_request: row
-                .commit_request
-                .map(|json| from_json("runs.commit_request", json))
-                .transpose()?,
             confirmed: unsigned("runs.confirmed", row.confirmed)?,
             to_confirm: unsigned("runs.to_confirm", row.to_confirm)?,
             snapshot_id: row.snapshot_id.map(SnapshotId::from_uuid),
@@ -128,7 +121,6 @@ fn row(tx: &TenantTx, run: &Run) -> Result<run::Model, DbError> {
         received_at: time(run.received_at)?,
         finished_at: time(run.finished_at)?,
         progress: run.progress.as_ref().map(to_json).transpose()?,
-        commit_request: run.commit_request.as_ref().map(to_json).transpose()?,
         confirmed: signed("runs.confirmed", run.confirmed)?,
         to_confirm: signed("runs.to_confirm", run.to_confirm)?,
         snapshot_id: run.snapshot_id.map(SnapshotId::as_uuid),
@@ -169,11 +161,17 @@ pub async fn lock(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
     row.map(TryInto::try_into).transpose()
 }
 
-/// Writes a run that [`lock`] gave.
+/// Writes a run that [`lock`] gave. What it commits is forgotten when the ledger has it, or the run has ended.
 pub async fn save(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
     run::Entity::update(row(tx, run)?.into_active_model().reset_all())
         .exec(&tx.tx)
         .await?;
+    if matches!(
+        run.state,
+        RunState::Locking | RunState::Succeeded | RunState::Failed
+    ) {
+        commit_pages::forget(tx, run.id).await?;
+    }
     Ok(())
 }
 

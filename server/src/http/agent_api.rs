@@ -6,15 +6,18 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, FromRequestParts, Path, Query, State},
     http::{StatusCode, header::AUTHORIZATION, request::Parts},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use serde::Deserialize;
 use shared::{
-    api::agent::{
-        AbortRequest, BackupWork, CommitRequest, EnrollRequest, EnrollResponse, EnrollmentOffer,
-        EnrollmentQuery, LaterRequest, LaterSnapshot, ReadsRequest, RestoreFinish, RestoreProgress,
-        RestoreRequest, RestoreWork, RunProgress, RunStatus, SignedRead, SnapshotSummary, SourceSpec,
-        UploadTicket, UploadsRequest, Work,
+    api::{
+        agent::{
+            AbortRequest, BackupWork, CommitRequest, EnrollRequest, EnrollResponse, EnrollmentOffer,
+            EnrollmentQuery, LaterRequest, LaterSnapshot, ReadsRequest, RestoreFinish, RestoreProgress,
+            RestoreRequest, RestoreWork, RunProgress, RunStatus, SignedRead, SnapshotSummary, SourceSpec,
+            UploadTicket, UploadsRequest, Work,
+        },
+        commit::{CommitPage, PAGE_LIMIT_BYTES, StoredPage},
     },
     ids::{RestoreId, RunId, SourceId},
 };
@@ -24,15 +27,13 @@ use crate::{
     app::App,
     error::ApiError,
     scope,
-    use_cases::{agent_runs, agent_runs::Caller, agent_uploads, enrollment, restores},
+    use_cases::{agent_runs, agent_runs::Caller, agent_uploads, commit_pages, enrollment, restores},
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
 type Done = Result<StatusCode, ApiError>;
 
-/// A commit names every object that was added: a million of them at most.
-const COMMIT_LIMIT_BYTES: usize = 256 << 20;
-/// Every other body is small: 256 uploads are the largest.
+/// Every body but a commit's page is small: 256 uploads are the largest.
 const BODY_LIMIT_BYTES: usize = 256 << 10;
 
 /// The routes below [`shared::api::agent::BASE_PATH`].
@@ -47,6 +48,8 @@ pub fn routes(app: &App) -> Router {
         .route("/runs/{run}", get(status))
         .route("/runs/{run}/uploads", post(uploads))
         .route("/runs/{run}/progress", post(progress))
+        .route("/runs/{run}/commit", post(commit))
+        .route("/runs/{run}/commit/pages", get(stored_pages))
         .route("/runs/{run}/abort", post(abort))
         .route("/snapshots", get(snapshots))
         .route("/restores", post(begin_restore))
@@ -56,8 +59,8 @@ pub fn routes(app: &App) -> Router {
         .route("/restores/{restore}/finish", post(restore_finish))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .route(
-            "/runs/{run}/commit",
-            post(commit).layer(DefaultBodyLimit::max(COMMIT_LIMIT_BYTES)),
+            "/runs/{run}/commit/pages/{number}",
+            put(commit_page).layer(DefaultBodyLimit::max(PAGE_LIMIT_BYTES)),
         )
         .with_state(app.clone())
 }
@@ -85,6 +88,29 @@ where
         let caller = Caller { scope, agent };
         agent_runs::seen(&app, &caller).await?;
         Ok(Self(caller))
+    }
+}
+
+/// Extracts the agent and its run that takes pages, or refuses the request before its body is read.
+struct TakesPages {
+    caller: Caller,
+    run: RunId,
+    number: u32,
+}
+
+impl<S> FromRequestParts<S> for TakesPages
+where
+    App: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let AgentCaller(caller) = AgentCaller::from_request_parts(parts, state).await?;
+        let path = Path::<(RunId, u32)>::from_request_parts(parts, state).await;
+        let Path((run, number)) = path.map_err(|_| ApiError::NotFound("page of a run"))?;
+        commit_pages::must_take_pages(&App::from_ref(state), &caller, run).await?;
+        Ok(Self { caller, run, number })
     }
 }
 
@@ -162,6 +188,19 @@ async fn progress(
 ) -> Done {
     agent_runs::progress(&app, &caller, run, report).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn commit_page(State(app): State<App>, to: TakesPages, Body(page): Body<CommitPage>) -> Done {
+    commit_pages::receive(&app, &to.caller, to.run, to.number, page).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn stored_pages(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path(run): Path<RunId>,
+) -> Answer<Vec<StoredPage>> {
+    commit_pages::list(&app, &caller, run).await.map(Json)
 }
 
 async fn commit(

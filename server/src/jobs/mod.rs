@@ -5,7 +5,7 @@ mod commit;
 mod rounds;
 mod sweep;
 
-pub use rounds::once as round;
+pub use rounds::{forget_ended_commits, once as round};
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 

@@ -157,13 +157,30 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Deletes ended sessions, and forgets quiet keys of the rate limits.
+/// Forgets what runs commit that have ended: an end that was written by other means than [`db::runs::save`] leaves it behind.
+///
+/// # Errors
+/// When the list of tenants can not be read.
+pub async fn forget_ended_commits(app: &App) -> Result<(), ApiError> {
+    for scope in TenantScope::all(&app.db).await? {
+        let tx = app.db.tenant(&scope).await?;
+        if db::commit_pages::forget_ended(&tx).await? > 0 {
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes ended sessions and left-over commits, and forgets quiet keys of the rate limits.
 pub async fn tidy(app: App) {
     let sessions = PostgresSessions::new(app.db.clone());
     loop {
         app.attempts.tidy();
         if let Err(error) = sessions.delete_ended().await {
             tracing::error!(%error, "ended sessions could not be deleted");
+        }
+        if let Err(error) = forget_ended_commits(&app).await {
+            tracing::error!(%error, "pages of ended runs could not be deleted");
         }
         tokio::time::sleep(TIDY_EVERY).await;
     }

@@ -74,6 +74,7 @@ pub(super) async fn apply(
             db::snapshots::add(&tx, snapshot).await?;
         }
     }
+    db::set_sums::forget(&tx, id).await?;
     db::rebuild::put_objects(&tx, id, &comparison.objects, now).await?;
     for (hash, lock) in &comparison.locks {
         db::ledger::confirm(&tx, id, *hash, lock, now).await?;

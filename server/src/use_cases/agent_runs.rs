@@ -13,7 +13,7 @@ use shared::{
     object::ObjectKind,
 };
 
-use super::{enrollment, sources, views};
+use super::{commit_pages, enrollment, sources, views};
 use crate::{
     app::App,
     db::{self, TenantTx, agents::Agent, jobs::JobKind, runs::Run, sources::Source},
@@ -265,11 +265,11 @@ pub async fn progress(app: &App, caller: &Caller, run: RunId, report: RunProgres
     Ok(())
 }
 
-/// Makes a commit durable. The job that follows confirms every lock; the agent asks for the status meanwhile.
+/// Makes a commit durable, once its pages are there. The job that follows confirms every lock; the agent asks for the status meanwhile.
 /// Asking again for the same commit is harmless.
 ///
 /// # Errors
-/// `Conflict` when the run is over, or another snapshot came in between.
+/// `Conflict` when the run is over, another snapshot came in between, or pages are missing.
 pub async fn commit(
     app: &App,
     caller: &Caller,
@@ -308,10 +308,11 @@ pub async fn commit(
             ),
         ));
     }
+    commit_pages::must_be_whole(&tx, run.id, &request).await?;
     run.state = RunState::Committing;
     run.received_at = Some(now);
-    run.to_confirm = request.added.len() as u64 + 1;
-    run.commit_request = Some(request);
+    run.to_confirm = request.change.added + 1;
+    db::commit_pages::set_request(&tx, run.id, &request).await?;
     db::runs::save(&tx, &run).await?;
     db::jobs::queue(
         &tx,

@@ -4,6 +4,7 @@
 pub mod agent_runs;
 pub mod agent_uploads;
 pub mod backup_sets;
+pub mod commit_pages;
 pub mod confirm;
 pub mod enrollment;
 mod explain;

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use shared::{
     api::{
         agent::{CommitRequest, RunState, SnapshotTotals, UploadRequest, UploadTicket, UploadsRequest},
+        commit::PageTotals,
         view::{RunView, TenantPage},
     },
     object::{ObjectKind, ObjectRef},
@@ -85,12 +86,11 @@ async fn commit_one(stack: &Stack, site: &Site, content: &[u8], put: Put) -> Run
         }
     }
     let request = CommitRequest {
-        worn: None,
         parent_seq: 0,
         manifest: upload.object,
-        added: Vec::new(),
-        dropped: Vec::new(),
         totals: SnapshotTotals::default(),
+        change: PageTotals::of_pages(&[], repository::hash),
+        counted_worn: false,
     };
     client.commit(work.run_id, &request).await.unwrap();
     stack

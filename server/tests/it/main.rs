@@ -5,10 +5,18 @@ mod chain;
 mod check;
 mod commit;
 mod groom;
-mod presence;
+mod large;
 mod later;
+mod pages;
+mod presence;
 mod rebuild;
 mod recover;
 mod support;
 mod sweep;
 mod tenancy;
+
+use peak_alloc::PeakAlloc;
+
+/// Counts what this process holds. nextest gives every test a process of its own.
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;

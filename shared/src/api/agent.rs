@@ -11,6 +11,8 @@
 //! | `POST sources/{source}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: its own manifests and index segments |
 //! | `POST runs/{run}/uploads` | [`UploadsRequest`] → `Vec<`[`UploadTicket`]`>`, in the order asked |
 //! | `POST runs/{run}/progress` | [`RunProgress`] → 204 |
+//! | `PUT runs/{run}/commit/pages/{number}` | [`CommitPage`] → 204: a part of the change, before the commit |
+//! | `GET runs/{run}/commit/pages` | → `Vec<`[`StoredPage`]`>`: what the server has, in order |
 //! | `POST runs/{run}/commit` | [`CommitRequest`] → [`RunStatus`] |
 //! | `POST runs/{run}/abort` | [`AbortRequest`] → 204 |
 //! | `GET runs/{run}` | → [`RunStatus`] |
@@ -24,6 +26,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::commit::PageTotals;
+#[cfg(doc)]
+use super::commit::{CommitPage, StoredPage};
 use crate::{
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
@@ -250,23 +255,20 @@ pub struct SnapshotTotals {
     pub warnings: u64,
 }
 
-/// Asks the server to make the run a snapshot. Repeating the same request is harmless.
+/// Asks the server to make the run a snapshot, after the pages of its change. Repeating the same request is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRequest {
     /// `seq` of the parent that this run built on; 0 for the first snapshot. Must still be the newest.
     pub parent_seq: u64,
     /// The manifest, already uploaded.
     pub manifest: ObjectRef,
-    /// Objects that this snapshot needs and its parent did not (without the manifest).
-    pub added: Vec<ObjectRef>,
-    /// Objects that the parent needs and this snapshot does not (without the parent's manifest).
-    pub dropped: Vec<ObjectHash>,
     /// Totals; they must equal the manifest's.
     pub totals: SnapshotTotals,
-    /// Packs of which this snapshot uses a part only, where the agent has counted; of all others it then uses the whole. A hint to
-    /// the planner, which weighs by it what to add again: a wrong one costs money, never protection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worn: Option<Vec<WornPack>>,
+    /// What was added, dropped and worn: what the pages that were sent before come to.
+    pub change: PageTotals,
+    /// Whether the agent has counted which packs are used in part; of all others the snapshot then uses the whole. A hint to the
+    /// planner, which weighs by it what to add again: a wrong one costs money, never protection.
+    pub counted_worn: bool,
 }
 
 /// A pack that holds chunks which the snapshot no longer needs.

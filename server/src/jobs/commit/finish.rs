@@ -1,8 +1,6 @@
 //! Steps 3 and 4 of a commit: locks that fall short are extended, the commit record is put, and the snapshot is
 //! complete.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use repository::{
     commit::{CommitRecord, Tier},
@@ -14,7 +12,7 @@ use shared::{
     retention::{CommitLock, Period, commit_lock, upload_lock},
 };
 
-use super::{Commit, Failure, of_confirm, of_store, presence};
+use super::{Commit, Failure, change::Members, of_confirm, of_store, presence};
 use crate::{
     db::{
         self,
@@ -29,23 +27,41 @@ use crate::{
     use_cases::confirm::{self, NotConfirmed},
 };
 
+/// Objects that fall short and are held in memory together.
+const SHORT_PART: u32 = 4_000;
+
 impl Commit<'_> {
     /// Before the number is given: what the snapshot shares with its parent is there, and locked long enough. What is
     /// gone fails the run here, where failing costs nothing but the run.
     pub(super) async fn extend_inherited(&mut self, request: &CommitRequest) -> Result<(), Failure> {
         let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
         let lock = self.commit_lock(received_at)?;
-        let tx = self.app.db.tenant(self.scope).await?;
-        let mut short =
-            db::ledger::short_of(&tx, self.source.id, request.parent_seq, lock.need, None).await?;
-        drop(tx);
-        let dropped: HashSet<_> = request.dropped.iter().collect();
-        short.retain(|object| {
-            !dropped.contains(&object.object.hash)
-                && !matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit)
-        });
-        short.retain(|object| !object.missing);
-        self.extend_all(short, lock).await
+        let mut dropped = Members::dropped(request);
+        let mut after = None;
+        loop {
+            let tx = self.app.db.tenant(self.scope).await?;
+            let short = db::short::short_after(
+                &tx,
+                self.source.id,
+                request.parent_seq,
+                lock.need,
+                after,
+                SHORT_PART,
+            )
+            .await?;
+            let Some(last) = short.last() else { break };
+            after = Some(last.object.hash);
+            let mut kept = Vec::with_capacity(short.len());
+            for object in short {
+                let alone = matches!(object.object.kind, ObjectKind::Manifest | ObjectKind::Commit);
+                if !alone && !object.missing && !dropped.contains(self, &tx, &object.object.hash).await? {
+                    kept.push(object);
+                }
+            }
+            drop(tx);
+            self.extend_all(kept, lock).await?;
+        }
+        self.absent_decides()
     }
 
     /// What the commit needs of every lock.
@@ -72,6 +88,7 @@ impl Commit<'_> {
                 return Ok(());
             }
             self.extend_all(short, CommitLock { need, extend_to }).await?;
+            self.absent_decides()?;
         }
     }
 

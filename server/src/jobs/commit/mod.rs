@@ -12,23 +12,21 @@
 //! is still there after [`PATIENCE`]. After [`GIVE_UP`] the run ends, whatever it waits for.
 
 mod broken;
+mod change;
 mod finish;
 mod number;
 mod presence;
+mod set;
 mod trial;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{CommitRequest, RunState},
     ids::RunId,
-    object::{ObjectHash, ObjectKind, ObjectRef},
-    retention::ObjectState,
+    object::{ObjectHash, ObjectRef},
 };
 use uuid::Uuid;
 
@@ -101,18 +99,6 @@ fn of_confirm(error: NotConfirmed) -> Failure {
     }
 }
 
-/// Whether snapshot `seq` needs the object.
-fn needs(row: &LedgerObject, seq: u64) -> bool {
-    row.state == ObjectState::Live
-        && row.born.is_some_and(|born| born <= seq)
-        && row.dropped.is_none_or(|dropped| dropped > seq)
-}
-
-/// Whether snapshots share objects of this kind. Manifest and commit record are one snapshot's alone.
-fn is_shared(kind: ObjectKind) -> bool {
-    !matches!(kind, ObjectKind::Manifest | ObjectKind::Commit)
-}
-
 struct Commit<'a> {
     app: &'a App,
     scope: &'a TenantScope,
@@ -125,6 +111,8 @@ struct Commit<'a> {
     store: Arc<dyn ObjectStore>,
     /// When this try saw everything in the bucket.
     present_at: Option<Timestamp>,
+    /// What was not there.
+    absent: db::absence::Noted,
 }
 
 /// Takes a run from `committing` to a complete snapshot, or to `failed`. `attempt` counts the tries of the job from 1.
@@ -196,6 +184,7 @@ impl<'a> Commit<'a> {
             lock_ahead_days,
             store,
             present_at: None,
+            absent: db::absence::Noted::default(),
         }))
     }
 
@@ -206,8 +195,7 @@ impl<'a> Commit<'a> {
             .must_agree(self.app, account, self.store.as_ref(), &self.set.bucket)
             .await?;
         if self.run.state == RunState::Committing {
-            let request = self.run.commit_request.clone();
-            let request = request.ok_or_else(|| Failure::Run("The commit request is gone.".into()))?;
+            let request = self.request().await?;
             if let Err(failure) = self.confirm_added(&request).await {
                 // What else is missing is asked for meanwhile: the next run is to send all of it again.
                 if matches!(failure, Failure::Run(_) | Failure::Passing(_)) {
@@ -225,7 +213,7 @@ impl<'a> Commit<'a> {
             let snapshot = self.snapshot().await?;
             self.extend_short(&snapshot).await?;
             self.look_again().await?;
-            self.none_missing(|row| needs(row, snapshot.seq)).await?;
+            self.none_missing(snapshot.seq).await?;
             let record = self.put_record(&snapshot).await?;
             self.complete(&snapshot, record).await?;
         }
@@ -237,20 +225,11 @@ impl<'a> Commit<'a> {
     async fn find_needed(&mut self, request: &CommitRequest) -> Result<(), Failure> {
         self.ask_for_locks(request.parent_seq).await?;
         self.look_for_all().await?;
-        let dropped: HashSet<_> = request.dropped.iter().collect();
-        let added: HashSet<_> = request.added.iter().map(|object| object.hash).collect();
-        self.none_missing(|row| {
-            let hash = &row.object.hash;
-            added.contains(hash)
-                || *hash == request.manifest.hash
-                || (needs(row, request.parent_seq) && is_shared(row.object.kind) && !dropped.contains(hash))
-        })
-        .await
+        self.none_missing_of_change(request).await
     }
 
-    /// Step 1: what the agent sent is in the bucket, whole and locked.
-    async fn confirm_added(&mut self, request: &CommitRequest) -> Result<(), Failure> {
-        let wanted: Vec<ObjectRef> = request.added.iter().chain([&request.manifest]).copied().collect();
+    /// Confirms objects that the agent sent, as they were signed.
+    async fn confirm_objects(&mut self, wanted: &[ObjectRef]) -> Result<(), Failure> {
         let hashes: Vec<ObjectHash> = wanted.iter().map(|object| object.hash).collect();
         let tx = self.app.db.tenant(self.scope).await?;
         let rows = db::ledger::find(&tx, self.source.id, &hashes).await?;
@@ -262,7 +241,7 @@ impl<'a> Commit<'a> {
                 "Not committed: the agent names objects that were never signed, or names one twice.".into(),
             ));
         }
-        for object in &wanted {
+        for object in wanted {
             if rows.get(&object.hash).map(|row| row.object) != Some(*object) {
                 return Err(Failure::Run(format!(
                     "Not committed: {} was signed as something else.",
@@ -272,11 +251,12 @@ impl<'a> Commit<'a> {
         }
         let open = rows.into_values().filter(|row| row.lock.is_none() || row.missing);
         let open: Vec<LedgerObject> = open.collect();
-        self.run.confirmed = (wanted.len() - open.len()) as u64;
+        self.run.confirmed += (wanted.len() - open.len()) as u64;
         self.confirm_all(open, None).await
     }
 
-    /// Confirms objects by HEAD, after extending them to `lock` if one is given, and writes what S3 showed.
+    /// Confirms objects by HEAD, after extending them to `lock` if one is given, and writes what S3 showed. What is not there is
+    /// for [`absent_decides`](Self::absent_decides).
     async fn confirm_all(&mut self, objects: Vec<LedgerObject>, lock: Option<Lock>) -> Result<(), Failure> {
         let (store, set, source) = (self.store.clone(), self.set.clone(), self.source.id);
         let mode = set.policy.mode;
@@ -297,7 +277,6 @@ impl<'a> Commit<'a> {
                 Ok::<_, Failure>((object.object.hash, confirmed))
             }
         });
-        let mut absent = db::absence::Noted::default();
         let mut batches = stream::iter(checks).buffer_unordered(PARALLEL).try_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             // What was confirmed before an error is kept: the next try begins there.
@@ -306,14 +285,23 @@ impl<'a> Commit<'a> {
                 Err(broken) => (broken.0, Some(broken.1)),
             };
             let noted = self.write_confirmed(&batch).await?;
-            absent.gone += noted.gone;
-            absent.suspected += noted.suspected;
+            self.absent.gone += noted.gone;
+            self.absent.suspected += noted.suspected;
             if let Some(error) = error {
                 return Err(error);
             }
         }
-        match absent {
-            db::absence::Noted { suspected: 1.., .. } => Err(presence::suspected(absent.suspected)),
+        Ok(())
+    }
+
+    /// Fails the run by what was not there since this was last asked, or asks for another try. Everything is noted by then, for
+    /// the next run to send it again.
+    fn absent_decides(&mut self) -> Result<(), Failure> {
+        match std::mem::take(&mut self.absent) {
+            db::absence::Noted {
+                suspected: suspected @ 1..,
+                ..
+            } => Err(presence::suspected(suspected)),
             db::absence::Noted { gone: 0, .. } => Ok(()),
             db::absence::Noted { gone, .. } => Err(presence::gone(gone)),
         }
@@ -359,7 +347,6 @@ impl<'a> Commit<'a> {
         if run.state == RunState::Committing {
             tracing::warn!(run = %run.id, reason, "a commit was refused");
             run.fail(reason, self.app.clock.now());
-            run.commit_request = None;
             db::runs::save(&tx, &run).await?;
         }
         tx.commit().await?;

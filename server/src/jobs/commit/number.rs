@@ -4,19 +4,19 @@ use jiff::Timestamp;
 use repository::{
     layout,
     manifest::{self, ManifestHeader},
-    object_list,
 };
 use shared::{
     api::{
         agent::{CommitRequest, RunState},
+        commit::CommitPage,
         view::SnapshotState,
     },
     ids::SnapshotId,
-    object::{ObjectHash, ObjectKind, ObjectRef},
+    object::ObjectKind,
     retention::{self, EarlierSnapshot, LockError, Period, assign_tiers},
 };
 
-use super::{Commit, Failure, of_store, presence};
+use super::{Commit, Failure, of_store, presence, set::Touched};
 use crate::{
     db::{self, TenantTx, snapshots::Snapshot},
     random,
@@ -129,7 +129,6 @@ impl Commit<'_> {
         db::sources::set_newest_seq(&tx, source.id, seq).await?;
         run.state = RunState::Locking;
         run.snapshot_id = Some(snapshot.id);
-        run.commit_request = None;
         run.error = None;
         run.confirmed = run.to_confirm;
         db::runs::save(&tx, &run).await?;
@@ -163,42 +162,33 @@ impl Commit<'_> {
         seq: u64,
     ) -> Result<(), Failure> {
         let id = self.source.id;
-        let has_a_place =
-            |object: &ObjectRef| !matches!(object.kind, ObjectKind::Manifest | ObjectKind::Commit);
-        if !request.added.iter().all(has_a_place) {
-            return Err(Failure::Run(
-                "Not committed: only packs, index segments and list pages can be added.".into(),
-            ));
+        if request.counted_worn {
+            db::ledger::clear_live_bytes(tx, id).await?;
         }
-        let added: Vec<ObjectHash> = request.added.iter().map(|object| object.hash).collect();
-        if db::ledger::make_live(tx, id, &added, seq).await? != added.len() as u64 {
-            return Err(Failure::Run(
-                "Not committed: an added object is being deleted or is not confirmed.".into(),
-            ));
+        let mut touched = Touched::default();
+        for number in 0..request.change.pages {
+            let page = self.page(tx, number).await?;
+            let hashes = page.hashes();
+            let (changed, refused) = match &page {
+                CommitPage::Added(_) => (
+                    db::ledger::make_live(tx, id, &hashes, seq).await?,
+                    "an added object is being deleted or is not confirmed",
+                ),
+                CommitPage::Dropped(_) => (
+                    db::ledger::drop_from(tx, id, &hashes, seq).await?,
+                    "a dropped object was not needed by the snapshot before",
+                ),
+                CommitPage::Worn(worn) => {
+                    db::ledger::set_live_bytes(tx, id, worn).await?;
+                    continue;
+                }
+            };
+            touched.by(&hashes);
+            if changed != hashes.len() as u64 {
+                return Err(Failure::Run(format!("Not committed: {refused}.")));
+            }
         }
-        if db::ledger::drop_from(tx, id, &request.dropped, seq).await? != request.dropped.len() as u64 {
-            return Err(Failure::Run(
-                "Not committed: a dropped object was not needed by the snapshot before.".into(),
-            ));
-        }
-        if let Some(worn) = &request.worn {
-            db::ledger::set_live_bytes(tx, id, worn).await?;
-        }
-        let listed = db::ledger::listed(tx, id, seq).await?;
-        // The root is of the whole set, whoever keeps it and however. That the manifest's list leads there is the agent's
-        // affair as much as what is in its packs; but a list that cannot is refused while that costs nothing.
-        let mut pages: Vec<ObjectRef> = header.list.pages().copied().collect();
-        pages.sort_unstable_by_key(object_list::sort_key);
-        let needs_pages = listed.iter().filter(|object| object.kind == ObjectKind::ListPage);
-        if object_list::root(&listed) != header.objects_root
-            || !needs_pages.eq(&pages)
-            || !header.list.accounts_for(&listed)
-        {
-            return Err(Failure::Run(
-                "Not committed: what the manifest lists is not the last snapshot plus what was added minus what was dropped."
-                    .into(),
-            ));
-        }
+        self.must_match(tx, header, seq, &touched).await?;
         // A manifest describes one snapshot: none after it needs it.
         let manifest = [request.manifest.hash];
         if db::ledger::make_live(tx, id, &manifest, seq).await? != 1 {

@@ -11,13 +11,18 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
 use repository::layout;
 use shared::{
+    api::agent::CommitRequest,
     object::{ObjectHash, ObjectKind},
-    retention::LockMode,
+    retention::{LockMode, ObjectState},
 };
 
-use super::{Commit, Failure, PARALLEL, of_store};
+use super::{Commit, Failure, PARALLEL, change::Members, of_store};
 use crate::{
-    db::{self, absence::From, ledger::LedgerObject},
+    db::{
+        self,
+        absence::{From, Noted},
+        ledger::LedgerObject,
+    },
     error::ApiError,
     presence::{self, Presence},
     s3::{Listed, S3Error},
@@ -195,7 +200,7 @@ impl Commit<'_> {
         db::absence::seen(&tx, self.source.id, &seen).await?;
         let noted = db::absence::note(&tx, self.source.id, &gone, now).await?;
         tx.commit().await?;
-        if noted != db::absence::Noted::default() {
+        if noted != Noted::default() {
             tracing::warn!(run = %self.run.id, ?noted, "objects are not in the bucket");
         }
         if lacking > ASKED_BY_NAME {
@@ -261,10 +266,9 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// Refuses when something that this snapshot needs counts as gone; asks for another try when that is suspected only.
-    /// `needs` says of an object in doubt whether the snapshot needs it.
-    pub(super) async fn none_missing(&self, needs: impl Fn(&LedgerObject) -> bool) -> Result<(), Failure> {
-        let (mut missing, mut open) = (0_u64, 0_u64);
+    /// Refuses when something that snapshot `seq` needs counts as gone; asks for another try when that is suspected only.
+    pub(super) async fn none_missing(&self, seq: u64) -> Result<(), Failure> {
+        let mut doubt = Noted::default();
         let mut after = None;
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
@@ -272,19 +276,65 @@ impl Commit<'_> {
             drop(tx);
             let Some(last) = rows.last() else { break };
             after = Some(last.object.hash);
-            for row in rows.iter().filter(|row| needs(row)) {
-                if row.missing {
-                    missing += 1;
-                } else {
-                    open += 1;
+            rows.iter()
+                .filter(|row| needs(row, seq))
+                .for_each(|row| count(&mut doubt, row));
+        }
+        decide(doubt)
+    }
+
+    /// The same for a snapshot that has no number yet: what its parent needs and is not dropped, and what is added.
+    pub(super) async fn none_missing_of_change(&self, request: &CommitRequest) -> Result<(), Failure> {
+        let (mut added, mut dropped) = (Members::added(request), Members::dropped(request));
+        let mut doubt = Noted::default();
+        let mut after = None;
+        loop {
+            let tx = self.app.db.tenant(self.scope).await?;
+            let rows = db::absence::doubtful(&tx, self.source.id, after, ROWS).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.object.hash);
+            for row in &rows {
+                let hash = &row.object.hash;
+                let is_inherited = needs(row, request.parent_seq)
+                    && is_shared(row.object.kind)
+                    && !dropped.contains(self, &tx, hash).await?;
+                if is_inherited || *hash == request.manifest.hash || added.contains(self, &tx, hash).await? {
+                    count(&mut doubt, row);
                 }
             }
         }
-        match (missing, open) {
-            (0, 0) => Ok(()),
-            (0, open) => Err(suspected(open)),
-            (missing, _) => Err(gone(missing)),
-        }
+        decide(doubt)
+    }
+}
+
+/// Whether snapshot `seq` needs the object.
+fn needs(row: &LedgerObject, seq: u64) -> bool {
+    row.state == ObjectState::Live
+        && row.born.is_some_and(|born| born <= seq)
+        && row.dropped.is_none_or(|dropped| dropped > seq)
+}
+
+/// Whether snapshots share objects of this kind. Manifest and commit record are one snapshot's alone.
+fn is_shared(kind: ObjectKind) -> bool {
+    !matches!(kind, ObjectKind::Manifest | ObjectKind::Commit)
+}
+
+fn count(doubt: &mut Noted, row: &LedgerObject) {
+    if row.missing {
+        doubt.gone += 1;
+    } else {
+        doubt.suspected += 1;
+    }
+}
+
+/// What is gone decides; what is only suspected is waited for.
+fn decide(doubt: Noted) -> Result<(), Failure> {
+    match doubt {
+        Noted {
+            gone: gone_now @ 1.., ..
+        } => Err(gone(gone_now)),
+        Noted { suspected: 0, .. } => Ok(()),
+        Noted { suspected: open, .. } => Err(suspected(open)),
     }
 }
 
@@ -294,7 +344,7 @@ pub(super) fn suspected(objects: u64) -> Failure {
         "not_found_yet",
         format!(
             "{} not found in the bucket. That is believed after several askings over some minutes.",
-            count(objects)
+            counted(objects)
         ),
     ))
 }
@@ -303,11 +353,11 @@ pub(super) fn suspected(objects: u64) -> Failure {
 pub(super) fn gone(objects: u64) -> Failure {
     Failure::Run(format!(
         "Not committed: {} gone from the bucket. The next run sends their data again.",
-        count(objects)
+        counted(objects)
     ))
 }
 
-fn count(objects: u64) -> String {
+fn counted(objects: u64) -> String {
     match objects {
         1 => "1 object that this backup needs is".to_owned(),
         more => format!("{more} objects that this backup needs are"),

@@ -1,0 +1,308 @@
+//! A large source: what a commit costs grows with what it changes, not with what is there.
+
+use std::{collections::HashMap, fmt, io::Write, time::Duration};
+
+use agent::{keygen::read_kit, state::State};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use holdfast_server::s3;
+use repository::{
+    chunk::SourceSecret,
+    manifest::{ManifestContent, ManifestParent, NewManifest},
+    object_list::{self, Delta, ObjectList},
+};
+use sea_orm::ConnectionTrait;
+use shared::{
+    api::{
+        agent::{
+            BackupWork, CommitRequest, RunState, RunStatus, SnapshotTotals, UploadRequest, UploadTicket,
+            UploadsRequest,
+        },
+        commit::{CommitPage, PageTotals, pages},
+    },
+    object::{ObjectHash, ObjectKind, ObjectRef},
+    retention::LockMode,
+    schedule::Schedule,
+};
+
+use crate::{
+    HEAP,
+    support::{Site, Stack},
+};
+
+/// What one commit took.
+struct Cost {
+    time: Duration,
+    heap_bytes: usize,
+    /// Whether the server had kept what the set before came to.
+    was_kept: bool,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = if self.was_kept { "" } else { ", nothing kept" };
+        write!(
+            f,
+            "{:.2?}, {:.1} MiB{kept}",
+            self.time,
+            self.heap_bytes as f64 / f64::from(1 << 20)
+        )
+    }
+}
+
+/// A source whose packs stand in the ledger only, as confirmed just now. Their contents are nowhere.
+struct Large<'a> {
+    stack: &'a Stack,
+    site: &'a Site,
+    now: Vec<ObjectRef>,
+    list: ObjectList,
+    list_pages: HashMap<ObjectHash, Vec<u8>>,
+    made: u32,
+}
+
+impl<'a> Large<'a> {
+    fn new(stack: &'a Stack, site: &'a Site) -> Self {
+        Self {
+            stack,
+            site,
+            now: Vec::new(),
+            list: ObjectList::default(),
+            list_pages: HashMap::new(),
+            made: 0,
+        }
+    }
+
+    fn make(&mut self, count: usize) -> Vec<ObjectRef> {
+        (0..count)
+            .map(|_| {
+                self.made += 1;
+                ObjectRef {
+                    kind: ObjectKind::Pack,
+                    hash: repository::hash(&self.made.to_be_bytes()),
+                    size_bytes: u64::from(self.made),
+                }
+            })
+            .collect()
+    }
+
+    async fn note_in_ledger(&self, work: &BackupWork, objects: &[ObjectRef]) {
+        for part in objects.chunks(20_000) {
+            let hashes: Vec<String> = part.iter().map(|object| object.hash.to_string()).collect();
+            let sql = format!(
+                "INSERT INTO objects (tenant_id, source_id, hash, kind, size_bytes, content_md5, state, run_id, signed_until,
+                                      version_id, lock_mode, locked_until, confirmed_at)
+                 SELECT '{}', '{}', decode(hash, 'hex'), 1, {} + number, substr(decode(hash, 'hex'), 1, 16), 'pending', '{}',
+                        timestamptz '{now}' + interval '60 days', 'v' || number, 'governance',
+                        timestamptz '{now}' + interval '60 days', '{now}'
+                 FROM unnest(string_to_array('{}', ',')) WITH ORDINALITY AS made(hash, number)",
+                self.site.tenant.as_uuid(),
+                self.site.source.id.as_uuid(),
+                part[0].size_bytes - 1,
+                work.run_id.as_uuid(),
+                hashes.join(","),
+                now = self.stack.clock.now(),
+            );
+            self.stack.owner.execute_unprepared(&sql).await.unwrap();
+        }
+    }
+
+    async fn put(&self, work: &BackupWork, object: ObjectRef, bytes: &[u8]) {
+        let upload = UploadRequest {
+            object,
+            content_md5: BASE64.encode(s3::content_md5(bytes)),
+        };
+        let request = UploadsRequest {
+            objects: vec![upload],
+        };
+        let tickets = self.site.client().uploads(work.run_id, &request).await.unwrap();
+        let UploadTicket::Put { url, headers, .. } = &tickets[0] else {
+            panic!("{tickets:?}")
+        };
+        let put = headers
+            .iter()
+            .fold(reqwest::Client::new().put(url), |put, (name, value)| {
+                put.header(name, value)
+            });
+        let answer = put.body(bytes.to_vec()).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    /// A run that adds and drops so many. Of what was added it tells the server all but the last `hidden`.
+    async fn run(&mut self, added: usize, dropped: usize, hidden: usize) -> (RunStatus, Cost) {
+        let client = self.site.client();
+        let work = client.start_run(self.site.source.id).await.unwrap();
+        let seq = work.parent.as_ref().map_or(0, |parent| parent.seq) + 1;
+        let new = self.make(added);
+        self.note_in_ledger(&work, &new).await;
+        let gone: Vec<ObjectHash> = self.now.drain(..dropped).map(|object| object.hash).collect();
+        self.now.extend_from_slice(&new);
+        let change = Delta::new(new.clone(), gone.clone()).unwrap();
+        let plan = object_list::plan(&self.list, seq, change, &self.now, |page| {
+            self.list_pages.get(&page.hash).cloned()
+        })
+        .unwrap();
+        for (page, bytes) in &plan.write {
+            self.put(&work, *page, bytes).await;
+        }
+        let (manifest, bytes) = self.manifest(&work, &plan.list);
+        self.put(&work, manifest, &bytes).await;
+        let told = new.len() - hidden;
+        let added = new
+            .into_iter()
+            .take(told)
+            .chain(plan.write.iter().map(|(page, _)| *page))
+            .collect();
+        let dropped = gone.into_iter().chain(plan.dropped.iter().copied()).collect();
+        self.list = plan.list;
+        self.list_pages
+            .extend(plan.write.into_iter().map(|(page, bytes)| (page.hash, bytes)));
+        let change = pages(added, dropped, Vec::new());
+        self.commit(&work, manifest, &change, seq).await
+    }
+
+    fn manifest(&self, work: &BackupWork, list: &ObjectList) -> (ObjectRef, Vec<u8>) {
+        let state = State::open(&self.site.state).unwrap();
+        let manifest = NewManifest {
+            agent_id: state.config().agent_id,
+            source_id: self.site.source.id,
+            run_id: work.run_id,
+            parent: work.parent.as_ref().map(|parent| ManifestParent {
+                seq: parent.seq,
+                manifest: parent.manifest.hash,
+            }),
+            created_at: self.stack.clock.now(),
+            totals: SnapshotTotals::default(),
+            objects: self.now.clone(),
+            list: list.clone(),
+            certificate: None,
+            content: ManifestContent {
+                source_name: "files".into(),
+                hostname: "host".into(),
+                roots: Vec::new(),
+                chunk_key: SourceSecret::from_bytes([4; 32]).chunk_key(),
+                warnings: Vec::new(),
+            },
+        };
+        let kit = read_kit(&self.site.kit).unwrap().secret();
+        manifest
+            .seal(
+                kit.public(),
+                &state.signing_key().unwrap(),
+                &mut agent::random::draw().unwrap(),
+            )
+            .unwrap()
+    }
+
+    async fn commit(
+        &self,
+        work: &BackupWork,
+        manifest: ObjectRef,
+        change: &[CommitPage],
+        seq: u64,
+    ) -> (RunStatus, Cost) {
+        let client = self.site.client();
+        // The sweep that follows a commit is another's affair.
+        let later = format!(
+            "INSERT INTO jobs (id, tenant_id, kind, subject, source_id, state, run_at)
+             VALUES (gen_random_uuid(), '{}', 'sweep', '{1}', '{1}', 'ready', '2100-01-01') ON CONFLICT DO NOTHING",
+            self.site.tenant.as_uuid(),
+            self.site.source.id.as_uuid()
+        );
+        self.stack.owner.execute_unprepared(&later).await.unwrap();
+        let request = CommitRequest {
+            parent_seq: seq - 1,
+            manifest,
+            totals: SnapshotTotals::default(),
+            change: PageTotals::of_pages(change, repository::hash),
+            counted_worn: false,
+        };
+        let kept = self.kept_sum().await;
+        HEAP.reset_peak_usage();
+        let before = HEAP.current_usage();
+        let began = agent::clock::monotonic();
+        for (number, page) in (0..).zip(change) {
+            client.commit_page(work.run_id, number, page).await.unwrap();
+        }
+        client.commit(work.run_id, &request).await.unwrap();
+        let run = self.ended(work).await;
+        let time = began.elapsed();
+        let heap_bytes = HEAP.peak_usage().saturating_sub(before);
+        let cost = Cost {
+            time,
+            heap_bytes,
+            was_kept: kept == Some(seq - 1),
+        };
+        (run, cost)
+    }
+
+    async fn ended(&self, work: &BackupWork) -> RunStatus {
+        let client = self.site.client();
+        for _ in 0..60_000 {
+            let status = client.run(work.run_id).await.unwrap();
+            if status.state.is_final() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the run did not end in 20 min");
+    }
+
+    /// Of which snapshot the server keeps what its set comes to.
+    async fn kept_sum(&self) -> Option<u64> {
+        let source = self.site.source.id.as_uuid();
+        let rows = self
+            .stack
+            .query(&format!("SELECT seq FROM set_sums WHERE source_id = '{source}'"))
+            .await;
+        rows.first()
+            .map(|row| u64::try_from(row.try_get::<i64>("", "seq").unwrap()).unwrap())
+    }
+}
+
+/// How many objects the source has: a million when it is measured.
+fn rows() -> usize {
+    std::env::var("HOLDFAST_LARGE_ROWS").map_or(60_000, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_source_commits_in_little_memory() {
+    let stack = Stack::start().await;
+    let site = stack
+        .site_in("acme", Schedule::manual(), LockMode::Governance)
+        .await;
+    let mut source = Large::new(&stack, &site);
+    let mut costs = Vec::new();
+    let stale = "UPDATE set_sums SET seq = 1";
+    let damaged = "UPDATE set_sums SET content = overlay(content PLACING sha256('x') FROM 1000)";
+    // The first has all to count. The second counts what it changes. Then what is kept is of another snapshot, then it is
+    // wrong: both times all of it is counted.
+    for (added, dropped, before) in [
+        (rows(), 0, "SELECT 1"),
+        (100, 20, "SELECT 1"),
+        (100, 20, stale),
+        (100, 20, damaged),
+    ] {
+        stack.owner.execute_unprepared(before).await.unwrap();
+        let (run, cost) = source.run(added, dropped, 0).await;
+        assert_eq!(run.state, RunState::Succeeded, "{:?}", run.error);
+        costs.push(cost);
+    }
+    let shown: Vec<String> = costs.iter().map(Cost::to_string).collect();
+    let told = format!("{} objects: {}", rows(), shown.join("; "));
+    let _ = writeln!(std::io::stderr(), "{told}");
+    assert!(
+        costs
+            .iter()
+            .map(|cost| cost.was_kept)
+            .eq([false, true, false, true]),
+        "{told}"
+    );
+    assert!(costs.iter().all(|cost| cost.heap_bytes < 24 << 20), "{told}");
+    assert_eq!(source.kept_sum().await, Some(4));
+
+    // The agent's list names an object that it does not tell the server of.
+    let (refused, _) = source.run(100, 20, 1).await;
+    assert_eq!(refused.state, RunState::Failed);
+    let error = refused.error.unwrap();
+    assert!(error.contains("what the manifest lists"), "{error}");
+    assert_eq!(source.kept_sum().await, Some(4), "nothing of it stays");
+}

@@ -10,6 +10,7 @@
 //!
 //! A sweep may be cut off anywhere: the next one begins with what it finds.
 
+mod absence;
 mod groom;
 mod input;
 mod refresh;

@@ -219,7 +219,7 @@ async fn batch_deletes_report_each_key() {
     let expected = [
         ("held", "AccessDenied"),
         ("governed", "AccessDenied"),
-        ("odd", "InvalidArgument"),
+        ("odd", "NoSuchVersion"),
     ];
     assert_eq!(errors, expected);
     let done: Vec<_> = answer

@@ -1,7 +1,8 @@
 //! Three clocks that must agree (promise P8): the server's, the database's, the store's.
 //!
 //! Beyond a bound nothing is signed, extended or deleted. A clock that runs ahead would sign locks that cannot be taken
-//! back, and would take for unlocked what is not.
+//! back, and would take for unlocked what is not. The same goes for a clock that cannot be read: the server's and the
+//! database's are compared whatever the store does, and a store whose time was not known within [`KNOWN_FOR`] is not signed for.
 
 use std::{
     collections::HashMap,
@@ -18,6 +19,8 @@ use crate::{app::App, error::ApiError, s3::ObjectStore};
 const BOUND: SignedDuration = SignedDuration::from_mins(5);
 /// For how long an agreement is taken for granted when uploads are signed.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
+/// For how long a store's time is taken as known when the store does not tell it now.
+const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the three clocks showed at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,15 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// The server's and the database's alone.
+    fn of_two(server: Timestamp, database: Timestamp) -> Self {
+        Self {
+            server,
+            database,
+            store: server,
+        }
+    }
+
     fn all(&self) -> [Timestamp; 3] {
         [self.server, self.database, self.store]
     }
@@ -76,8 +88,10 @@ impl fmt::Display for Reading {
     }
 }
 
-/// The code of the refusal.
+/// The code of the refusal when they disagree.
 pub const CLOCKS_DISAGREE: &str = "clocks_disagree";
+/// The code of the refusal when the store's time is not known.
+pub const CLOCK_UNKNOWN: &str = "clock_unknown";
 
 /// When the clocks last agreed, for each storage account.
 #[derive(Debug, Default)]
@@ -97,6 +111,8 @@ impl Clocks {
     ) -> Result<Reading, ApiError> {
         let database = app.db.time().await? + app.clock.travelled();
         let before = app.clock.now();
+        // Whether or not the store answers.
+        self.judged(account, Reading::of_two(before, database))?;
         let at_store = store.time(bucket).await?;
         let reading = Reading {
             // A slow answer makes no skew: the store's date lies somewhere between these two.
@@ -104,18 +120,25 @@ impl Clocks {
             database,
             store: at_store,
         };
+        let reading = self.judged(account, reading)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&account);
-        let reading = reading.agreed()?;
         known.insert(account, reading.server);
         Ok(reading)
     }
 
-    /// The same, unless they agreed a moment ago. A store that does not answer is no disagreement: nothing can be put into
-    /// it either.
+    /// A disagreement ends what was known of the store.
+    fn judged(&self, account: StorageAccountId, reading: Reading) -> Result<Reading, ApiError> {
+        reading.agreed().inspect_err(|_| {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.remove(&account);
+        })
+    }
+
+    /// The same, unless they agreed a moment ago. A store that does not tell its time now is no disagreement, if it told it
+    /// within the last hour.
     ///
     /// # Errors
-    /// `Conflict` when they disagree.
+    /// `Conflict` when they disagree, or the store's time is not known; when the database does not answer.
     pub async fn must_agree(
         &self,
         app: &App,
@@ -134,18 +157,46 @@ impl Clocks {
         }
         match self.compare(app, account, store, bucket).await {
             Ok(_) => Ok(()),
-            Err(error @ ApiError::Conflict { .. }) => Err(error),
+            Err(
+                error @ ApiError::Conflict {
+                    code: CLOCKS_DISAGREE,
+                    ..
+                },
+            ) => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the clocks could not be compared");
-                Ok(())
+                if last.is_some_and(|last| is_known(last, now)) {
+                    // The database was compared before the store was asked, or did not answer: then nothing goes on.
+                    return app.db.time().await.map(drop).map_err(Into::into);
+                }
+                Err(ApiError::conflict(
+                    CLOCK_UNKNOWN,
+                    "The time of the S3 endpoint is not known: it has not told it for an hour. Nothing is signed, extended \
+                     or deleted until it does, since locks of a wrong length cannot be taken back. Check that the endpoint \
+                     answers.",
+                ))
             }
         }
     }
 }
 
+/// Whether a time that a store told at `last` counts as known; one that lies ahead was told before a clock was set back.
+fn is_known(last: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(last).abs() <= KNOWN_FOR
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_known_for_an_hour() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-05-01T12:00:00Z");
+        assert!(is_known(at("2026-05-01T11:00:00Z"), now));
+        assert!(!is_known(at("2026-05-01T10:59:59Z"), now));
+        assert!(!is_known(at("2026-05-01T13:00:01Z"), now));
+    }
 
     #[test]
     fn five_minutes_are_agreement_and_more_is_not() {

@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::s3::{Listed, ObjectStore, S3Error, VersionHead};
+use crate::s3::{ObjectStore, S3Error, VersionHead, versions_of_key};
 
 /// So many askings in a row must have found nothing.
 const ASKINGS: u32 = 3;
@@ -15,8 +15,6 @@ const ASKINGS: u32 = 3;
 const SPAN: SignedDuration = SignedDuration::from_mins(2);
 /// Askings that follow each other faster count as one.
 const APART: SignedDuration = SignedDuration::from_secs(20);
-/// Pages of one key's listing that are read, at most: whoever has the bucket's keys can put a million versions under it.
-const KEY_PAGES: usize = 16;
 
 /// What was noted of one object that was asked for and not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,38 +78,12 @@ pub async fn ask(
     if let Some(head) = store.head(bucket, key, Some(version)).await? {
         return Ok(Presence::Shown(head));
     }
-    Ok(if is_listed(store, bucket, key, version).await? {
+    let listed = versions_of_key(store, bucket, key).await?;
+    Ok(if listed.iter().any(|one| one.version_id == version) {
         Presence::OnlyListed
     } else {
         Presence::Absent
     })
-}
-
-/// Whether the listing of `key` names `version`.
-///
-/// # Errors
-/// When S3 could not be asked.
-pub async fn is_listed(
-    store: &dyn ObjectStore,
-    bucket: &str,
-    key: &str,
-    version: &str,
-) -> Result<bool, S3Error> {
-    let named = |entry: &Listed| matches!(entry, Listed::Version { key: listed, version_id, .. } if listed == key && version_id == version);
-    let mut from = None;
-    for _ in 0..KEY_PAGES {
-        let page = store.list_versions(bucket, key, from.as_ref()).await?;
-        if page.entries.iter().any(named) {
-            return Ok(true);
-        }
-        match page.next {
-            Some(next) => from = Some(next),
-            None => return Ok(false),
-        }
-    }
-    Err(S3Error::Malformed(format!(
-        "{key} has more versions than are read: whether {version} is among them is not known"
-    )))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use repository::layout;
 use shared::ids::SourceId;
 
-use crate::s3::{Listed, ObjectStore, PageMarker, S3Error};
+use crate::s3::{Bounds, Listed, ObjectStore, PageMarker, S3Error, each_page};
 
 /// A bucket, and what the keys of a backup set begin with.
 #[derive(Clone, Copy)]
@@ -36,26 +36,23 @@ pub struct Shelf {
     pub markers: Vec<(String, String)>,
 }
 
+/// Sources below a prefix, at most: each takes a request of its own to be passed over.
+const MAX_SOURCES: u64 = 100_000;
+
 impl Place<'_> {
     /// The sources that have anything below the prefix. Asks for one page a source, not for all of what they hold.
     ///
     /// # Errors
-    /// When the bucket cannot be listed; likewise below.
+    /// When the bucket cannot be listed, or its listing makes no sense; likewise below.
     pub async fn sources(&self) -> Result<Vec<SourceId>, S3Error> {
         let folder = format!("{}sources/", self.prefix);
         let mut found = Vec::new();
-        let mut from: Option<PageMarker> = None;
-        loop {
-            let page = self
-                .store
-                .list_versions(self.bucket, &folder, from.as_ref())
-                .await?;
-            let keys = page.entries.iter().map(|entry| match entry {
-                Listed::Version { key, .. } | Listed::Marker { key, .. } => key.as_str(),
-            });
-            let Some(first) = keys.min() else {
-                return Ok(found);
-            };
+        let bounds = Bounds {
+            pages: MAX_SOURCES,
+            ..Bounds::unknown()
+        };
+        each_page(self.store, self.bucket, &folder, bounds, |page| {
+            let first = page.entries.iter().map(Listed::key).min()?;
             let name = first[folder.len()..].split('/').next().unwrap_or_default();
             let source: Option<SourceId> = format!("src_{name}").parse().ok();
             // Another spelling of the same id is a stranger's folder.
@@ -63,24 +60,23 @@ impl Place<'_> {
                 source.filter(|source| first.starts_with(&layout::source_prefix(self.prefix, *source))),
             );
             // `0` comes right after `/`: the next page begins behind everything of this folder.
-            from = Some(PageMarker {
+            Some(PageMarker {
                 key: format!("{folder}{name}0"),
                 version_id: None,
-            });
-        }
+            })
+        })
+        .await?;
+        Ok(found)
     }
 
-    /// Everything below one source's prefix.
-    pub async fn shelf(&self, source: SourceId) -> Result<Shelf, S3Error> {
+    /// Everything below one source's prefix, within `bounds`.
+    ///
+    /// A listing may lack what is there: nothing is missing only because it is not listed.
+    pub async fn shelf(&self, source: SourceId, bounds: Bounds) -> Result<Shelf, S3Error> {
         let folder = layout::source_prefix(self.prefix, source);
         let mut shelf = Shelf::default();
         let mut seen = HashSet::new();
-        let mut from = None;
-        loop {
-            let page = self
-                .store
-                .list_versions(self.bucket, &folder, from.as_ref())
-                .await?;
+        each_page(self.store, self.bucket, &folder, bounds, |page| {
             for entry in page.entries {
                 match entry {
                     Listed::Version {
@@ -104,16 +100,34 @@ impl Place<'_> {
                     }
                 }
             }
-            match page.next {
-                Some(next) => from = Some(next),
-                None => break,
-            }
-        }
+            page.next
+        })
+        .await?;
         // Listings have the newest version first.
         for versions in shelf.keys.values_mut() {
             versions.reverse();
         }
         Ok(shelf)
+    }
+
+    /// The versions under a key, the earliest first: those that the shelf has, or where it has none, the newest one, asked
+    /// for by name.
+    ///
+    /// # Errors
+    /// When S3 cannot be asked.
+    pub async fn versions(&self, shelf: &Shelf, key: &str) -> Result<Vec<Version>, S3Error> {
+        let listed = shelf.versions(key);
+        if !listed.is_empty() {
+            return Ok(listed.to_vec());
+        }
+        let head = self.store.head(self.bucket, key, None).await?;
+        Ok(head
+            .map(|head| Version {
+                id: head.version_id,
+                size_bytes: head.size_bytes,
+            })
+            .into_iter()
+            .collect())
     }
 }
 

@@ -18,7 +18,7 @@ use shared::{
 
 use super::{
     RecoverError,
-    bucket::{Bucket, BucketError},
+    bucket::{Bucket, BucketError, Version},
     store::SourceStore,
 };
 use crate::{
@@ -32,6 +32,9 @@ use crate::{
 const READERS: usize = 8;
 /// A commit record is smaller.
 const MAX_RECORD_BYTES: u64 = 128 * 1024;
+
+/// Numbers without a listed commit record that are asked for by name, at most.
+const ASKED_RECORDS: usize = 1_000;
 
 /// Commit records by their numbers, the earliest version of each first.
 type Records = BTreeMap<u64, Vec<CommitRecord>>;
@@ -144,7 +147,7 @@ impl Reading<'_> {
         let mut problems = Vec::new();
         let records = self.records(id, &mut problems)?;
         let mut snapshots = Vec::new();
-        for (manifest, read) in self.manifests(id, &mut problems)? {
+        for (manifest, read) in self.manifests(id, &records, &mut problems)? {
             match read.and_then(|(header, named)| self.found(&records, manifest, header, named)) {
                 Ok(found) => snapshots.push(found),
                 Err(RecoverError::Bucket(error)) => return Err(error.into()),
@@ -266,6 +269,7 @@ impl Reading<'_> {
         let mut versions = self.bucket.versions(&folder)?;
         versions.retain(|version| !version.is_marker);
         versions.sort_by_key(|version| version.modified);
+        let unlisted = self.unlisted_records(source, &folder, &versions)?;
         let read = crew::each(READERS, &versions, |version| {
             self.bucket
                 .get(&version.key, Some(&version.version_id), None, MAX_RECORD_BYTES)
@@ -293,6 +297,12 @@ impl Reading<'_> {
                 Err(error) => drop(bad.entry(seq).or_insert(error)),
             }
         }
+        for (seq, bytes) in unlisted {
+            match self.record(source, seq, &bytes) {
+                Ok(record) => records.entry(seq).or_default().push(record),
+                Err(error) => drop(bad.entry(seq).or_insert(error)),
+            }
+        }
         for (seq, error) in bad {
             // Beside a record that reads, it is somebody's addition.
             if !records.contains_key(&seq) {
@@ -304,6 +314,44 @@ impl Reading<'_> {
             }
         }
         Ok(records)
+    }
+
+    /// Commit records that the listing lacks: those between others, and those behind the last, asked for by name. A listing
+    /// that ends early would otherwise pass an old snapshot for the newest.
+    fn unlisted_records(
+        &self,
+        source: SourceId,
+        folder: &str,
+        listed: &[Version],
+    ) -> Result<BTreeMap<u64, Vec<u8>>, RecoverError> {
+        let number = |version: &Version| version.key.strip_prefix(folder)?.parse::<u64>().ok();
+        let numbers: BTreeSet<u64> = listed.iter().filter_map(number).collect();
+        let ask = |seq: &u64| {
+            let key = layout::commit_key(self.prefix, source, *seq);
+            match self.bucket.get(&key, None, None, MAX_RECORD_BYTES) {
+                Err(BucketError::TooLong { .. }) => Ok(Some(Vec::new())),
+                read => read,
+            }
+        };
+        let mut found = BTreeMap::new();
+        let ends = numbers.first().zip(numbers.last());
+        let between: Vec<u64> = ends
+            .map_or(0..0, |(first, last)| *first..*last)
+            .rev()
+            .filter(|seq| !numbers.contains(seq))
+            .take(ASKED_RECORDS)
+            .collect();
+        for (seq, bytes) in between.iter().zip(crew::each(READERS, &between, ask)) {
+            found.extend(bytes?.map(|bytes| (*seq, bytes)));
+        }
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        for seq in (next..).take(ASKED_RECORDS) {
+            match ask(&seq)? {
+                Some(bytes) => drop(found.insert(seq, bytes)),
+                None => break,
+            }
+        }
+        Ok(found)
     }
 
     fn record(&self, source: SourceId, seq: u64, bytes: &[u8]) -> Result<CommitRecord, String> {
@@ -320,8 +368,13 @@ impl Reading<'_> {
         }
     }
 
-    /// Every manifest: the version that has the hash in its name.
-    fn manifests(&self, source: SourceId, problems: &mut Vec<Finding>) -> Result<Vec<Read>, RecoverError> {
+    /// Every manifest that is listed or that a commit record names: the version that has the hash in its name.
+    fn manifests(
+        &self,
+        source: SourceId,
+        records: &Records,
+        problems: &mut Vec<Finding>,
+    ) -> Result<Vec<Read>, RecoverError> {
         let folder = format!("{}manifests/", layout::source_prefix(self.prefix, source));
         let mut objects: BTreeMap<ObjectHash, BTreeSet<u64>> = BTreeMap::new();
         for version in self.bucket.versions(&folder)? {
@@ -342,6 +395,16 @@ impl Reading<'_> {
             }
         }
         let store = SourceStore::new(self.bucket, self.prefix, source);
+        let named = records.values().flatten().map(|record| record.manifest);
+        let unlisted: Vec<ObjectRef> = named
+            .filter(|manifest| !objects.contains_key(&manifest.hash))
+            .map(|manifest| (manifest.hash, manifest))
+            .collect::<BTreeMap<_, _>>()
+            .into_values()
+            .collect();
+        let given = crew::each(READERS, &unlisted, |manifest| {
+            (*manifest, self.manifest(source, &store, manifest))
+        });
         let objects: Vec<(ObjectHash, BTreeSet<u64>)> = objects.into_iter().collect();
         Ok(crew::each(READERS, &objects, |(hash, sizes)| {
             let mut result = None;
@@ -362,6 +425,12 @@ impl Reading<'_> {
         })
         .into_iter()
         .flatten()
+        // What is neither listed nor given is told with its commit record.
+        .chain(
+            given
+                .into_iter()
+                .filter(|(_, read)| !read.as_ref().is_err_and(is_missing)),
+        )
         .collect())
     }
 
@@ -385,6 +454,10 @@ impl Reading<'_> {
         };
         Ok((header, named))
     }
+}
+
+fn is_missing(error: &RecoverError) -> bool {
+    matches!(error, RecoverError::Read(ReadError::Storage { status: 404, .. }))
 }
 
 /// What is known of a manifest that cannot be used.

@@ -1,5 +1,8 @@
 //! The bucket behind an S3 endpoint: the only module of the agent that speaks S3 with credentials.
 
+mod answers;
+mod list;
+
 use std::{ops::Range, time::Duration};
 
 use aws_sdk_s3::{
@@ -22,6 +25,9 @@ use crate::{
     limit::{Meter, Rate},
     range::Cut,
 };
+
+/// In the place of S3's error code.
+const NO_CODE: &str = "no code";
 
 /// Where a bucket is.
 #[derive(Debug, Clone)]
@@ -65,6 +71,7 @@ impl S3Bucket {
             .credentials_provider(credentials)
             .force_path_style(endpoint.path_style)
             .timeout_config(timeouts)
+            .interceptor(answers::Bounded::Refusals)
             .retry_config(RetryConfig::standard().with_max_attempts(6))
             // What is read proves itself: its name is its hash.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -83,87 +90,6 @@ impl S3Bucket {
     pub fn limited(mut self, limit: Option<Rate>) -> Self {
         self.meter = limit.map(Meter::new);
         self
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<Version>, BucketError> {
-        let mut versions = Vec::new();
-        let mut from: Option<(String, Option<String>)> = None;
-        loop {
-            let (key, version) = from.clone().unzip();
-            let page = self
-                .client
-                .list_object_versions()
-                .bucket(&self.bucket)
-                .prefix(prefix)
-                .set_key_marker(key)
-                .set_version_id_marker(version.flatten())
-                .send()
-                .await
-                .map_err(failed)?;
-            versions.extend(page.versions().iter().map(|version| {
-                Version {
-                    key: text(version.key()),
-                    version_id: text(version.version_id()),
-                    size_bytes: version
-                        .size()
-                        .and_then(|size| u64::try_from(size).ok())
-                        .unwrap_or(0),
-                    modified: time(version.last_modified()),
-                    is_marker: false,
-                }
-            }));
-            versions.extend(page.delete_markers().iter().map(|marker| Version {
-                key: text(marker.key()),
-                version_id: text(marker.version_id()),
-                size_bytes: 0,
-                modified: time(marker.last_modified()),
-                is_marker: true,
-            }));
-            let next = (
-                page.next_key_marker().map(str::to_owned),
-                page.next_version_id_marker().map(str::to_owned),
-            );
-            from = match next {
-                (Some(key), version) if page.is_truncated() == Some(true) => {
-                    let next = Some((key, version));
-                    if next == from {
-                        return Err(BucketError::Malformed("a listing does not go on".to_owned()));
-                    }
-                    next
-                }
-                _ => return Ok(versions),
-            };
-        }
-    }
-
-    async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        let mut folders = Vec::new();
-        let mut from: Option<String> = None;
-        loop {
-            let page = self
-                .client
-                .list_object_versions()
-                .bucket(&self.bucket)
-                .prefix(prefix)
-                .delimiter("/")
-                .set_key_marker(from.clone())
-                .send()
-                .await
-                .map_err(failed)?;
-            for folder in page.common_prefixes() {
-                let name = folder.prefix().and_then(|folder| folder.strip_prefix(prefix));
-                folders.extend(name.map(|name| name.trim_end_matches('/').to_owned()));
-            }
-            from = match page.next_key_marker() {
-                Some(key) if page.is_truncated() == Some(true) && from.as_deref() != Some(key) => {
-                    Some(key.to_owned())
-                }
-                _ => break,
-            };
-        }
-        folders.sort_unstable();
-        folders.dedup();
-        Ok(folders)
     }
 
     async fn read(
@@ -186,6 +112,16 @@ impl S3Bucket {
             );
         let mut answer = match get.send().await.map_err(failed) {
             Ok(answer) => answer,
+            // S3 says what is not there by a code: a page that was not found proves nothing.
+            Err(BucketError::Refused {
+                status: 404 | 405,
+                code,
+                ..
+            }) if code == NO_CODE => {
+                return Err(BucketError::Malformed(format!(
+                    "{key}: not found, without S3's error"
+                )));
+            }
             // 405: the named version is a delete marker (Amazon S3 API, GetObject).
             Err(BucketError::Refused {
                 status: 404 | 405, ..
@@ -194,6 +130,12 @@ impl S3Bucket {
             Err(BucketError::Refused { status: 416, .. }) => return Ok(Some(Vec::new())),
             Err(error) => return Err(error),
         };
+        // S3 always names the ETag of an object that it gives (Amazon S3 API, GetObject).
+        if answer.e_tag().is_none_or(str::is_empty) || answer.content_type() == Some("text/html") {
+            return Err(BucketError::Malformed(format!(
+                "{key}: something else than an object"
+            )));
+        }
         let too_long = || BucketError::TooLong {
             key: key.to_owned(),
             limit_bytes,
@@ -324,9 +266,15 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     match &error {
+        // A success that the SDK cannot read.
+        SdkError::ServiceError(answer)
+            if answer.raw().status().is_success() && answer.err().code().is_none() =>
+        {
+            BucketError::Malformed(root_cause(&error))
+        }
         SdkError::ServiceError(answer) => BucketError::Refused {
             status: answer.raw().status().as_u16(),
-            code: answer.err().code().unwrap_or("no code").to_owned(),
+            code: answer.err().code().unwrap_or(NO_CODE).to_owned(),
             message: answer.err().message().unwrap_or("no message").to_owned(),
         },
         SdkError::ResponseError(_) | SdkError::ConstructionFailure(_) => {

@@ -130,7 +130,9 @@ fn delete_row(
     if object.key.is_empty() || object.key.len() > 1024 {
         return Err(s3_error!(KeyTooLongError, "Your key is empty or too long").into());
     }
-    let version = VersionRef::parse_opt(object.version_id.as_deref().filter(|id| !id.is_empty()))?;
+    // As Amazon answers in a batch for an id that it never gave; a single DeleteObject says InvalidArgument.
+    let version = VersionRef::parse_opt(object.version_id.as_deref().filter(|id| !id.is_empty()))
+        .map_err(|_| s3_error!(NoSuchVersion, "The specified version does not exist."))?;
     Deletion {
         bucket,
         key: &object.key,

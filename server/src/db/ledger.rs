@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 use repository::layout;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QuerySelect, Statement, Value,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::Serialize;
@@ -420,6 +420,12 @@ pub async fn all(tx: &TenantTx, source: SourceId) -> Result<Vec<LedgerObject>, D
         .into_iter()
         .map(TryInto::try_into)
         .collect()
+}
+
+/// How many rows a source has.
+pub async fn count(tx: &TenantTx, source: SourceId) -> Result<u64, DbError> {
+    let query = object::Entity::find().filter(object::Column::SourceId.eq(source.as_uuid()));
+    Ok(query.count(&tx.tx).await?)
 }
 
 pub(super) fn named(source: SourceId, hashes: &[ObjectHash]) -> Condition {

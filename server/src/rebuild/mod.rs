@@ -147,7 +147,8 @@ pub async fn backup_set(
             signer: before.agent.as_ref().map(|agent| agent.signing_key),
             ..trust
         };
-        let found = scan::source(place, id, trust).await?;
+        let expected = scan::Expected::of(&before);
+        let found = scan::source(place, id, trust, &expected).await?;
         let agent = found.newest_header.as_ref().map(|header| header.agent_id);
         let ledger = before.with_agent(app, scope, agent).await?;
         let versions = versions(place, &found, &ledger, set, options.read_all).await?;
@@ -245,9 +246,9 @@ async fn versions(
     // Part by part: a future for each of a million objects would be a gigabyte.
     for part in wanted.chunks(PART) {
         let finds = part.iter().map(|(key, object, known)| async move {
-            let listed = found.shelf.versions(key);
+            let shelf = &found.shelf;
             let version =
-                versions::find(place, key, object, listed, *known, set.policy.mode, read_all).await?;
+                versions::find(place, key, object, shelf, *known, set.policy.mode, read_all).await?;
             Ok::<_, S3Error>((object.hash, version))
         });
         let finds = stream::iter(finds.collect::<Vec<_>>()).buffer_unordered(PARALLEL);

@@ -1,7 +1,7 @@
 //! Reading one source from the bucket alone: commit records, the manifests that they lead to, and the lists of what each
 //! snapshot needs. All of that is readable without any key; what proves it is signatures and hashes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use repository::{
@@ -13,14 +13,17 @@ use repository::{
     recovery::Fingerprint,
 };
 use shared::{
-    api::agent::SnapshotTotals,
+    api::{agent::SnapshotTotals, view::SnapshotState},
     ids::{RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
-use super::report::{Finding, Kind};
+use super::{
+    compare::Ledger,
+    report::{Finding, Kind},
+};
 use crate::{
-    s3::S3Error,
+    s3::{Bounds, S3Error},
     shelf::{Place, Shelf, Version},
 };
 
@@ -30,6 +33,31 @@ const PARALLEL: usize = 16;
 const MAX_RECORD_BYTES: u64 = 128 * 1024;
 /// No list page is larger.
 const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Numbers that no commit record is listed for and that are asked for by name, one after another.
+const ASKED_RECORDS: usize = 1_000;
+
+/// What the ledger expects in the bucket.
+pub(super) struct Expected {
+    /// How long the listing may get.
+    bounds: Bounds,
+    /// The numbers of the snapshots whose commit records should be there.
+    complete: BTreeSet<u64>,
+}
+
+impl Expected {
+    pub(super) fn of(ledger: &Ledger) -> Self {
+        let complete = ledger.snapshots.iter();
+        let complete = complete.filter(|(_, snapshot)| snapshot.state == SnapshotState::Complete);
+        Self {
+            bounds: match ledger.rows.len() + ledger.spares.len() {
+                0 => Bounds::unknown(),
+                known => Bounds::expecting(known as u64),
+            },
+            complete: complete.map(|(seq, _)| *seq).collect(),
+        }
+    }
+}
 
 /// Whose word counts.
 #[derive(Clone, Copy)]
@@ -107,8 +135,13 @@ struct Counted {
 ///
 /// # Errors
 /// When the bucket cannot be asked. What is damaged is among the findings.
-pub(super) async fn source(place: Place<'_>, id: SourceId, trust: Trust<'_>) -> Result<Found, S3Error> {
-    let shelf = place.shelf(id).await?;
+pub(super) async fn source(
+    place: Place<'_>,
+    id: SourceId,
+    trust: Trust<'_>,
+    expected: &Expected,
+) -> Result<Found, S3Error> {
+    let shelf = place.shelf(id, expected.bounds).await?;
     let scan = Scan {
         place,
         id,
@@ -116,7 +149,7 @@ pub(super) async fn source(place: Place<'_>, id: SourceId, trust: Trust<'_>) -> 
         shelf: &shelf,
     };
     let mut findings = Vec::new();
-    let mut records = scan.records(&mut findings).await?;
+    let mut records = scan.records(expected, &mut findings).await?;
     let mut spans = Spans::default();
     let mut pages = HashMap::new();
     let mut snapshots = BTreeMap::new();
@@ -272,26 +305,26 @@ impl Scan<'_> {
     }
 
     /// The commit records that count, by number: those first that an accepted key has signed, then the earliest.
-    async fn records(&self, findings: &mut Vec<Finding>) -> Result<BTreeMap<u64, Vec<Counted>>, S3Error> {
-        let folder = format!("{}commits/", layout::source_prefix(self.place.prefix, self.id));
-        let inside = self.shelf.keys.range(folder.clone()..);
-        let mut reads = Vec::new();
-        for (key, versions) in inside.take_while(|(key, _)| key.starts_with(&folder)) {
-            let number = key.strip_prefix(&folder).and_then(|name| name.parse().ok());
-            let is_key = |seq: &u64| layout::commit_key(self.place.prefix, self.id, *seq) == *key;
-            // What has another name is told of as an unknown version.
-            if let Some(seq) = number.filter(is_key) {
-                reads.extend(versions.iter().map(|version| self.read_record(seq, key, version)));
-            }
-        }
-        let read: Vec<_> = stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+    async fn records(
+        &self,
+        expected: &Expected,
+        findings: &mut Vec<Finding>,
+    ) -> Result<BTreeMap<u64, Vec<Counted>>, S3Error> {
+        let versions = self.record_versions(expected).await?;
+        let reads = versions
+            .iter()
+            .flat_map(|(seq, versions)| versions.iter().map(|version| self.read_record(*seq, version)));
+        let read: Vec<_> = stream::iter(reads.collect::<Vec<_>>())
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
         let mut records: BTreeMap<u64, Vec<Counted>> = BTreeMap::new();
-        for (seq, key, version, record) in read {
+        for (seq, version, record) in read {
             match record {
                 Ok(counted) => records.entry(seq).or_default().push(counted),
                 Err(reason) => findings.push(Finding::new(
                     Kind::UnverifiedRecord,
-                    key,
+                    layout::commit_key(self.place.prefix, self.id, seq),
                     None,
                     Some(format!("version {}: {reason}", version.id)),
                 )),
@@ -303,14 +336,58 @@ impl Scan<'_> {
         Ok(records)
     }
 
-    async fn read_record<'k>(
+    /// The versions of every commit record, by its number. A listing that lacks some does not hide them: those of snapshots
+    /// that the ledger has, those between others, and the one behind the last are asked for by name.
+    async fn record_versions(&self, expected: &Expected) -> Result<BTreeMap<u64, Vec<Version>>, S3Error> {
+        let folder = format!("{}commits/", layout::source_prefix(self.place.prefix, self.id));
+        let inside = self.shelf.keys.range(folder.clone()..);
+        let mut found = BTreeMap::new();
+        for (key, versions) in inside.take_while(|(key, _)| key.starts_with(&folder)) {
+            let number = key.strip_prefix(&folder).and_then(|name| name.parse().ok());
+            let is_key = |seq: &u64| layout::commit_key(self.place.prefix, self.id, *seq) == *key;
+            // What has another name is told of as an unknown version.
+            if let Some(seq) = number.filter(is_key) {
+                found.insert(seq, versions.clone());
+            }
+        }
+        let ends = found
+            .keys()
+            .next()
+            .copied()
+            .zip(found.keys().next_back().copied());
+        let between = ends.map_or(0..0, |(first, last)| first..last).rev();
+        let mut unlisted: BTreeSet<u64> = between
+            .filter(|seq| !found.contains_key(seq))
+            .take(ASKED_RECORDS)
+            .collect();
+        unlisted.extend(expected.complete.iter().filter(|seq| !found.contains_key(seq)));
+        let asked: Vec<_> = unlisted.into_iter().map(|seq| self.ask_record(seq)).collect();
+        let asked: Vec<_> = stream::iter(asked).buffered(PARALLEL).try_collect().await?;
+        found.extend(asked.into_iter().filter(|(_, versions)| !versions.is_empty()));
+        for _ in 0..ASKED_RECORDS {
+            let next = found.keys().next_back().map_or(1, |last| last + 1);
+            let (seq, versions) = self.ask_record(next).await?;
+            if versions.is_empty() {
+                break;
+            }
+            found.insert(seq, versions);
+        }
+        Ok(found)
+    }
+
+    async fn ask_record(&self, seq: u64) -> Result<(u64, Vec<Version>), S3Error> {
+        let key = layout::commit_key(self.place.prefix, self.id, seq);
+        Ok((seq, self.place.versions(self.shelf, &key).await?))
+    }
+
+    async fn read_record<'v>(
         &self,
         seq: u64,
-        key: &'k str,
-        version: &'k Version,
-    ) -> Result<(u64, &'k str, &'k Version, Result<Counted, String>), S3Error> {
-        let bytes = self.get(key, version, MAX_RECORD_BYTES).await?;
-        Ok((seq, key, version, self.record(seq, &bytes.unwrap_or_default())))
+        version: &'v Version,
+    ) -> Result<(u64, &'v Version, Result<Counted, String>), S3Error> {
+        let key = layout::commit_key(self.place.prefix, self.id, seq);
+        let bytes = self.get(&key, version, MAX_RECORD_BYTES).await?;
+        Ok((seq, version, self.record(seq, &bytes.unwrap_or_default())))
     }
 
     fn record(&self, seq: u64, bytes: &[u8]) -> Result<Counted, String> {
@@ -374,7 +451,7 @@ impl Scan<'_> {
 
     /// An object's bytes: those of the earliest version that is what its name says.
     async fn content(&self, key: &str, object: &ObjectRef, limit: u64) -> Result<Option<Vec<u8>>, S3Error> {
-        for version in self.shelf.versions(key) {
+        for version in &self.place.versions(self.shelf, key).await? {
             if version.size_bytes != object.size_bytes {
                 continue;
             }

@@ -1,13 +1,22 @@
 //! Which version under a key is the object, and what lock S3 shows on it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use shared::{object::ObjectRef, retention::LockMode};
 
 use crate::{
     db::ledger::LedgerObject,
-    s3::{Lock, S3Error, VersionHead, content_md5},
-    shelf::{Place, Version},
+    s3::{Lock, S3Error, VersionHead, content_md5, versions_of_key},
+    shelf::{Place, Shelf},
 };
+
+/// How long S3 is given before it is asked again for a version that it lists and does not give.
+const AGAIN_AFTER: [Duration; 3] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 /// Nothing that is larger is signed.
 const MAX_OBJECT_BYTES: u64 = 256 << 20;
@@ -28,31 +37,31 @@ impl FoundVersion {
     }
 }
 
-/// Finds the version of `object` among those that are listed under its key.
+/// Finds the version of `object` among those that are listed under its key, and those that are given though they are not
+/// listed. It is gone only when no answer of S3 says otherwise: neither the listing of the source, nor the HEAD of the
+/// version, nor a listing of the key.
 ///
 /// What all listed versions of its size show by their ETags to be one content needs no reading. Where they differ, or an
 /// ETag is no MD5, or not the one that the ledger has, each is read and must have the hash. Of several that are the object
 /// the ledger's is taken, or else the one with the longest lock; of equal ones the earliest.
 ///
 /// # Errors
-/// When S3 cannot be asked.
+/// When S3 cannot be asked, or lists a version that it does not give.
 pub(super) async fn find(
     place: Place<'_>,
     key: &str,
     object: &ObjectRef,
-    listed: &[Version],
+    shelf: &Shelf,
     known: Option<&LedgerObject>,
     mode: LockMode,
     read_all: bool,
 ) -> Result<Option<FoundVersion>, S3Error> {
     let mut heads: Vec<(VersionHead, Option<[u8; 16]>)> = Vec::new();
-    for version in listed
-        .iter()
-        .filter(|version| version.size_bytes == object.size_bytes)
-    {
-        if let Some(head) = place.store.head(place.bucket, key, Some(&version.id)).await? {
+    for version in candidates(place, key, object, shelf, known).await? {
+        if let Some(head) = head(place, key, &version).await? {
             let md5 = etag_md5(&head);
-            heads.push((head, md5));
+            // What is not listed has no size yet.
+            heads.extend((head.size_bytes == object.size_bytes).then_some((head, md5)));
         }
     }
     let expected = known
@@ -98,6 +107,46 @@ pub(super) async fn find(
         found.iter().position(|version| version.locked_until() == longest)
     };
     Ok(ledgers.or_else(longest).map(|at| found.swap_remove(at)))
+}
+
+/// The versions that may be the object: those that are listed with its size, the ledger's, and the newest one where none is
+/// listed.
+async fn candidates(
+    place: Place<'_>,
+    key: &str,
+    object: &ObjectRef,
+    shelf: &Shelf,
+    known: Option<&LedgerObject>,
+) -> Result<Vec<String>, S3Error> {
+    let versions = place.versions(shelf, key).await?;
+    let ledgers = known.and_then(|row| row.lock.as_ref());
+    let ledgers = ledgers
+        .map(|lock| &lock.version_id)
+        .filter(|id| versions.iter().all(|version| version.id != **id));
+    Ok(versions
+        .iter()
+        .filter(|version| version.size_bytes == object.size_bytes)
+        .map(|version| &version.id)
+        .chain(ledgers)
+        .cloned()
+        .collect())
+}
+
+/// HEAD of a version; `None` when it is gone. One answer that says so is not enough: a listing of the key must agree.
+async fn head(place: Place<'_>, key: &str, version: &str) -> Result<Option<VersionHead>, S3Error> {
+    for pause in AGAIN_AFTER {
+        if let Some(head) = place.store.head(place.bucket, key, Some(version)).await? {
+            return Ok(Some(head));
+        }
+        let listed = versions_of_key(place.store, place.bucket, key).await?;
+        if listed.iter().all(|one| one.version_id != version) {
+            return Ok(None);
+        }
+        tokio::time::sleep(pause).await;
+    }
+    Err(S3Error::Malformed(format!(
+        "{key}: version {version} is listed, and S3 says that it is not there"
+    )))
 }
 
 /// The MD5 that an ETag shows: of a plain PUT without KMS keys (Amazon S3 API, Object, `ETag`).

@@ -1,7 +1,10 @@
 //! The object store on aws-sdk-s3: the only module of the server that imports it.
 
+mod answers;
 mod date;
 mod delete;
+mod list;
+mod read;
 
 use std::{
     sync::Arc,
@@ -15,7 +18,7 @@ use aws_sdk_s3::{
         BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
         retry::RetryConfig, timeout::TimeoutConfig,
     },
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ConnectorError, DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::put_object::builders::PutObjectFluentBuilder,
     presigning::PresigningConfig,
     primitives::{ByteStream, DateTime},
@@ -25,13 +28,14 @@ use aws_sdk_s3::{
     },
 };
 use aws_smithy_async::time::TimeSource;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::LockMode;
 
-use self::date::DateOfAnswer;
+use self::{answers::NotS3, date::DateOfAnswer};
 use super::{
-    BucketState, Endpoint, Listed, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
+    BucketState, Deletion, Endpoint, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
     VersionName, VersionPage,
 };
 use crate::clock::Clock;
@@ -59,8 +63,14 @@ pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
         .build();
+    let client = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+        .build_https();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
+        .http_client(answers::judged(client))
+        // A store whose clock is wrong must not move ours: the clocks are compared instead.
+        .disable_clock_skew_correction(true)
         .endpoint_url(&endpoint.url)
         .region(Region::new(endpoint.region.clone()))
         .credentials_provider(credentials)
@@ -90,15 +100,36 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     match &error {
+        // A success that the SDK cannot read.
+        SdkError::ServiceError(answer)
+            if answer.raw().status().is_success() && answer.err().code().is_none() =>
+        {
+            S3Error::Malformed(root_cause(&error))
+        }
         SdkError::ServiceError(answer) => S3Error::Refused {
             code: answer.err().code().unwrap_or_default().to_owned(),
             status: answer.raw().status().as_u16(),
             message: answer.err().message().unwrap_or("no message").to_owned(),
         },
         SdkError::ResponseError(_) => S3Error::Malformed(DisplayErrorContext(&error).to_string()),
-        SdkError::ConstructionFailure(_) => S3Error::Malformed(DisplayErrorContext(&error).to_string()),
+        SdkError::ConstructionFailure(_) => S3Error::Unaskable(DisplayErrorContext(&error).to_string()),
+        SdkError::DispatchFailure(failure) if let Some(wrong) = not_s3(failure.as_connector_error()) => {
+            S3Error::Malformed(wrong)
+        }
         _ => S3Error::Unreachable(root_cause(&error)),
     }
+}
+
+/// What our own judgement of an answer said, if it was that.
+fn not_s3(error: Option<&ConnectorError>) -> Option<String> {
+    let mut cause = error.map(|error| error as &dyn std::error::Error);
+    while let Some(error) = cause {
+        if let Some(NotS3(said)) = error.downcast_ref() {
+            return Some(said.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The innermost cause: "connection refused" says more than "dispatch failure".
@@ -120,12 +151,12 @@ impl AwsStore {
             .start_time(self.clock.system_time())
             .expires_in(valid.unsigned_abs())
             .build()
-            .map_err(|error| S3Error::Malformed(error.to_string()))
+            .map_err(|error| S3Error::Unaskable(error.to_string()))
     }
 
     fn put(&self, put: &SignPut<'_>) -> Result<PutObjectFluentBuilder, S3Error> {
         let length = i64::try_from(put.size_bytes)
-            .map_err(|_| S3Error::Malformed("an object of 2^63 bytes".into()))?;
+            .map_err(|_| S3Error::Unaskable("an object of 2^63 bytes".into()))?;
         Ok(self
             .client
             .put_object()
@@ -273,7 +304,7 @@ impl ObjectStore for AwsStore {
             size_bytes: answer
                 .content_length()
                 .and_then(|length| u64::try_from(length).ok())
-                .unwrap_or(0),
+                .ok_or_else(|| S3Error::Malformed("a HEAD without Content-Length".into()))?,
             kms: matches!(
                 answer.server_side_encryption(),
                 Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse)
@@ -292,28 +323,7 @@ impl ObjectStore for AwsStore {
         version: &str,
         limit_bytes: u64,
     ) -> Result<Vec<u8>, S3Error> {
-        let get = self
-            .client
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .version_id(version);
-        let mut answer = get.send().await.map_err(failed)?;
-        let mut body = Vec::new();
-        while let Some(part) = answer
-            .body
-            .try_next()
-            .await
-            .map_err(|error| S3Error::Unreachable(root_cause(&error)))?
-        {
-            body.extend_from_slice(&part);
-            if body.len() as u64 > limit_bytes {
-                return Err(S3Error::Malformed(format!(
-                    "{key} is longer than {limit_bytes} bytes"
-                )));
-            }
-        }
-        Ok(body)
+        self.read_whole(bucket, key, version, limit_bytes).await
     }
 
     async fn list_versions(
@@ -322,42 +332,7 @@ impl ObjectStore for AwsStore {
         prefix: &str,
         from: Option<&PageMarker>,
     ) -> Result<VersionPage, S3Error> {
-        let page = self
-            .client
-            .list_object_versions()
-            .bucket(bucket)
-            .prefix(prefix)
-            .set_key_marker(from.map(|from| from.key.clone()))
-            .set_version_id_marker(from.and_then(|from| from.version_id.clone()))
-            .send()
-            .await
-            .map_err(failed)?;
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let versions = page.versions().iter().map(|version| Listed::Version {
-            key: text(version.key()),
-            version_id: text(version.version_id()),
-            size_bytes: version
-                .size()
-                .and_then(|size| u64::try_from(size).ok())
-                .unwrap_or(0),
-        });
-        let markers = page.delete_markers().iter().map(|marker| Listed::Marker {
-            key: text(marker.key()),
-            version_id: text(marker.version_id()),
-        });
-        let next = page
-            .is_truncated()
-            .unwrap_or(false)
-            .then(|| page.next_key_marker())
-            .flatten();
-        let next = next.map(|key| PageMarker {
-            key: key.to_owned(),
-            version_id: page.next_version_id_marker().map(str::to_owned),
-        });
-        Ok(VersionPage {
-            entries: versions.chain(markers).collect(),
-            next,
-        })
+        self.list_page(bucket, prefix, from).await
     }
 
     async fn extend_lock(&self, bucket: &str, key: &str, version: &str, lock: Lock) -> Result<(), S3Error> {
@@ -380,18 +355,26 @@ impl ObjectStore for AwsStore {
 
     async fn time(&self, bucket: &str) -> Result<Timestamp, S3Error> {
         let date = DateOfAnswer::default();
-        self.client
+        let answer = self
+            .client
             .get_bucket_versioning()
             .bucket(bucket)
             .customize()
             .interceptor(date.clone())
             .send()
-            .await
-            .map_err(failed)?;
-        date.read()
+            .await;
+        match (date.read(), answer) {
+            (Some(date), _) => date,
+            (None, Ok(_)) => Err(S3Error::Malformed("an answer has no Date".into())),
+            (None, Err(error)) => Err(failed(error)),
+        }
     }
 
-    async fn delete_versions(&self, bucket: &str, versions: &[VersionName]) -> Vec<Result<(), S3Error>> {
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[VersionName],
+    ) -> Vec<Result<Deletion, S3Error>> {
         let mut outcomes = Vec::with_capacity(versions.len());
         for part in versions.chunks(DELETES_PER_CALL) {
             match self.delete_some(bucket, part).await {

@@ -2,8 +2,10 @@
 //! naming a version, and the bucket's credentials stay behind it.
 
 mod aws;
+mod listing;
 
 pub use aws::connect;
+pub use listing::{Bounds, KeyVersion, each_page, versions_of_key};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -41,21 +43,52 @@ pub enum S3Error {
         /// S3's message.
         message: String,
     },
-    /// An answer that makes no sense.
+    /// An answer that S3 would not give: a web page, nothing where there must be something, a listing that does not go on,
+    /// content other than its ETag. It proves nothing, neither success nor absence; the next one may be right.
     #[error("the S3 endpoint's answer is not usable: {0}")]
     Malformed(String),
+    /// More content than the caller takes.
+    #[error("{key} is longer than {limit_bytes} bytes")]
+    TooLong {
+        /// The key.
+        key: String,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The request cannot be put into words that S3 takes: nothing was asked.
+    #[error("no request to S3 can be made of this: {0}")]
+    Unaskable(String),
 }
+
+/// Codes that say "not now", whatever the HTTP status: S3 sends them also inside a 200, and in rows of a DeleteObjects
+/// (Amazon S3, "Error responses"; "Optimizing performance"). `RequestTimeTooSkewed` is one: a clock is set right, and nothing
+/// is lost meanwhile.
+const PASSING: [&str; 12] = [
+    "InternalError",
+    "ServiceUnavailable",
+    "SlowDown",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "OperationAborted",
+    "IncompleteBody",
+    "BandwidthLimitExceeded",
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+];
 
 impl S3Error {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable(_) => true,
+            Self::Unreachable(_) | Self::Malformed(_) => true,
             Self::Refused { status, code, .. } => {
-                *status >= 500 || *status == 429 || matches!(code.as_str(), "SlowDown" | "RequestTimeout")
+                let is_unknown = code == "NotImplemented" || *status == 501;
+                PASSING.contains(&code.as_str()) || (matches!(status, 408 | 429 | 500..) && !is_unknown)
             }
-            Self::Malformed(_) => false,
+            Self::TooLong { .. } | Self::Unaskable(_) => false,
         }
     }
 
@@ -67,6 +100,16 @@ impl S3Error {
             _ => "",
         }
     }
+}
+
+/// What became of a version that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// S3 says that it is deleted. It says so too of one that was deleted before.
+    Deleted,
+    /// S3 knows no such version (`NoSuchVersion`, `NoSuchKey`). That is no proof that the object is gone: it says so of an id
+    /// that it never gave.
+    Unknown,
 }
 
 /// Whether a bucket can hold immutable backups.
@@ -196,17 +239,20 @@ pub trait ObjectStore: Send + Sync {
     ) -> Result<String, S3Error>;
     /// Puts a small locked object under a key that holds nothing yet.
     async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error>;
-    /// HEAD of one version, or of the newest; `None` where there is none or a delete marker hides it.
+    /// HEAD of one version, or of the newest; `None` where S3 says that there is none or that a delete marker hides it. One
+    /// such answer is no proof: see [`versions_of_key`].
     async fn head(
         &self,
         bucket: &str,
         key: &str,
         version: Option<&str>,
     ) -> Result<Option<VersionHead>, S3Error>;
-    /// Reads one version of at most `limit_bytes`.
+    /// Reads one version of at most `limit_bytes`, whole. Where the ETag is the content's MD5 it is compared: what was cut off
+    /// or changed on its way is `Malformed`.
     async fn get(&self, bucket: &str, key: &str, version: &str, limit_bytes: u64)
     -> Result<Vec<u8>, S3Error>;
-    /// Lists versions and delete markers below a prefix.
+    /// Lists versions and delete markers below a prefix: one page. The page goes on behind `from`, else it is `Malformed`.
+    /// Whoever wants more than one page uses [`each_page`], which has an end.
     async fn list_versions(
         &self,
         bucket: &str,
@@ -215,11 +261,12 @@ pub trait ObjectStore: Send + Sync {
     ) -> Result<VersionPage, S3Error>;
     /// Extends the lock of one version.
     async fn extend_lock(&self, bucket: &str, key: &str, version: &str, lock: Lock) -> Result<(), S3Error>;
-    /// The store's own clock: the `Date` of an answer.
+    /// The store's own clock: the `Date` of an answer, also of one that refuses.
     async fn time(&self, bucket: &str) -> Result<Timestamp, S3Error>;
     /// Deletes exactly these versions: the only call that deletes anything. It never bypasses a lock. One answer for
-    /// each version, in order; a version that is not there counts as deleted.
-    async fn delete_versions(&self, bucket: &str, versions: &[VersionName]) -> Vec<Result<(), S3Error>>;
+    /// each version, in order.
+    async fn delete_versions(&self, bucket: &str, versions: &[VersionName])
+    -> Vec<Result<Deletion, S3Error>>;
 }
 
 /// MD5 of an object's content, for Content-MD5 and to recognise an ETag.

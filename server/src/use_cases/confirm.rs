@@ -6,7 +6,7 @@ use shared::retention::LockMode;
 use crate::{
     db::ledger::{ConfirmedLock, LedgerObject},
     presence::{self, Presence},
-    s3::{Listed, Lock, ObjectStore, S3Error, VersionHead},
+    s3::{Lock, ObjectStore, S3Error, VersionHead, versions_of_key},
 };
 
 /// Why an object is not confirmed.
@@ -209,21 +209,6 @@ fn matches(head: &VersionHead, object: &LedgerObject) -> bool {
 
 /// The versions under exactly this key, newest first.
 async fn versions_of(store: &dyn ObjectStore, bucket: &str, key: &str) -> Result<Vec<String>, S3Error> {
-    let mut found = Vec::new();
-    let mut from = None;
-    loop {
-        let page = store.list_versions(bucket, key, from.as_ref()).await?;
-        found.extend(page.entries.into_iter().filter_map(|entry| match entry {
-            Listed::Version {
-                key: listed,
-                version_id,
-                ..
-            } if listed == key => Some(version_id),
-            _ => None,
-        }));
-        match page.next {
-            Some(next) => from = Some(next),
-            None => return Ok(found),
-        }
-    }
+    let found = versions_of_key(store, bucket, key).await?;
+    Ok(found.into_iter().map(|version| version.version_id).collect())
 }

@@ -2,13 +2,25 @@
 
 use std::collections::HashSet;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use shared::{api::view::BucketInspection, ids::BackupSetId, object::ObjectKind, retention::ObjectState};
 
 use super::explain::{Doing, explain};
-use crate::{app::App, db, error::ApiError, s3::Listed, scope::Actor};
+use crate::{
+    app::App,
+    db,
+    error::ApiError,
+    s3::{Bounds, Listed, ObjectStore, S3Error, each_page},
+    scope::Actor,
+};
 
 /// Keys that are shown as examples.
 const EXAMPLES: usize = 5;
+/// Versions that are not listed and are asked for by name. Somebody waits for the answer: when none of so many is there, the
+/// others count as missing too.
+const ASKED: usize = 1_000;
+/// HEADs that are under way together.
+const PARALLEL: usize = 16;
 
 /// Lists every version below the set's prefix, compares with the ledger, and keeps the result.
 ///
@@ -64,12 +76,8 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
         endpoint: &account.endpoint,
         bucket: &set.bucket,
     };
-    let mut from = None;
-    loop {
-        let page = store
-            .list_versions(&set.bucket, &set.prefix, from.as_ref())
-            .await
-            .map_err(|error| explain(&error, doing))?;
+    let bounds = Bounds::expecting((expected.len() + pending.len() + superseded.len()) as u64);
+    let listed = each_page(store.as_ref(), &set.bucket, &set.prefix, bounds, |page| {
         for entry in page.entries {
             match entry {
                 Listed::Version {
@@ -95,15 +103,37 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
                 }
             }
         }
-        match page.next {
-            Some(next) => from = Some(next),
-            None => break,
-        }
-    }
+        page.next
+    });
+    listed.await.map_err(|error| explain(&error, doing))?;
+    ask_by_name(store.as_ref(), &set.bucket, &expected)
+        .await
+        .map_err(|error| explain(&error, doing))?;
     found.missing_versions = expected.len() as u64;
 
     let tx = app.db.tenant(&actor.scope).await?;
     db::backup_sets::set_inspection(&tx, id, &found).await?;
     tx.commit().await?;
     Ok(found)
+}
+
+/// Asks for what the listing lacks. When S3 gives any of it, the listing is no word on what is there.
+async fn ask_by_name(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    unlisted: &HashSet<(String, String)>,
+) -> Result<(), S3Error> {
+    let asked = unlisted.iter().take(ASKED).map(|(key, version)| async move {
+        let head = store.head(bucket, key, Some(version)).await?;
+        Ok::<_, S3Error>(head.is_some())
+    });
+    let asked = stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(PARALLEL);
+    let given: Vec<bool> = asked.try_collect().await?;
+    match given.iter().filter(|given| **given).count() {
+        0 => Ok(()),
+        there => Err(S3Error::Malformed(format!(
+            "its listing leaves out objects that are there ({there} of {} that were asked for by name)",
+            given.len()
+        ))),
+    }
 }

@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// Checks now, and gives what the page shows.
-async fn check(stack: &Stack) {
+pub async fn check(stack: &Stack) {
     let due = format!("UPDATE backup_sets SET next_check_at = '{}'", stack.clock.now());
     stack.owner.execute_unprepared(&due).await.unwrap();
     stack.settle().await;
 }
 
-async fn page(stack: &Stack, site: &Site) -> (TenantPage, BucketCheckView) {
+pub async fn page(stack: &Stack, site: &Site) -> (TenantPage, BucketCheckView) {
     let page: TenantPage = stack
         .operator
         .get(&format!("/tenants/{}", site.tenant))

@@ -19,7 +19,7 @@ use crate::{
     sweep::{Ground, days, noise, reports, weekly},
 };
 
-fn pack(content: &[u8]) -> UploadsRequest {
+pub fn pack(content: &[u8]) -> UploadsRequest {
     UploadsRequest {
         objects: vec![UploadRequest {
             object: ObjectRef {
@@ -46,7 +46,7 @@ async fn send(tickets: &[UploadTicket], content: &[u8]) {
 }
 
 /// Sends one pack in a run that then breaks off.
-async fn broken_run(site: &Site, content: &[u8]) {
+pub async fn broken_run(site: &Site, content: &[u8]) {
     let client = site.client();
     let run = client.start_run(site.source.id).await.unwrap().run_id;
     let tickets = client.uploads(run, &pack(content)).await.unwrap();

@@ -19,7 +19,7 @@ use crate::{
         ledger::{ConfirmedLock, LedgerObject},
     },
     error::ApiError,
-    s3::{S3Error, VersionHead},
+    s3::{Bounds, S3Error, VersionHead},
     scope::TenantScope,
     shelf::{Place, Shelf},
 };
@@ -64,7 +64,10 @@ pub(super) async fn source(
     again: &HashSet<String>,
 ) -> Result<Compared, ApiError> {
     // The bucket first: what is put meanwhile is then in the ledger and missed in the listing, and asked for by name.
-    let shelf = place.shelf(id).await?;
+    let tx = app.db.tenant(scope).await?;
+    let expected = db::ledger::count(&tx, id).await?;
+    drop(tx);
+    let shelf = place.shelf(id, Bounds::expecting(expected)).await?;
     let ledger = Ledger::load(app, scope, place.prefix, id).await?;
     let mut out = Compared::default();
     let mut suspects = Vec::new();

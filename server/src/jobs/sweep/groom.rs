@@ -17,7 +17,7 @@ use super::{Pace, Sweep};
 use crate::{
     db::{self, due::DueQuery, groom::SpareVersion, ledger::LedgerObject},
     error::ApiError,
-    s3::VersionName,
+    s3::{Deletion, VersionName},
     use_cases::confirm,
 };
 
@@ -172,11 +172,15 @@ impl Sweep<'_> {
         let outcomes = self.store.delete_versions(&self.set.bucket, &versions).await;
         let mut gone = Gone::default();
         for ((place, version), outcome) in named.iter().zip(outcomes) {
+            let size_bytes = rows[*place].object.size_bytes;
             match outcome {
-                Ok(()) => {
+                Ok(Deletion::Deleted) => {
                     left[*place] -= 1;
                     gone.versions += 1;
-                    gone.bytes += rows[*place].object.size_bytes;
+                    gone.bytes += size_bytes;
+                }
+                Ok(Deletion::Unknown) => {
+                    left[*place] -= u64::from(self.is_gone(version, size_bytes).await?);
                 }
                 Err(error) => {
                     self.failed += 1;
@@ -252,11 +256,15 @@ impl Sweep<'_> {
             let mut stuck = false;
             for ((spare, version), outcome) in spares.into_iter().zip(&versions).zip(outcomes) {
                 match outcome {
-                    Ok(()) => {
+                    Ok(Deletion::Deleted) => {
                         gone.versions += 1;
                         gone.bytes += spare.size_bytes;
                         forgotten.push(spare);
                     }
+                    Ok(Deletion::Unknown) => match self.is_gone(version, spare.size_bytes).await? {
+                        true => forgotten.push(spare),
+                        false => stuck = true,
+                    },
                     Err(error) => {
                         stuck = true;
                         self.failed += 1;

@@ -11,6 +11,7 @@
 //! A sweep may be cut off anywhere: the next one begins with what it finds.
 
 mod doubt;
+mod gone;
 mod groom;
 mod input;
 mod refresh;

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::s3::{
-    BucketState, Listed, Lock, ObjectStore, PageMarker, SignPut, Signed, VersionHead, VersionName,
+    BucketState, Deletion, Listed, Lock, ObjectStore, PageMarker, SignPut, Signed, VersionHead, VersionName,
     VersionPage,
 };
 
@@ -113,8 +113,17 @@ impl ObjectStore for Memory {
     async fn put_locked(&self, _: SignPut<'_>, _: Vec<u8>) -> Result<(), S3Error> {
         Err(unasked())
     }
-    async fn head(&self, _: &str, _: &str, _: Option<&str>) -> Result<Option<VersionHead>, S3Error> {
-        Err(unasked())
+    async fn head(&self, _: &str, key: &str, version: Option<&str>) -> Result<Option<VersionHead>, S3Error> {
+        assert_eq!(version, None, "only what is not listed is asked for, by its key");
+        let keys = self.0.lock().unwrap();
+        let versions = keys.get(key).map_or(&[][..], Vec::as_slice);
+        Ok(versions.last().map(|bytes| VersionHead {
+            version_id: (versions.len() - 1).to_string(),
+            size_bytes: bytes.len() as u64,
+            etag: String::new(),
+            kms: false,
+            lock: None,
+        }))
     }
     async fn extend_lock(&self, _: &str, _: &str, _: &str, _: Lock) -> Result<(), S3Error> {
         Err(unasked())
@@ -122,7 +131,7 @@ impl ObjectStore for Memory {
     async fn time(&self, _: &str) -> Result<Timestamp, S3Error> {
         Err(unasked())
     }
-    async fn delete_versions(&self, _: &str, versions: &[VersionName]) -> Vec<Result<(), S3Error>> {
+    async fn delete_versions(&self, _: &str, versions: &[VersionName]) -> Vec<Result<Deletion, S3Error>> {
         versions.iter().map(|_| Err(unasked())).collect()
     }
 }
@@ -139,6 +148,8 @@ struct Writer {
     parent: Option<ManifestParent>,
     manifests: Vec<ObjectRef>,
     before: Vec<ObjectRef>,
+    /// What the ledger expects: nothing, unless a test says so.
+    expected: Expected,
 }
 
 fn pack(number: u32) -> ObjectRef {
@@ -160,6 +171,10 @@ impl Writer {
             parent: None,
             manifests: Vec::new(),
             before: Vec::new(),
+            expected: Expected {
+                bounds: Bounds::unknown(),
+                complete: BTreeSet::new(),
+            },
         }
     }
 
@@ -247,7 +262,7 @@ impl Writer {
             signer,
             recovery: self.kit.public().fingerprint(),
         };
-        source(place, self.id, trust).await.unwrap()
+        source(place, self.id, trust, &self.expected).await.unwrap()
     }
 }
 

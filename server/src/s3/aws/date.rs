@@ -34,11 +34,14 @@ impl Intercept for DateOfAnswer {
 }
 
 impl DateOfAnswer {
-    /// The date of the last answer.
-    pub(super) fn read(&self) -> Result<Timestamp, S3Error> {
-        let date = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let date = date.ok_or_else(|| S3Error::Malformed("an answer has no Date".into()))?;
-        jiff::fmt::rfc2822::parse(&date)
+    /// The date of the last answer; `None` when there was no answer, or none with a date.
+    pub(super) fn read(&self) -> Option<Result<Timestamp, S3Error>> {
+        let date = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Self::parse(&date))
+    }
+
+    fn parse(date: &str) -> Result<Timestamp, S3Error> {
+        jiff::fmt::rfc2822::parse(date)
             .map(|date| date.timestamp())
             .map_err(|error| S3Error::Malformed(format!("Date {date:?}: {error}")))
     }

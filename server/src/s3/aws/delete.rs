@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::{AwsStore, failed};
-use crate::s3::{S3Error, VersionName};
+use crate::s3::{Deletion, S3Error, VersionName};
 
 impl AwsStore {
     /// One DeleteObjects. The answer is a 200 with a row for each version, told apart by key and version.
@@ -13,8 +13,8 @@ impl AwsStore {
         &self,
         bucket: &str,
         versions: &[VersionName],
-    ) -> Result<Vec<Result<(), S3Error>>, S3Error> {
-        let malformed = |error: aws_sdk_s3::error::BuildError| S3Error::Malformed(error.to_string());
+    ) -> Result<Vec<Result<Deletion, S3Error>>, S3Error> {
+        let malformed = |error: aws_sdk_s3::error::BuildError| S3Error::Unaskable(error.to_string());
         let mut delete = Delete::builder().quiet(false);
         for version in versions {
             let object = ObjectIdentifier::builder()
@@ -36,14 +36,14 @@ impl AwsStore {
                 version.unwrap_or_default().to_owned(),
             )
         };
-        let mut told: HashMap<(String, String), Result<(), S3Error>> = answer
+        let mut told: HashMap<(String, String), Result<Deletion, S3Error>> = answer
             .deleted()
             .iter()
-            .map(|deleted| (name(deleted.key(), deleted.version_id()), Ok(())))
+            .map(|deleted| (name(deleted.key(), deleted.version_id()), Ok(Deletion::Deleted)))
             .collect();
         told.extend(answer.errors().iter().map(|error| {
             let outcome = match error.code().unwrap_or_default() {
-                "NoSuchVersion" | "NoSuchKey" => Ok(()),
+                "NoSuchVersion" | "NoSuchKey" => Ok(Deletion::Unknown),
                 code => Err(S3Error::Refused {
                     code: code.to_owned(),
                     status: 200,

@@ -16,7 +16,7 @@ use crate::{
 
 /// Five snapshots, in GOVERNANCE mode so that the test can damage what is locked: a file that stays, one that is another in
 /// each, one that comes and goes.
-async fn five(stack: &Stack) -> Site {
+pub async fn five(stack: &Stack) -> Site {
     let site = stack
         .site_in("acme", Schedule::manual(), LockMode::Governance)
         .await;
@@ -45,11 +45,11 @@ async fn run(stack: &Stack, site: &Site, options: Options) -> Report {
     report
 }
 
-async fn dry(stack: &Stack, site: &Site) -> Report {
+pub async fn dry(stack: &Stack, site: &Site) -> Report {
     run(stack, site, Options::default()).await
 }
 
-async fn apply(stack: &Stack, site: &Site) -> Report {
+pub async fn apply(stack: &Stack, site: &Site) -> Report {
     let options = Options {
         apply: true,
         ..Options::default()
@@ -69,7 +69,7 @@ fn named(report: &Report) -> BTreeSet<(Kind, String)> {
 
 /// Every row of the ledger, without what no bucket can tell: whose tenant it is, what was signed into addresses, when S3
 /// was last asked, and how much of a pack is still used.
-async fn rows(stack: &Stack) -> Vec<String> {
+pub async fn rows(stack: &Stack) -> Vec<String> {
     let sql =
         "SELECT (to_jsonb(o) - '{tenant_id, signed_until, confirmed_at, live_bytes}'::text[])::text AS row FROM objects o
                UNION ALL

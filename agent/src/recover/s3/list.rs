@@ -1,0 +1,176 @@
+//! Listings with an end: each page goes on behind the one before, says so, and there are only so many. A listing that ends
+//! early looks like any other; so nothing counts as lost only because it is not listed.
+
+use std::time::Duration;
+
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+
+use super::{S3Bucket, answers::Bounded, failed, text, time};
+use crate::{
+    client::pause,
+    recover::bucket::{BucketError, Version},
+};
+
+/// More than any source has.
+const MAX_ENTRIES: usize = 20_000_000;
+/// A store may give fewer than the thousand entries a page that it is asked for.
+const MAX_PAGES: usize = 1_000_000;
+/// An answer that makes no sense may be something's in between: the page is asked for so often.
+const ATTEMPTS: u32 = 4;
+
+/// Where a page begins: behind this key, or within it behind this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    key: String,
+    version: Option<String>,
+}
+
+impl S3Bucket {
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Version>, BucketError> {
+        let mut versions = Vec::new();
+        self.each_page(prefix, None, |page| {
+            versions.extend(entries(page));
+            match versions.len() {
+                0..=MAX_ENTRIES => Ok(()),
+                many => Err(malformed(format!(
+                    "a listing of {prefix}* does not end: {many} entries"
+                ))),
+            }
+        })
+        .await?;
+        Ok(versions)
+    }
+
+    pub(super) async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        let mut folders = Vec::new();
+        self.each_page(prefix, Some("/"), |page| {
+            for folder in page.common_prefixes() {
+                let name = folder.prefix().and_then(|folder| folder.strip_prefix(prefix));
+                folders.extend(name.map(|name| name.trim_end_matches('/').to_owned()));
+            }
+            Ok(())
+        })
+        .await?;
+        folders.sort_unstable();
+        folders.dedup();
+        Ok(folders)
+    }
+
+    async fn each_page(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        mut take: impl FnMut(&ListObjectVersionsOutput) -> Result<(), BucketError>,
+    ) -> Result<(), BucketError> {
+        let mut from: Option<Place> = None;
+        for _ in 0..MAX_PAGES {
+            let page = self.page(prefix, delimiter, from.as_ref()).await?;
+            let next = follows(&page, prefix, from.as_ref())?;
+            take(&page)?;
+            if next.is_none() {
+                return Ok(());
+            }
+            from = next;
+        }
+        Err(malformed(format!("a listing of {prefix}* does not end")))
+    }
+
+    async fn page(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        from: Option<&Place>,
+    ) -> Result<ListObjectVersionsOutput, BucketError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_delimiter(delimiter.map(str::to_owned))
+                .set_key_marker(from.map(|from| from.key.clone()))
+                .set_version_id_marker(from.and_then(|from| from.version.clone()));
+            let page = page.customize().interceptor(Bounded::Answers);
+            match page.send().await.map_err(failed) {
+                Err(BucketError::Malformed(error)) if attempt < ATTEMPTS => {
+                    tracing::debug!(prefix, attempt, error, "a listing made no sense; trying again");
+                    tokio::time::sleep(pause(attempt).min(Duration::from_secs(5))).await;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+fn malformed(what: String) -> BucketError {
+    BucketError::Malformed(what)
+}
+
+/// Where the next page begins, if there is one, and whether this page answers what was asked for.
+fn follows(
+    page: &ListObjectVersionsOutput,
+    prefix: &str,
+    from: Option<&Place>,
+) -> Result<Option<Place>, BucketError> {
+    let start = from.map_or("", |from| from.key.as_str());
+    let versions = page.versions().iter().map(|version| version.key());
+    let markers = page.delete_markers().iter().map(|marker| marker.key());
+    let folders = page.common_prefixes().iter().map(|folder| folder.prefix());
+    for key in versions
+        .chain(markers)
+        .chain(folders)
+        .map(Option::unwrap_or_default)
+    {
+        // What the last page ended with may go on, and some stores list it again at the seam.
+        if !key.starts_with(prefix) || (key < start && !start.starts_with(key)) {
+            return Err(malformed(format!(
+                "a listing of {prefix}* from `{start}` on has `{key}`"
+            )));
+        }
+    }
+    if !page.is_truncated().unwrap_or(false) {
+        return Ok(None);
+    }
+    let next = Place {
+        key: text(page.next_key_marker()),
+        version: page
+            .next_version_id_marker()
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned),
+    };
+    let goes_on = match from {
+        None => !next.key.is_empty(),
+        Some(from) => next.key > from.key || (next.key == from.key && next.version != from.version),
+    };
+    if goes_on {
+        Ok(Some(next))
+    } else {
+        Err(malformed(format!(
+            "a listing of {prefix}* is cut off at `{start}` and goes on at `{}`",
+            next.key
+        )))
+    }
+}
+
+fn entries(page: &ListObjectVersionsOutput) -> impl Iterator<Item = Version> {
+    let versions = page.versions().iter().map(|version| Version {
+        key: text(version.key()),
+        version_id: text(version.version_id()),
+        size_bytes: version
+            .size()
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or(0),
+        modified: time(version.last_modified()),
+        is_marker: false,
+    });
+    let markers = page.delete_markers().iter().map(|marker| Version {
+        key: text(marker.key()),
+        version_id: text(marker.version_id()),
+        size_bytes: 0,
+        modified: time(marker.last_modified()),
+        is_marker: true,
+    });
+    versions.chain(markers)
+}

@@ -24,6 +24,10 @@ impl MigratorTrait for Migrator {
                 name: "m0003_bucket_checks",
                 up: include_str!("sql/m0003_bucket_checks.sql"),
             },
+            SqlStep {
+                name: "m0008_bearers",
+                up: include_str!("sql/m0008_bearers.sql"),
+            },
         ];
         steps
             .into_iter()

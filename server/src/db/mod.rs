@@ -7,14 +7,17 @@
 pub mod agents;
 pub mod audit;
 pub mod backup_sets;
+pub mod bearers;
 pub mod checks;
 mod connect;
 pub mod due;
 pub mod enrollment;
 mod entity;
+pub mod epoch;
 pub mod groom;
 pub mod jobs;
 pub mod ledger;
+pub mod notices;
 pub mod rebuild;
 pub mod restores;
 pub mod runs;

@@ -159,7 +159,7 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
 
 /// Deletes ended sessions, and forgets quiet keys of the rate limits.
 pub async fn tidy(app: App) {
-    let sessions = PostgresSessions::new(app.db.clone());
+    let sessions = PostgresSessions::new(app.db.clone(), app.bearers.clone());
     loop {
         app.attempts.tidy();
         if let Err(error) = sessions.delete_ended().await {

@@ -1,5 +1,6 @@
 //! The object store on aws-sdk-s3: the only module of the server that imports it.
 
+mod connect;
 mod date;
 mod delete;
 
@@ -29,10 +30,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::LockMode;
 
-use self::date::DateOfAnswer;
+use self::{connect::JudgeAddress, date::DateOfAnswer};
 use super::{
     BucketState, Endpoint, Listed, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
-    VersionName, VersionPage,
+    VersionName, VersionPage, address::AddressRule,
 };
 use crate::clock::Clock;
 
@@ -45,9 +46,10 @@ impl TimeSource for Clock {
     }
 }
 
-/// A store behind an endpoint. Nothing is asked of it yet.
+/// A store behind an endpoint, reached where `rule` allows it. Nothing is asked of it yet.
 #[must_use]
-pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
+pub fn connect(endpoint: &Endpoint, rule: &AddressRule, clock: &Clock) -> Arc<dyn ObjectStore> {
+    let https = endpoint.url.starts_with("https://");
     let credentials = Credentials::new(
         &endpoint.access_key,
         endpoint.secret_key.as_str(),
@@ -62,6 +64,11 @@ pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(&endpoint.url)
+        .http_client(connect::client(rule, https))
+        .interceptor(JudgeAddress {
+            rule: rule.clone(),
+            https,
+        })
         .region(Region::new(endpoint.region.clone()))
         .credentials_provider(credentials)
         .force_path_style(endpoint.path_style)
@@ -97,7 +104,11 @@ where
         },
         SdkError::ResponseError(_) => S3Error::Malformed(DisplayErrorContext(&error).to_string()),
         SdkError::ConstructionFailure(_) => S3Error::Malformed(DisplayErrorContext(&error).to_string()),
-        _ => S3Error::Unreachable(root_cause(&error)),
+        _ => {
+            let cause = root_cause(&error);
+            tracing::warn!(cause, "a storage endpoint did not answer");
+            S3Error::Unreachable(cause)
+        }
     }
 }
 

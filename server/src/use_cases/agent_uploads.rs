@@ -8,6 +8,7 @@ use repository::layout;
 use shared::{
     api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead, UploadTicket, UploadsRequest},
     ids::{RunId, SourceId},
+    limits::Limit,
     object::{ObjectHash, ObjectKind},
     retention::{ObjectState, UploadLock, upload_lock},
 };
@@ -33,7 +34,7 @@ use crate::{
 /// How long a signed address works.
 const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// No object of the format is larger: a pack is 16 MiB and a little.
-const MAX_OBJECT_BYTES: u64 = 256 << 20;
+const MAX_OBJECT_BYTES: u64 = Limit::ObjectBytes.max() as u64;
 
 /// Signs uploads. What the bucket holds already, from a run that broke off, is not sent again.
 ///

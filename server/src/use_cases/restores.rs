@@ -10,6 +10,7 @@ use shared::{
         view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
     },
     ids::{RestoreId, SnapshotId},
+    limits::Limit,
     object::ObjectKind,
 };
 
@@ -297,7 +298,7 @@ pub async fn finish(
         } else {
             StoredState::Succeeded
         };
-        restore.error = finish.error.map(|error| error.chars().take(500).collect());
+        restore.error = finish.error.map(|error| error.chars().take(Limit::Reason.max()).collect());
     })
     .await
 }

@@ -24,12 +24,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    limits::Limit,
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
 /// Objects that one call may ask to sign, at most.
-pub const OBJECTS_PER_CALL: usize = 256;
+pub const OBJECTS_PER_CALL: usize = Limit::ObjectsPerCall.max();
 
 /// The path below which the agent API lives.
 pub const BASE_PATH: &str = "/api/agent/v1";

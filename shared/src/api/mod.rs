@@ -1,6 +1,7 @@
 //! The wire shapes: what agents say to the server, and what the automation API and the console show.
 
 pub mod agent;
+pub mod notice;
 pub mod request;
 pub mod view;
 

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use shared::{
     api::{
+        notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
             SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
-    ids::{BackupSetId, RunId, SnapshotId, SourceId, TenantId},
+    ids::{BackupSetId, NoticeId, RunId, SnapshotId, SourceId, TenantId},
 };
 
 use crate::error::ConsoleError;
@@ -24,6 +25,10 @@ pub trait Backend: Send + Sync {
     async fn sign_in(&self, request: SignIn) -> Result<Me, ConsoleError>;
     /// Ends the session.
     async fn sign_out(&self) -> Result<(), ConsoleError>;
+    /// What the operators have to know; nothing for anybody else.
+    async fn notices(&self) -> Result<Vec<Notice>, ConsoleError>;
+    /// Notes that a notice was dealt with.
+    async fn settle_notice(&self, notice: NoticeId) -> Result<(), ConsoleError>;
     /// Every tenant that the user may see.
     async fn tenants(&self) -> Result<Vec<TenantSummary>, ConsoleError>;
     /// Makes a tenant.

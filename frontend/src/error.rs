@@ -24,14 +24,29 @@ pub enum ConsoleError {
     #[error("There is no such {0} here.")]
     NotFound(String),
     /// The request can not be carried out as it is; says what to do.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{message}")]
+    Refused {
+        /// The field of the form that it is about, if it is about one.
+        field: Option<String>,
+        /// What to do.
+        message: String,
+    },
     /// The server failed; the log knows why.
     #[error("Something went wrong on the server. Its log says what; try again in a moment.")]
     Internal,
     /// The browser could not reach the server or read its answer.
     #[error("The server did not answer: {0}")]
     Transport(String),
+}
+
+impl ConsoleError {
+    /// A refusal of one field.
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Refused {
+            field: Some(field.to_owned()),
+            message: message.into(),
+        }
+    }
 }
 
 impl FromServerFnError for ConsoleError {

@@ -29,6 +29,10 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0006_later_packs.sql"),
             },
             SqlStep {
+                name: "m0008_bearers",
+                up: include_str!("sql/m0008_bearers.sql"),
+            },
+            SqlStep {
                 name: "m0010_commit_pages",
                 up: include_str!("sql/m0010_commit_pages.sql"),
             },

@@ -21,9 +21,9 @@ use crate::{
     clocks::Clocks,
     db::{Db, storage_accounts::StorageAccount},
     error::ApiError,
-    s3::{self, Endpoint, ObjectStore},
+    s3::{self, Endpoint, ObjectStore, address::AddressRule},
     scope::TenantScope,
-    secrets::MasterKey,
+    secrets::{BearerKey, MasterKey},
 };
 
 /// The server's parts, shared by every request and job.
@@ -40,10 +40,14 @@ pub struct Parts {
     pub clocks: Clocks,
     /// What seals secrets.
     pub master_key: MasterKey,
+    /// What recognises sessions, credentials and enrollment tokens.
+    pub bearers: BearerKey,
     /// What signs commit records.
     pub commit_key: CommitSigningKey,
     /// Where browsers and agents reach this server, without a slash at the end.
     pub public_url: String,
+    /// Where storage endpoints may be.
+    pub storage_rule: AddressRule,
     /// Attempts to sign in or to use an enrollment token.
     pub attempts: Attempts,
     /// Something moved on, for browsers that watch.
@@ -66,15 +70,23 @@ impl Deref for App {
 impl App {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(db: Db, clock: Clock, master_key: MasterKey, public_url: &str) -> Self {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        master_key: MasterKey,
+        public_url: &str,
+        storage_rule: AddressRule,
+    ) -> Self {
         let commit_seed = master_key.derive("Holdfast 2026-11 key that signs commit records");
         Self(Arc::new(Parts {
             db,
             clock,
             clocks: Clocks::default(),
             commit_key: CommitSigningKey::from_seed(commit_seed),
+            bearers: BearerKey::new(&master_key),
             master_key,
             public_url: public_url.trim_end_matches('/').to_owned(),
+            storage_rule,
             attempts: Attempts::new(),
             live: Live(broadcast::channel(256).0),
             work: watch::channel(0).0,
@@ -110,7 +122,7 @@ impl App {
             secret_key: Zeroizing::new(secret),
             path_style: account.path_style,
         };
-        let store = s3::connect(&endpoint, &self.clock);
+        let store = s3::connect(&endpoint, &self.storage_rule, &self.clock);
         stores.insert(account.id, store.clone());
         Ok(store)
     }

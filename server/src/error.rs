@@ -134,7 +134,18 @@ impl From<ApiError> for ConsoleError {
             ApiError::TooManyAttempts => Self::TooManyAttempts,
             ApiError::NotFound(what) => Self::NotFound(what.to_owned()),
             ApiError::Internal(_) => Self::Internal,
-            other => Self::Refused(other.parts().2),
+            other => {
+                let (_, code, message) = other.parts();
+                // Errors of a schedule begin with its field.
+                let field = match (code, message.split_once(": ")) {
+                    ("schedule", Some((field, _))) => field.to_owned(),
+                    _ => code.to_owned(),
+                };
+                Self::Refused {
+                    field: Some(field),
+                    message,
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod app;
 pub mod clock;
 pub mod clocks;
 pub mod db;
+mod epoch;
 pub mod error;
 pub mod http;
 pub mod jobs;

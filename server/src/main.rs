@@ -8,8 +8,10 @@ use holdfast_server::{
     clock::Clock,
     planning::{self, FileError},
     rebuild,
+    s3::address::AddressRule,
     serve::{self, Settings},
 };
+use ipnet::IpNet;
 use repository::commit::CommitVerifyingKey;
 use shared::ids::BackupSetId;
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,6 +75,15 @@ struct RebuildLedger {
     /// The data folder, as for `serve`: its master key opens the S3 keys and signs commit records
     #[arg(long, env = "HOLDFAST_DATA")]
     data: PathBuf,
+    /// Networks in which storage endpoints may be besides the public internet, such as 192.168.7.0/24; there also over http.
+    /// Separated by commas, or given several times. Default: none, so that endpoints are public and use https
+    #[arg(
+        long = "storage-network",
+        env = "HOLDFAST_STORAGE_NETWORKS",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    storage_networks: Vec<IpNet>,
     /// The backup set, such as set_0193…; may be left out when there is only one
     #[arg(long, value_name = "ID")]
     backup_set: Option<BackupSetId>,
@@ -111,6 +122,15 @@ struct Serve {
     /// Folder for the master key. Back it up apart from the database: without it the sealed S3 keys are lost.
     #[arg(long, env = "HOLDFAST_DATA")]
     data: PathBuf,
+    /// Networks in which storage endpoints may be besides the public internet, such as 192.168.7.0/24; there also over http.
+    /// Separated by commas, or given several times. Default: none, so that endpoints are public and use https
+    #[arg(
+        long = "storage-network",
+        env = "HOLDFAST_STORAGE_NETWORKS",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    storage_networks: Vec<IpNet>,
     /// Where browsers and agents reach this server. Default: http:// and the address above.
     #[arg(long, env = "HOLDFAST_PUBLIC_URL")]
     public_url: Option<String>,
@@ -164,7 +184,8 @@ fn simulate(args: &Simulate) -> anyhow::Result<ExitCode> {
 }
 
 async fn rebuild_ledger(args: RebuildLedger) -> anyhow::Result<ExitCode> {
-    let app = serve::open(&args.database_url, &args.data, Clock::system()).await?;
+    let rule = AddressRule::new(args.storage_networks);
+    let app = serve::open(&args.database_url, &args.data, rule, Clock::system()).await?;
     let (scope, set) = rebuild::find_set(&app, args.backup_set).await?;
     let options = rebuild::Options {
         apply: args.apply,
@@ -199,6 +220,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
             .unwrap_or_else(|| format!("http://{}", args.listen)),
         database_url: args.database_url,
         data: args.data,
+        storage_rule: AddressRule::new(args.storage_networks),
         site_root: args.site_root,
         operator_email: args.operator_email,
         operator_password: args.operator_password,

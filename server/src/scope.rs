@@ -6,13 +6,14 @@
 use shared::{
     api::view::Me,
     ids::{AgentId, TenantId},
+    limits::Limit,
 };
 use uuid::Uuid;
 
 use crate::{
     db::{self, Db, agents::Agent, enrollment::EnrollmentToken, jobs::Job},
     error::ApiError,
-    secrets::token_matches,
+    secrets::{Bearer, BearerKey},
 };
 
 /// Leave to touch one tenant's data.
@@ -92,16 +93,19 @@ pub async fn authorise(db: &Db, user: Me, tenant: TenantId, access: Access) -> R
 
 /// The three parts of a bearer text: `<prefix>_<tenant>_<row>_<secret>`. The tenant in it is a claim that opens
 /// the right scope; the secret proves it.
-struct Bearer<'a> {
+struct BearerText<'a> {
     tenant: TenantId,
     row: Uuid,
     secret: &'a str,
 }
 
-fn parse_bearer<'a>(prefix: &str, text: &'a str) -> Option<Bearer<'a>> {
+fn parse_bearer<'a>(prefix: &str, text: &'a str) -> Option<BearerText<'a>> {
+    if text.len() > Limit::TokenText.max() {
+        return None;
+    }
     let (tenant, rest) = text.strip_prefix(prefix)?.strip_prefix('_')?.split_once('_')?;
     let (row, secret) = rest.split_once('_')?;
-    Some(Bearer {
+    Some(BearerText {
         tenant: TenantId::from_uuid(Uuid::try_parse(tenant).ok()?),
         row: Uuid::try_parse(row).ok()?,
         secret,
@@ -123,12 +127,18 @@ pub const ENROLLMENT_PREFIX: &str = "hfe";
 ///
 /// # Errors
 /// `SignInNeeded` for anything but a valid credential, without saying which part was wrong.
-pub async fn authorise_agent(db: &Db, credential: &str) -> Result<(TenantScope, Agent), ApiError> {
+pub async fn authorise_agent(
+    db: &Db,
+    key: &BearerKey,
+    credential: &str,
+) -> Result<(TenantScope, Agent), ApiError> {
     let bearer = parse_bearer(CREDENTIAL_PREFIX, credential).ok_or(ApiError::SignInNeeded)?;
     let scope = TenantScope(bearer.tenant);
     let tx = db.tenant(&scope).await?;
     match db::agents::find(&tx, AgentId::from_uuid(bearer.row)).await? {
-        Some(agent) if token_matches(bearer.secret, &agent.credential_hash) => Ok((scope, agent)),
+        Some(agent) if key.matches(Bearer::Credential, bearer.secret, &agent.credential_hash) => {
+            Ok((scope, agent))
+        }
         _ => Err(ApiError::SignInNeeded),
     }
 }
@@ -139,6 +149,7 @@ pub async fn authorise_agent(db: &Db, credential: &str) -> Result<(TenantScope, 
 /// `Invalid` for anything but a valid, unused token, without saying which part was wrong.
 pub async fn authorise_enrollment(
     db: &Db,
+    key: &BearerKey,
     token: &str,
     now: jiff::Timestamp,
 ) -> Result<(TenantScope, EnrollmentToken), ApiError> {
@@ -153,7 +164,7 @@ pub async fn authorise_enrollment(
     let tx = db.tenant(&scope).await?;
     match db::enrollment::find(&tx, bearer.row).await? {
         Some(row)
-            if token_matches(bearer.secret, &row.secret_hash)
+            if key.matches(Bearer::Enrollment, bearer.secret, &row.secret_hash)
                 && row.used_at.is_none()
                 && row.expires_at > now =>
         {

@@ -1,5 +1,9 @@
 //! Secrets at rest: the master key, what it seals, and hashes of what only needs to be recognised.
 
+mod bearer;
+
+pub use bearer::{Bearer, BearerKey};
+
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use aes_gcm::{
@@ -7,7 +11,6 @@ use aes_gcm::{
     aead::{Aead, Payload},
 };
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -155,21 +158,6 @@ pub fn write_private(path: &Path, secret: &[u8]) -> Result<(), SecretError> {
     })
 }
 
-/// The hash under which a random secret of full entropy is stored. Not for passwords.
-#[must_use]
-pub fn token_hash(secret: &str) -> [u8; 32] {
-    blake3::derive_key(
-        "Holdfast 2026-11 hash of tokens and credentials",
-        secret.as_bytes(),
-    )
-}
-
-/// Compares a presented secret with a stored hash in constant time.
-#[must_use]
-pub fn token_matches(secret: &str, stored: &[u8]) -> bool {
-    token_hash(secret).ct_eq(stored).into()
-}
-
 /// Hashes a password with Argon2id and the crate's recommended cost. Slow on purpose: call it off the runtime.
 ///
 /// # Errors
@@ -212,13 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn passwords_and_tokens_are_recognised() {
+    fn passwords_are_recognised() {
         let hash = hash_password("correct horse").unwrap();
         assert!(hash.starts_with("$argon2id$"));
         assert!(password_matches("correct horse", &hash));
         assert!(!password_matches("wrong horse", &hash));
-        assert!(token_matches("abc", &token_hash("abc")));
-        assert!(!token_matches("abd", &token_hash("abc")));
     }
 
     #[test]

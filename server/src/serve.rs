@@ -10,9 +10,12 @@ use tokio::net::TcpListener;
 use crate::{
     app::App,
     clock::Clock,
-    db::Db,
+    db::{self, Db},
+    epoch,
     error::ApiError,
     http, jobs,
+    s3::address::AddressRule,
+    scope::TenantScope,
     secrets::{MasterKey, SecretError},
     use_cases::users,
 };
@@ -23,6 +26,8 @@ pub struct Settings {
     pub database_url: String,
     /// The folder that holds the master key.
     pub data: PathBuf,
+    /// Where storage endpoints may be.
+    pub storage_rule: AddressRule,
     /// Where browsers and agents reach this server.
     pub public_url: String,
     /// The folder with the built console.
@@ -56,10 +61,10 @@ pub enum ServeError {
     #[error(
         "the database can not be used: {0}. Check DATABASE_URL, and that its role may create tables and roles"
     )]
-    Database(#[from] crate::db::DbError),
-    /// The first operator.
+    Database(#[from] db::DbError),
+    /// What a start prepares: the epoch, the keys over older rows, the first operator.
     #[error(transparent)]
-    Operator(#[from] ApiError),
+    Prepare(#[from] ApiError),
     /// The socket.
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
@@ -77,7 +82,16 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
     };
     std::fs::create_dir_all(&settings.data).map_err(failed)?;
     let master_key = MasterKey::load_or_create(&key_file(&settings.data))?;
-    let app = connect(&settings.database_url, master_key, &settings.public_url, clock).await?;
+    let app = connect(
+        &settings.database_url,
+        master_key,
+        &settings.public_url,
+        settings.storage_rule.clone(),
+        clock,
+    )
+    .await?;
+    epoch::begin(&app, &settings.data).await?;
+    key_bearers(&app).await?;
     users::ensure_operator(
         &app,
         &settings.operator_email,
@@ -90,17 +104,34 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
     Ok(app)
 }
 
+/// Puts the key over what an older version stored without one, a tenant at a time.
+async fn key_bearers(app: &App) -> Result<(), ApiError> {
+    for scope in TenantScope::all(&app.db).await? {
+        let tx = app.db.tenant(&scope).await?;
+        if db::bearers::key_all(&tx, &app.bearers).await? > 0 {
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
 /// The same for a command that serves nobody: with the key of the server, which must be there. (With another one it would lock
 /// the server out of its database.)
 ///
 /// # Errors
 /// When there is no key in the folder, or the database can not be used.
-pub async fn open(database_url: &str, data: &Path, clock: Clock) -> Result<App, ServeError> {
+pub async fn open(
+    database_url: &str,
+    data: &Path,
+    storage_rule: AddressRule,
+    clock: Clock,
+) -> Result<App, ServeError> {
     let file = key_file(data);
     if !file.is_file() {
         return Err(ServeError::NoKey(file));
     }
-    connect(database_url, MasterKey::load_or_create(&file)?, "", clock).await
+    let master_key = MasterKey::load_or_create(&file)?;
+    connect(database_url, master_key, "", storage_rule, clock).await
 }
 
 fn key_file(data: &Path) -> PathBuf {
@@ -111,12 +142,13 @@ async fn connect(
     database_url: &str,
     master_key: MasterKey,
     public_url: &str,
+    storage_rule: AddressRule,
     clock: Clock,
 ) -> Result<App, ServeError> {
     let password = master_key.derive("Holdfast 2026-11 password of the restricted database role");
     let password = data_encoding::HEXLOWER.encode(&password);
     let db = Db::start(database_url, &password).await?;
-    Ok(App::new(db, clock, master_key, public_url))
+    Ok(App::new(db, clock, master_key, public_url, storage_rule))
 }
 
 /// Serves until `shutdown` ends; requests that are under way are given time to end.

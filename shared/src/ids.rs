@@ -102,6 +102,8 @@ ids! {
     SnapshotId "snp" "snapshot";
     /// One authorised restore of one snapshot.
     RestoreId "rst" "restore";
+    /// Something that the operators of the instance have to know.
+    NoticeId "ntc" "notice";
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 pub mod api;
 pub mod ids;
+pub mod limits;
 pub mod object;
 pub mod retention;
 pub mod schedule;
+pub mod source_paths;

@@ -29,6 +29,23 @@ impl Typed {
     }
 }
 
+/// What the server said of a form: provided by the form's component, shown by the field that it is about.
+#[derive(Clone, Copy)]
+pub struct FormProblem(pub Signal<Option<ConsoleError>>);
+
+impl FormProblem {
+    /// What was said of one field.
+    fn of(self, id: &str) -> Option<String> {
+        match self.0.get() {
+            Some(ConsoleError::Refused {
+                field: Some(field),
+                message,
+            }) if field == id => Some(message),
+            _ => None,
+        }
+    }
+}
+
 /// A labelled field. The control inside carries `id` and, when there is a hint, `aria-describedby` = `id`-hint.
 #[component]
 pub fn Field(
@@ -42,10 +59,16 @@ pub fn Field(
     /// The control.
     children: Children,
 ) -> impl IntoView {
+    let problem = use_context::<FormProblem>();
     view! {
         <div class="field">
             <label for=id>{label}</label>
             {children()}
+            {move || {
+                problem
+                    .and_then(|problem| problem.of(id))
+                    .map(|message| view! { <p class="field-error" id=format!("{id}-error")>{message}</p> })
+            }}
             {hint.map(|hint| view! { <p class="hint" id=format!("{id}-hint")>{hint}</p> })}
         </div>
     }

@@ -22,7 +22,7 @@ pub fn Problem(error: ConsoleError) -> impl IntoView {
     crate::functions::status::set(&error);
     let heading = match &error {
         ConsoleError::NotFound(_) => "Not found",
-        ConsoleError::Refused(_) => "Not possible",
+        ConsoleError::Refused { .. } => "Not possible",
         _ => "That did not work",
     };
     let hint = matches!(error, ConsoleError::NotFound(_))

@@ -82,7 +82,7 @@ pub async fn create_backup_set(
         lock_ahead_days: &lock_ahead_days,
         grace_hours: &grace_hours,
     };
-    let days = whole("Number of days", &retention_days, 90);
+    let days = whole("retention_days", "Number of days", &retention_days, 90);
     let result = match days.and_then(|days| Ok((days, options.read()?))) {
         Ok((days, options)) => {
             let request = shared::api::request::NewBackupSet {
@@ -125,7 +125,7 @@ impl Advanced<'_> {
             if !days.trim().is_empty() {
                 options.tiers.push(Tier {
                     every,
-                    retention_days: whole("Days to keep some backups longer", days, 365)?,
+                    retention_days: whole("tiers", "Days to keep some backups longer", days, 365)?,
                 });
             }
         }
@@ -133,27 +133,35 @@ impl Advanced<'_> {
             self.time_zone.trim().clone_into(&mut options.time_zone);
         }
         if !self.keep_last.trim().is_empty() {
-            options.keep_last = whole("Newest backups that never lapse", self.keep_last, 1)?;
+            options.keep_last = whole("keep_last", "Newest backups that never lapse", self.keep_last, 1)?;
         }
         let ahead = self.lock_ahead_days.trim();
         if !ahead.is_empty() && !ahead.eq_ignore_ascii_case("auto") {
-            let days = whole("Look-ahead", ahead, 14).map_err(|_| {
-                ConsoleError::Refused("Look-ahead: write auto, or a whole number of days.".to_owned())
+            let days = whole("lock_ahead_days", "Look-ahead", ahead, 14).map_err(|_| {
+                ConsoleError::field(
+                    "lock_ahead_days",
+                    "Look-ahead: write auto, or a whole number of days.",
+                )
             })?;
             options.lock_ahead = LockAhead::Days(days);
         }
         if !self.grace_hours.trim().is_empty() {
-            options.grace_hours = whole("Hours that a run may be late", self.grace_hours, 24)?;
+            options.grace_hours = whole(
+                "grace_hours",
+                "Hours that a run may be late",
+                self.grace_hours,
+                24,
+            )?;
         }
         Ok(options)
     }
 }
 
 #[cfg(feature = "ssr")]
-fn whole(what: &str, text: &str, such_as: u32) -> Result<u32, ConsoleError> {
+fn whole(field: &str, what: &str, text: &str, such_as: u32) -> Result<u32, ConsoleError> {
     text.trim()
         .parse()
-        .map_err(|_| ConsoleError::Refused(format!("{what}: write a whole number, such as {such_as}.")))
+        .map_err(|_| ConsoleError::field(field, format!("{what}: write a whole number, such as {such_as}.")))
 }
 
 /// Looks into the bucket and keeps what was found.

@@ -7,6 +7,7 @@ pub mod backup_set;
 pub mod enrollment;
 #[cfg(feature = "ssr")]
 mod form;
+pub mod notice;
 pub mod run;
 pub mod session;
 pub mod snapshot;

@@ -62,7 +62,10 @@ pub async fn create_source(
             };
             super::backend()?.create_source(tenant, request).await
         }
-        Err(error) => Err(ConsoleError::Refused(error)),
+        Err(error) => {
+            let field = error.split_once(": ").map_or("", |(field, _)| field).to_owned();
+            Err(ConsoleError::field(&field, error))
+        }
     };
     super::form::back_to_form::<CreateSource, _>(result, &format!("/tenants/{tenant}/sources/new"), &typed)?;
     leptos_axum::redirect(&format!("/tenants/{tenant}"));

@@ -33,7 +33,7 @@ pub fn set(error: &ConsoleError) {
     if let Some(response) = use_context::<ResponseOptions>() {
         response.set_status(match error {
             ConsoleError::NotFound(_) => StatusCode::NOT_FOUND,
-            ConsoleError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ConsoleError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ConsoleError::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             ConsoleError::SignInNeeded | ConsoleError::WrongCredentials => StatusCode::UNAUTHORIZED,
             ConsoleError::Internal | ConsoleError::Transport(_) => StatusCode::INTERNAL_SERVER_ERROR,

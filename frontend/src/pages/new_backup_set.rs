@@ -6,6 +6,7 @@ use leptos_meta::Title;
 use repository::recovery::RecoveryPublicKey;
 use shared::{
     api::view::StorageAccountView,
+    limits::Limit,
     retention::{LockMode, Policy, protected_until},
 };
 
@@ -13,8 +14,8 @@ use super::tenant::tenant_once;
 use crate::{
     clock::{local, use_clock, use_hydrated},
     components::{
-        Command, Crumbs, Empty, Field, FormError, Icon, Loading, Sign, SubmitButton, Typed, problem_page,
-        use_typed,
+        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton, Typed,
+        problem_page, use_typed,
     },
     functions::backup_set::CreateBackupSet,
     tenant::use_tenant,
@@ -60,6 +61,7 @@ fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>
     let tenant = use_tenant();
     let typed = use_typed();
     let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     view! {
         <div class="card narrow">
@@ -67,7 +69,7 @@ fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>
             <ActionForm action=create attr:class="form" attr:autocomplete="off">
                 <input type="hidden" name="tenant" value=id />
                 <Field id="name" label="Name">
-                    <input id="name" name="name" required maxlength="100" value=typed.text("name", "") />
+                    <input id="name" name="name" required maxlength=Limit::Name.max().to_string() value=typed.text("name", "") />
                 </Field>
                 <BucketFields accounts typed />
                 <RetentionFields typed />

@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
+use shared::limits::Limit;
 
 use crate::{
-    components::{Crumbs, Field, FormError, SubmitButton, use_typed},
+    components::{Crumbs, Field, FormError, FormProblem, SubmitButton, use_typed},
     functions::storage_account::CreateStorageAccount,
     tenant::use_tenant,
 };
@@ -16,6 +17,7 @@ pub fn NewStorageAccountPage() -> impl IntoView {
     let create = ServerAction::<CreateStorageAccount>::new();
     let typed = use_typed();
     let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     view! {
         <Title text="New storage account" />
@@ -33,7 +35,7 @@ pub fn NewStorageAccountPage() -> impl IntoView {
                         id="name"
                         name="name"
                         required
-                        maxlength="100"
+                        maxlength=Limit::Name.max().to_string()
                         value=typed.text("name", "")
                     />
                 </Field>
@@ -45,6 +47,7 @@ pub fn NewStorageAccountPage() -> impl IntoView {
                     <input
                         id="endpoint"
                         name="endpoint"
+                        maxlength=Limit::Endpoint.max().to_string()
                         type="url"
                         class="mono"
                         required
@@ -61,6 +64,7 @@ pub fn NewStorageAccountPage() -> impl IntoView {
                     <input
                         id="region"
                         name="region"
+                        maxlength=Limit::Region.max().to_string()
                         class="mono"
                         required
                         spellcheck="false"
@@ -72,6 +76,7 @@ pub fn NewStorageAccountPage() -> impl IntoView {
                     <input
                         id="access_key"
                         name="access_key"
+                        maxlength=Limit::AccessKey.max().to_string()
                         class="mono"
                         required
                         spellcheck="false"
@@ -86,6 +91,7 @@ pub fn NewStorageAccountPage() -> impl IntoView {
                     <input
                         id="secret_key"
                         name="secret_key"
+                        maxlength=Limit::SecretKey.max().to_string()
                         type="password"
                         class="mono"
                         required

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use shared::api::view::{Health, TenantSummary};
+use shared::{
+    api::view::{Health, TenantSummary},
+    limits::Limit,
+};
 
 use crate::{
     app::Person,
     components::{
-        Ago, Count, Empty, Field, FormError, HealthBadge, Loading, SubmitButton, problem_page, use_typed,
+        Ago, Count, Empty, Field, FormError, HealthBadge, Loading, Notices, SubmitButton, problem_page,
+        use_typed,
     },
     functions::tenant::{CreateTenant, load_tenants},
 };
@@ -32,6 +36,7 @@ pub fn Overview() -> impl IntoView {
         <div class="page-head">
             <h1>"Customers"</h1>
         </div>
+        <Notices />
         <Transition fallback=|| view! { <Loading /> }>
             {move || Suspend::new(async move {
                 match list.await {
@@ -185,7 +190,7 @@ fn NewTenant() -> impl IntoView {
                         id="tenant-name"
                         name="name"
                         required
-                        maxlength="100"
+                        maxlength=Limit::Name.max().to_string()
                         autocomplete="off"
                         value=typed.text("name", "")
                     />

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use repository::identity::AgentPublicKey;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryOrder};
 use shared::ids::{AgentId, BackupSetId};
 
 use super::{DbError, TenantTx, entity::agent, insert, types::optional_time};
@@ -22,7 +22,7 @@ pub struct Agent {
     pub version: String,
     /// Ed25519 public key that its manifests are signed with.
     pub signing_key: AgentPublicKey,
-    /// Hash of the secret part of its credential.
+    /// Keyed hash of the secret part of its credential.
     pub credential_hash: Vec<u8>,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
@@ -63,6 +63,7 @@ pub async fn add(tx: &TenantTx, agent: &Agent) -> Result<(), DbError> {
         version: agent.version.clone(),
         signing_key: agent.signing_key.to_hex(),
         credential_hash: agent.credential_hash.clone(),
+        keyed: true,
         enrolled_at: agent.enrolled_at.try_into()?,
         last_seen_at: None,
     };
@@ -96,4 +97,9 @@ pub async fn seen(tx: &TenantTx, id: AgentId, now: Timestamp) -> Result<(), DbEr
     };
     change.update(&tx.tx).await?;
     Ok(())
+}
+
+/// How many there are in the tenant.
+pub async fn count(tx: &TenantTx) -> Result<u64, DbError> {
+    Ok(agent::Entity::find().count(&tx.tx).await?)
 }

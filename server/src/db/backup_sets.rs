@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use repository::recovery::RecoveryPublicKey;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryOrder};
 use shared::{
     api::view::BucketInspection,
     ids::{BackupSetId, StorageAccountId},
@@ -160,4 +160,9 @@ pub async fn set_compliance_trial(
     };
     change.update(&tx.tx).await?;
     Ok(())
+}
+
+/// How many there are in the tenant.
+pub async fn count(tx: &TenantTx) -> Result<u64, DbError> {
+    Ok(backup_set::Entity::find().count(&tx.tx).await?)
 }

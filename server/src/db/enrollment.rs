@@ -1,7 +1,7 @@
 //! Enrollment tokens: one endpoint each, once, for a while.
 
 use jiff::Timestamp;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
 use shared::ids::BackupSetId;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ pub struct EnrollmentToken {
     pub id: Uuid,
     /// Where the endpoint's backups go.
     pub backup_set_id: BackupSetId,
-    /// Hash of the secret part.
+    /// Keyed hash of the secret part.
     pub secret_hash: Vec<u8>,
     /// Who made it.
     pub created_by: String,
@@ -39,6 +39,7 @@ pub async fn add(tx: &TenantTx, token: &EnrollmentToken, now: Timestamp) -> Resu
         tenant_id: tx.tenant.as_uuid(),
         backup_set_id: token.backup_set_id.as_uuid(),
         secret_hash: token.secret_hash.clone(),
+        keyed: true,
         created_by: token.created_by.clone(),
         created_at: now.try_into()?,
         expires_at: token.expires_at.try_into()?,
@@ -72,4 +73,26 @@ pub async fn use_up(tx: &TenantTx, id: Uuid, now: Timestamp) -> Result<bool, DbE
         .exec(&tx.tx)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+/// Ends every token that was not used yet.
+pub async fn end_all(tx: &TenantTx, now: Timestamp) -> Result<(), DbError> {
+    enrollment_token::Entity::update_many()
+        .col_expr(
+            enrollment_token::Column::ExpiresAt,
+            Expr::value(At::try_from(now)?),
+        )
+        .filter(enrollment_token::Column::UsedAt.is_null())
+        .filter(enrollment_token::Column::ExpiresAt.gt(At::try_from(now)?))
+        .exec(&tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// How many tokens of the tenant can still be used.
+pub async fn count_open(tx: &TenantTx, now: Timestamp) -> Result<u64, DbError> {
+    let open = enrollment_token::Entity::find()
+        .filter(enrollment_token::Column::UsedAt.is_null())
+        .filter(enrollment_token::Column::ExpiresAt.gt(At::try_from(now)?));
+    Ok(open.count(&tx.tx).await?)
 }

@@ -99,6 +99,7 @@ table!(enrollment_token = "enrollment_tokens" {
     tenant_id: Uuid,
     backup_set_id: Uuid,
     secret_hash: Vec<u8>,
+    keyed: bool,
     created_by: String,
     created_at: At,
     expires_at: At,
@@ -115,6 +116,7 @@ table!(agent = "agents" {
     version: String,
     signing_key: String,
     credential_hash: Vec<u8>,
+    keyed: bool,
     enrolled_at: At,
     last_seen_at: Option<At>,
 });

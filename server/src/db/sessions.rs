@@ -1,6 +1,8 @@
-//! Signed-in sessions: a tower-sessions store on our own table.
+//! Signed-in sessions: a tower-sessions store on our own table. The id in the cookie is a bearer: the table has its keyed hash
+//! only, so that a copy of the database signs nobody in.
 
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
 use time::OffsetDateTime;
 use tower_sessions::{
@@ -11,11 +13,14 @@ use tower_sessions::{
 use uuid::Uuid;
 
 use super::{
-    Db, DbError,
+    Db, DbError, InstanceTx,
     entity::session,
     types::{At, from_json, to_json},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    secrets::{Bearer, BearerKey},
+};
 
 /// The key in a session's data that holds the user's UUID. The store copies it into a column of its own, so that a
 /// user's sessions can be ended together.
@@ -25,6 +30,7 @@ pub const USER_KEY: &str = "user";
 #[derive(Clone, Debug)]
 pub struct PostgresSessions {
     db: Db,
+    key: BearerKey,
     clock: Clock,
 }
 
@@ -32,9 +38,10 @@ impl PostgresSessions {
     /// A store on this database. tower-sessions reckons when a session ends by the system's clock and takes no other,
     /// so the store asks that one too, whatever clock the server was given.
     #[must_use]
-    pub fn new(db: Db) -> Self {
+    pub fn new(db: Db, key: BearerKey) -> Self {
         Self {
             db,
+            key,
             clock: Clock::system(),
         }
     }
@@ -49,10 +56,15 @@ impl PostgresSessions {
         Ok(ended.exec(&self.db.pool).await?.rows_affected)
     }
 
-    fn row(record: &Record) -> Result<session::Model, DbError> {
+    /// What the table has in the place of an id.
+    fn stored(&self, id: Id) -> String {
+        HEXLOWER.encode(&self.key.hash(Bearer::Session, &id.to_string()))
+    }
+
+    fn row(&self, record: &Record) -> Result<session::Model, DbError> {
         let user = record.data.get(USER_KEY).and_then(|user| user.as_str());
         Ok(session::Model {
-            id: record.id.to_string(),
+            id: self.stored(record.id),
             user_id: user.and_then(|user| Uuid::try_parse(user).ok()),
             data: to_json(&record.data)?,
             expires_at: expires(record)?,
@@ -61,7 +73,7 @@ impl PostgresSessions {
 
     async fn insert(&self, record: &Record, on_conflict: OnConflict) -> Result<bool, DbError> {
         use sea_orm::IntoActiveModel;
-        let row = Self::row(record)?.into_active_model();
+        let row = self.row(record)?.into_active_model();
         let inserted = session::Entity::insert(row)
             .on_conflict(on_conflict)
             .exec_without_returning(&self.db.pool)
@@ -71,7 +83,7 @@ impl PostgresSessions {
 
     async fn find(&self, id: &Id) -> Result<Option<Record>, DbError> {
         let now = At::try_from(self.clock.now())?;
-        let row = session::Entity::find_by_id(id.to_string())
+        let row = session::Entity::find_by_id(self.stored(*id))
             .filter(session::Column::ExpiresAt.gt(now))
             .one(&self.db.pool)
             .await?;
@@ -86,6 +98,14 @@ impl PostgresSessions {
         })
         .transpose()
     }
+}
+
+/// Ends every session. Gives their number.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn delete_all(tx: &InstanceTx) -> Result<u64, DbError> {
+    Ok(session::Entity::delete_many().exec(&tx.tx).await?.rows_affected)
 }
 
 fn expires(record: &Record) -> Result<At, DbError> {
@@ -124,7 +144,7 @@ impl SessionStore for PostgresSessions {
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let done = session::Entity::delete_by_id(id.to_string())
+        let done = session::Entity::delete_by_id(self.stored(*id))
             .exec(&self.db.pool)
             .await;
         done.map(drop).map_err(|error| failed(error.into()))

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use shared::{
     ids::{AgentId, BackupSetId, SourceId},
@@ -204,4 +204,12 @@ pub async fn set_newest_seq(tx: &TenantTx, id: SourceId, seq: u64) -> Result<(),
     };
     change.update(&tx.tx).await?;
     Ok(())
+}
+
+/// How many sources an agent has that are not retired.
+pub async fn count_of_agent(tx: &TenantTx, agent: AgentId) -> Result<u64, DbError> {
+    let sources = source::Entity::find()
+        .filter(source::Column::AgentId.eq(agent.as_uuid()))
+        .filter(source::Column::RetiredAt.is_null());
+    Ok(sources.count(&tx.tx).await?)
 }

@@ -1,7 +1,7 @@
 //! Storage accounts.
 
 use jiff::Timestamp;
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use shared::{ids::StorageAccountId, retention::Provider};
 
 use super::{
@@ -92,4 +92,9 @@ pub async fn find(tx: &TenantTx, id: StorageAccountId) -> Result<Option<StorageA
         .await?
         .map(TryInto::try_into)
         .transpose()
+}
+
+/// How many there are in the tenant.
+pub async fn count(tx: &TenantTx) -> Result<u64, DbError> {
+    Ok(storage_account::Entity::find().count(&tx.tx).await?)
 }

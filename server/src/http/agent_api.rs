@@ -17,9 +17,10 @@ use shared::{
             RestoreRequest, RestoreWork, RunProgress, RunStatus, SignedRead, SnapshotSummary, SourceSpec,
             UploadTicket, UploadsRequest, Work,
         },
-        commit::{CommitPage, PAGE_LIMIT_BYTES, StoredPage},
+        commit::{CommitPage, StoredPage},
     },
     ids::{RestoreId, RunId, SourceId},
+    limits::Limit,
 };
 
 use super::api::Body;
@@ -33,9 +34,6 @@ use crate::{
 type Answer<T> = Result<Json<T>, ApiError>;
 type Done = Result<StatusCode, ApiError>;
 
-/// Every body but a commit's page is small: 256 uploads are the largest.
-const BODY_LIMIT_BYTES: usize = 256 << 10;
-
 /// The routes below [`shared::api::agent::BASE_PATH`].
 pub fn routes(app: &App) -> Router {
     Router::new()
@@ -44,25 +42,32 @@ pub fn routes(app: &App) -> Router {
         .route("/work", get(work))
         .route("/sources", get(sources))
         .route("/sources/{source}/runs", post(start))
-        .route("/sources/{source}/reads", post(own_reads))
         .route("/runs/{run}", get(status))
-        .route("/runs/{run}/uploads", post(uploads))
         .route("/runs/{run}/progress", post(progress))
         .route("/runs/{run}/commit", post(commit))
         .route("/runs/{run}/commit/pages", get(stored_pages))
         .route("/runs/{run}/abort", post(abort))
         .route("/snapshots", get(snapshots))
         .route("/restores", post(begin_restore))
-        .route("/restores/{restore}/reads", post(restore_reads))
-        .route("/restores/{restore}/later", post(restore_later))
         .route("/restores/{restore}/progress", post(restore_progress))
         .route("/restores/{restore}/finish", post(restore_finish))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(DefaultBodyLimit::max(Limit::SmallBody.max()))
+        .merge(naming_objects())
         .route(
             "/runs/{run}/commit/pages/{number}",
-            put(commit_page).layer(DefaultBodyLimit::max(PAGE_LIMIT_BYTES)),
+            put(commit_page).layer(DefaultBodyLimit::max(Limit::CommitPageBody.max())),
         )
         .with_state(app.clone())
+}
+
+/// The routes whose bodies name objects.
+fn naming_objects() -> Router<App> {
+    Router::new()
+        .route("/sources/{source}/reads", post(own_reads))
+        .route("/runs/{run}/uploads", post(uploads))
+        .route("/restores/{restore}/reads", post(restore_reads))
+        .route("/restores/{restore}/later", post(restore_later))
+        .layer(DefaultBodyLimit::max(Limit::ObjectsBody.max()))
 }
 
 /// Extracts the agent, proven by its credential, or refuses the request.
@@ -84,7 +89,7 @@ where
         let credential = header
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or(ApiError::SignInNeeded)?;
-        let (scope, agent) = scope::authorise_agent(&app.db, credential.trim()).await?;
+        let (scope, agent) = scope::authorise_agent(&app.db, &app.bearers, credential.trim()).await?;
         let caller = Caller { scope, agent };
         agent_runs::seen(&app, &caller).await?;
         Ok(Self(caller))
@@ -134,7 +139,7 @@ async fn work(
     AgentCaller(caller): AgentCaller,
     Query(wait): Query<Wait>,
 ) -> Answer<Work> {
-    let wait = Duration::from_secs(wait.wait_seconds.unwrap_or(0).min(30));
+    let wait = Duration::from_secs(wait.wait_seconds.unwrap_or(0).min(Limit::Wait.max() as u64));
     agent_runs::next_work(&app, &caller, wait).await.map(Json)
 }
 

@@ -2,20 +2,22 @@
 
 use axum::{
     Json, Router,
-    extract::{FromRequest, Path, Request, State, rejection::JsonRejection},
+    extract::{DefaultBodyLimit, FromRequest, Path, Request, State, rejection::JsonRejection},
     http::StatusCode,
     routing::{get, post},
 };
 use leptos::config::LeptosOptions;
 use shared::{
     api::{
+        notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
             SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
-    ids::{BackupSetId, RestoreId, RunId, SnapshotId, SourceId, TenantId},
+    ids::{BackupSetId, NoticeId, RestoreId, RunId, SnapshotId, SourceId, TenantId},
+    limits::Limit,
 };
 use tower_sessions::Session;
 
@@ -24,7 +26,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
-    use_cases::{backup_sets, enrollment, inspect, restores, sources, storage_accounts, tenants, users},
+    use_cases::{
+        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+    },
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -41,8 +45,16 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let body = Json::from_request(request, state).await;
-        body.map(|Json(body)| Self(body))
-            .map_err(|error| ApiError::invalid("body", error.body_text()))
+        body.map(|Json(body)| Self(body)).map_err(|error| {
+            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                return ApiError::invalid(
+                    "body",
+                    "body: this is more than the call takes; send less at once.",
+                );
+            }
+            // The text may repeat what was sent.
+            ApiError::invalid("body", error.body_text().chars().take(300).collect::<String>())
+        })
     }
 }
 
@@ -51,6 +63,8 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
     Router::new()
         .route("/session", post(sign_in).delete(sign_out))
         .route("/me", get(me))
+        .route("/notices", get(open_notices))
+        .route("/notices/{notice}/settle", post(settle_notice))
         .route("/tenants", get(list_tenants).post(create_tenant))
         .route("/tenants/{tenant}", get(tenant_page))
         .route("/tenants/{tenant}/storage-accounts", post(create_storage_account))
@@ -63,7 +77,6 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
             "/tenants/{tenant}/enrollment-tokens",
             post(create_enrollment_token),
         )
-        .route("/tenants/{tenant}/sources", post(create_source))
         .route("/tenants/{tenant}/sources/{source}/runs", post(run_now))
         .route("/tenants/{tenant}/runs/{run}", get(run))
         .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot))
@@ -72,6 +85,11 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
             post(authorise_restore),
         )
         .route("/tenants/{tenant}/restores/{restore}", get(restore))
+        .layer(DefaultBodyLimit::max(Limit::SmallBody.max()))
+        .route(
+            "/tenants/{tenant}/sources",
+            post(create_source).layer(DefaultBodyLimit::max(Limit::SourceBody.max())),
+        )
         .with_state(app.clone())
 }
 
@@ -92,6 +110,19 @@ async fn sign_out(session: Session) -> Result<StatusCode, ApiError> {
 
 async fn me(SignedIn(user): SignedIn) -> Json<Me> {
     Json(user)
+}
+
+async fn open_notices(State(app): State<App>, SignedIn(user): SignedIn) -> Answer<Vec<Notice>> {
+    notices::open(&app, &user).await.map(Json)
+}
+
+async fn settle_notice(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(notice): Path<NoticeId>,
+) -> Result<StatusCode, ApiError> {
+    notices::settle(&app, &user, notice).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn list_tenants(State(app): State<App>, SignedIn(user): SignedIn) -> Answer<Vec<TenantSummary>> {

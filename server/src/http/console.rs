@@ -16,13 +16,14 @@ use leptos::{
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
 use shared::{
     api::{
+        notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
             SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
-    ids::{BackupSetId, RunId, SnapshotId, SourceId, TenantId},
+    ids::{BackupSetId, NoticeId, RunId, SnapshotId, SourceId, TenantId},
 };
 use tower_sessions::Session;
 
@@ -31,7 +32,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
-    use_cases::{backup_sets, enrollment, inspect, restores, sources, storage_accounts, tenants, users},
+    use_cases::{
+        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+    },
 };
 
 /// The console's pages and server functions.
@@ -91,6 +94,14 @@ impl Backend for ConsoleBackend {
 
     async fn sign_out(&self) -> Result<(), ConsoleError> {
         Ok(session::end(&self.session).await?)
+    }
+
+    async fn notices(&self) -> Result<Vec<Notice>, ConsoleError> {
+        Ok(notices::open(&self.app, &self.user().await?).await?)
+    }
+
+    async fn settle_notice(&self, notice: NoticeId) -> Result<(), ConsoleError> {
+        Ok(notices::settle(&self.app, &self.user().await?, notice).await?)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantSummary>, ConsoleError> {

@@ -26,16 +26,16 @@ use tower_sessions::{
     cookie::{SameSite, time::Duration},
 };
 
+use shared::limits::Limit;
+
 use crate::{app::App, db::sessions::PostgresSessions, error::ApiError};
 
 /// How long a session lasts after it was last written, which is at the sign-in.
 const SESSION_IDLE: Duration = Duration::hours(12);
-/// Bodies of people's requests are small.
-const BODY_LIMIT_BYTES: usize = 256 << 10;
 
 /// Every route of the server. `site` is the folder with the built console: `pkg/` and the icons.
 pub fn router(app: &App, site: &Path) -> Router {
-    let sessions = SessionManagerLayer::new(PostgresSessions::new(app.db.clone()))
+    let sessions = SessionManagerLayer::new(PostgresSessions::new(app.db.clone(), app.bearers.clone()))
         .with_name("holdfast_session")
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
@@ -51,7 +51,7 @@ pub fn router(app: &App, site: &Path) -> Router {
         .nest("/api/v1", api::routes(app))
         .layer(middleware::from_fn(headers::same_origin))
         .layer(sessions)
-        .layer(RequestBodyLimitLayer::new(BODY_LIMIT_BYTES))
+        .layer(RequestBodyLimitLayer::new(Limit::FormBody.max()))
         .with_state(options);
     let agents = agent_api::routes(app);
     // Server-sent events must not sit in a compressor's buffer.

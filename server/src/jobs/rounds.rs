@@ -173,7 +173,7 @@ pub async fn forget_ended_commits(app: &App) -> Result<(), ApiError> {
 
 /// Deletes ended sessions and left-over commits, and forgets quiet keys of the rate limits.
 pub async fn tidy(app: App) {
-    let sessions = PostgresSessions::new(app.db.clone());
+    let sessions = PostgresSessions::new(app.db.clone(), app.bearers.clone());
     loop {
         app.attempts.tidy();
         if let Err(error) = sessions.delete_ended().await {

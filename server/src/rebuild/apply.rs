@@ -15,7 +15,6 @@ use crate::{
     error::ApiError,
     random,
     scope::TenantScope,
-    secrets,
 };
 
 /// Who is at work, in the audit log.
@@ -132,7 +131,7 @@ async fn owner(
             os: "unknown".into(),
             version: "unknown".into(),
             signing_key: header.signer,
-            credential_hash: secrets::token_hash(&random::secret_text()).to_vec(),
+            credential_hash: random::bytes::<32>().to_vec(),
             enrolled_at: now,
             last_seen_at: None,
         };

@@ -1,6 +1,7 @@
 //! The object store on aws-sdk-s3: the only module of the server that imports it.
 
 mod answers;
+mod connect;
 mod date;
 mod delete;
 mod list;
@@ -28,15 +29,14 @@ use aws_sdk_s3::{
     },
 };
 use aws_smithy_async::time::TimeSource;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::LockMode;
 
-use self::{answers::NotS3, date::DateOfAnswer};
+use self::{answers::NotS3, connect::JudgeAddress, date::DateOfAnswer};
 use super::{
     BucketState, Deletion, Endpoint, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
-    VersionName, VersionPage,
+    VersionName, VersionPage, address::AddressRule,
 };
 use crate::clock::Clock;
 
@@ -49,9 +49,10 @@ impl TimeSource for Clock {
     }
 }
 
-/// A store behind an endpoint. Nothing is asked of it yet.
+/// A store behind an endpoint, reached where `rule` allows it. Nothing is asked of it yet.
 #[must_use]
-pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
+pub fn connect(endpoint: &Endpoint, rule: &AddressRule, clock: &Clock) -> Arc<dyn ObjectStore> {
+    let https = endpoint.url.starts_with("https://");
     let credentials = Credentials::new(
         &endpoint.access_key,
         endpoint.secret_key.as_str(),
@@ -63,15 +64,16 @@ pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
         .build();
-    let client = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-        .build_https();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(answers::judged(client))
         // A store whose clock is wrong must not move ours: the clocks are compared instead.
         .disable_clock_skew_correction(true)
         .endpoint_url(&endpoint.url)
+        .http_client(answers::judged(connect::client(rule, https)))
+        .interceptor(JudgeAddress {
+            rule: rule.clone(),
+            https,
+        })
         .region(Region::new(endpoint.region.clone()))
         .credentials_provider(credentials)
         .force_path_style(endpoint.path_style)
@@ -116,7 +118,11 @@ where
         SdkError::DispatchFailure(failure) if let Some(wrong) = not_s3(failure.as_connector_error()) => {
             S3Error::Malformed(wrong)
         }
-        _ => S3Error::Unreachable(root_cause(&error)),
+        _ => {
+            let cause = root_cause(&error);
+            tracing::warn!(cause, "a storage endpoint did not answer");
+            S3Error::Unreachable(cause)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The object store, as narrow as Holdfast needs it: there is no call that overwrites, none that deletes without
 //! naming a version, and the bucket's credentials stay behind it.
 
+pub mod address;
 mod aws;
 mod listing;
 
@@ -30,8 +31,8 @@ pub struct Endpoint {
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum S3Error {
-    /// No answer.
-    #[error("the S3 endpoint did not answer: {0}")]
+    /// No answer. The cause is for the log: tenants name endpoints, and must not learn by them what is in the server's network.
+    #[error("the S3 endpoint did not answer")]
     Unreachable(String),
     /// An answer that says no.
     #[error("the S3 endpoint refused the request: {code} (HTTP {status}): {message}")]

@@ -10,6 +10,7 @@ use shared::{
         SourceOptions, SourceSpec, Work,
     },
     ids::{RunId, SourceId},
+    limits::Limit,
     object::ObjectKind,
 };
 
@@ -345,7 +346,7 @@ pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Resu
     if !matches!(run.state, RunState::Running | RunState::Queued) {
         return Ok(());
     }
-    run.fail(reason.chars().take(500).collect::<String>(), now);
+    run.fail(reason.chars().take(Limit::Reason.max()).collect::<String>(), now);
     db::runs::save(&tx, &run).await?;
     tx.commit().await?;
     sources::announce(

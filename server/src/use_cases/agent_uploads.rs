@@ -9,6 +9,7 @@ use repository::layout;
 use shared::{
     api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead, UploadTicket, UploadsRequest},
     ids::{RunId, SourceId},
+    limits::Limit,
     object::{ObjectHash, ObjectKind},
     retention::{ObjectState, UploadLock, upload_lock},
 };
@@ -36,7 +37,7 @@ const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// HEADs that are under way together.
 const PARALLEL: usize = 16;
 /// No object of the format is larger: a pack is 16 MiB and a little.
-const MAX_OBJECT_BYTES: u64 = 256 << 20;
+const MAX_OBJECT_BYTES: u64 = Limit::ObjectBytes.max() as u64;
 
 /// Signs uploads. What the bucket holds already, from a run that broke off, is not sent again.
 ///

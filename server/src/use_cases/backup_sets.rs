@@ -4,16 +4,18 @@ use repository::recovery::RecoveryPublicKey;
 use shared::{
     api::{request::NewBackupSet, view::BackupSetView},
     ids::BackupSetId,
+    limits::Limit,
     retention::PolicyError,
 };
 
 use super::{
+    bounded,
     explain::{Doing, explain},
-    name, or_taken, views,
+    name, or_taken, room_for_one, text, views,
 };
 use crate::{
     app::App,
-    db::{self, backup_sets::BackupSet},
+    db::{self, TenantTx, backup_sets::BackupSet},
     error::ApiError,
     random,
     s3::ObjectStore,
@@ -34,6 +36,10 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
              and Holdfast keeps no such backups.",
         ));
     }
+    bounded("time_zone", request.options.time_zone.len(), Limit::TimeZone)?;
+    bounded("tiers", request.options.tiers.len(), Limit::Tiers)?;
+    bounded("recovery_key", request.recovery_key.len(), Limit::RecoveryKey)?;
+    let bucket = text("bucket", &request.bucket, Limit::Bucket, "the bucket's name")?;
     let policy = request
         .options
         .policy(request.retention_days, request.mode)
@@ -44,16 +50,13 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
             format!("The recovery public key is not one: {error}. Paste the text that `holdfast-agent keygen` prints."),
         )
     })?;
-    let bucket = request.bucket.trim().to_owned();
-    if bucket.is_empty() {
-        return Err(ApiError::invalid("bucket", "Give the bucket's name."));
-    }
     let prefix = prefix(&request.prefix)?;
 
     let tx = app.db.tenant(&actor.scope).await?;
     let account = db::storage_accounts::find(&tx, request.storage_account_id)
         .await?
         .ok_or(ApiError::NotFound("storage account"))?;
+    room(&tx).await?;
     drop(tx);
     let store = app.store(&actor.scope, &account)?;
     let doing = Doing::Bucket {
@@ -83,6 +86,7 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
         created_at: now,
     };
     let tx = app.db.tenant(&actor.scope).await?;
+    room(&tx).await?;
     let taken = |error| {
         or_taken(
             error,
@@ -105,6 +109,15 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
     Ok(views::backup_set(&set, &account.name))
+}
+
+async fn room(tx: &TenantTx) -> Result<(), ApiError> {
+    room_for_one(
+        db::backup_sets::count(tx).await?,
+        Limit::BackupSets,
+        "too_many_backup_sets",
+        "Use one of them: a backup set can hold many sources.",
+    )
 }
 
 /// The field that an error of a policy is about.
@@ -158,7 +171,7 @@ fn prefix(text: &str) -> Result<String, ApiError> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    if text.len() > 200 || !text.split('/').all(fits) {
+    if text.len() > Limit::Prefix.max() || !text.split('/').all(fits) {
         return Err(ApiError::invalid(
             "prefix",
             "prefix: use letters, digits, `-`, `_` and `.`, with `/` between the parts, 200 characters at most.",

@@ -9,16 +9,17 @@ use shared::{
         view::EnrollmentTokenView,
     },
     ids::AgentId,
+    limits::Limit,
 };
 
-use super::name;
+use super::{name, room_for_one};
 use crate::{
     app::App,
     db::{self, agents::Agent, backup_sets::BackupSet, enrollment::EnrollmentToken},
     error::ApiError,
     random,
     scope::{self, Actor, CREDENTIAL_PREFIX, ENROLLMENT_PREFIX, bearer_text},
-    secrets::token_hash,
+    secrets::Bearer,
 };
 
 /// How long a token can be used.
@@ -51,11 +52,17 @@ pub async fn create_token(
     let set = db::backup_sets::find(&tx, request.backup_set_id)
         .await?
         .ok_or(ApiError::NotFound("backup set"))?;
+    room_for_one(
+        db::enrollment::count_open(&tx, now).await?,
+        Limit::OpenTokens,
+        "too_many_tokens",
+        "Use one of them, or wait an hour until they end.",
+    )?;
     let secret = random::secret_text();
     let token = EnrollmentToken {
         id: random::uuid(now),
         backup_set_id: set.id,
-        secret_hash: token_hash(&secret).to_vec(),
+        secret_hash: app.bearers.hash(Bearer::Enrollment, &secret).to_vec(),
         created_by: actor.user.email.clone(),
         expires_at: now + TOKEN_LIFE,
         used_at: None,
@@ -99,7 +106,7 @@ pub fn count_attempt(app: &App, token: &str) -> Result<(), ApiError> {
 /// # Errors
 /// `Invalid` for a token that is none.
 pub async fn offer(app: &App, token: &str) -> Result<EnrollmentOffer, ApiError> {
-    let (scope, token) = scope::authorise_enrollment(&app.db, token, app.clock.now()).await?;
+    let (scope, token) = scope::authorise_enrollment(&app.db, &app.bearers, token, app.clock.now()).await?;
     let tx = app.db.tenant(&scope).await?;
     let tenant = db::tenants::current(&tx)
         .await?
@@ -120,7 +127,7 @@ pub async fn offer(app: &App, token: &str) -> Result<EnrollmentOffer, ApiError> 
 /// `Invalid` for a token that is none, or a malformed request.
 pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse, ApiError> {
     let now = app.clock.now();
-    let (scope, token) = scope::authorise_enrollment(&app.db, &request.token, now).await?;
+    let (scope, token) = scope::authorise_enrollment(&app.db, &app.bearers, &request.token, now).await?;
     let signing_key = AgentPublicKey::from_hex(&request.signing_key)
         .map_err(|error| ApiError::invalid("signing_key", format!("signing_key: {error}")))?;
     let secret = random::secret_text();
@@ -131,7 +138,7 @@ pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse,
         os: name("os", &request.os)?,
         version: name("agent_version", &request.agent_version)?,
         signing_key,
-        credential_hash: token_hash(&secret).to_vec(),
+        credential_hash: app.bearers.hash(Bearer::Credential, &secret).to_vec(),
         enrolled_at: now,
         last_seen_at: None,
     };
@@ -142,6 +149,12 @@ pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse,
             "This enrollment token was used a moment ago.",
         ));
     }
+    room_for_one(
+        db::agents::count(&tx).await?,
+        Limit::Agents,
+        "too_many_agents",
+        "Ask for a second customer for the rest of the endpoints.",
+    )?;
     db::agents::add(&tx, &agent).await?;
     let event = db::audit::Event {
         actor: &token.created_by,

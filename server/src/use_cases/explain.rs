@@ -19,56 +19,83 @@ pub enum Doing<'a> {
     },
 }
 
-/// The error as a refusal with a remedy.
+/// The error as a refusal with a remedy. Whatever is no answer of S3 (no connection, another protocol, a page of HTML, an
+/// address that the instance's rule refuses) is told in one and the same sentence, so that nobody learns by a storage account
+/// what listens in the server's network; the log says which it was.
 pub fn explain(error: &S3Error, doing: Doing<'_>) -> ApiError {
     let (Doing::TryingKeys { endpoint } | Doing::Bucket { endpoint, .. }) = doing;
     let bucket = match doing {
         Doing::TryingKeys { .. } => "",
         Doing::Bucket { bucket, .. } => bucket,
     };
-    let (code, message) = match (error, error.code()) {
-        (S3Error::Unreachable(detail), _) => (
-            "endpoint_unreachable",
+    let (code, message) = answer_of_s3(error.code(), endpoint, bucket).unwrap_or_else(|| {
+        tracing::warn!(?error, endpoint, bucket, "a storage endpoint gave no usable answer");
+        (
+            "endpoint_unusable",
             format!(
-                "The endpoint {endpoint} did not answer ({detail}). Check the address and the port, whether it is \
-                 http or https, and that this server's network lets it through."
+                "{endpoint} gave no answer that S3 would give. Check the address and the port, whether it is http or \
+                 https, that it is an S3 endpoint at a public address (or in a network that this server's operator \
+                 allows), and that the server's network lets it through. The server's log has the details."
             ),
-        ),
-        (_, "InvalidAccessKeyId") => (
+        )
+    });
+    ApiError::invalid(code, message)
+}
+
+/// What to do about one of S3's own error codes; `None` for what is none that we know.
+fn answer_of_s3(code: &str, endpoint: &str, bucket: &str) -> Option<(&'static str, String)> {
+    Some(match code {
+        "InvalidAccessKeyId" => (
             "wrong_access_key",
             format!("{endpoint} does not know this access key. Copy the access key again from the provider's console."),
         ),
-        (_, "SignatureDoesNotMatch") => (
+        "SignatureDoesNotMatch" => (
             "wrong_secret_key",
             "The secret key does not belong to this access key. Copy it again; if it is right, check the region."
                 .to_owned(),
         ),
-        (_, "AuthorizationHeaderMalformed") => (
+        "AuthorizationHeaderMalformed" => (
             "wrong_region",
             format!("The region is not the one that {endpoint} expects. Use the region of the bucket."),
         ),
-        (_, "NoSuchBucket") => (
+        "RequestTimeTooSkewed" => (
+            "clock_skewed",
+            format!("The clocks of {endpoint} and of this server differ too much. Set the wrong one right."),
+        ),
+        "NoSuchBucket" => (
             "no_such_bucket",
             format!(
                 "There is no bucket `{bucket}` at {endpoint}. Check its name, or let Holdfast create it, which turns \
                  versioning and Object Lock on."
             ),
         ),
-        (_, "BucketAlreadyExists" | "BucketAlreadyOwnedByYou") => (
+        "PermanentRedirect" | "TemporaryRedirect" => (
+            "other_endpoint",
+            format!("{endpoint} says that the bucket is at another endpoint. Use that of the bucket's region."),
+        ),
+        "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => (
             "bucket_exists",
             format!(
                 "The bucket `{bucket}` exists already. Choose another name, or choose “use an existing bucket”: it is \
                  then checked for versioning and Object Lock."
             ),
         ),
-        (_, "InvalidBucketName") => (
+        "InvalidBucketName" => (
             "bucket_name",
             format!(
                 "`{bucket}` is not a bucket name that S3 allows: use 3 to 63 lower-case letters, digits, dots and \
                  hyphens."
             ),
         ),
-        (_, "AccessDenied") | (S3Error::Refused { status: 403, .. }, _) => (
+        "TooManyBuckets" => (
+            "too_many_buckets",
+            format!("{endpoint} allows this account no more buckets. Delete one, or use an existing one."),
+        ),
+        "InternalError" | "ServiceUnavailable" | "SlowDown" => (
+            "endpoint_busy",
+            format!("{endpoint} can not answer at the moment. Try again in a minute."),
+        ),
+        "AccessDenied" => (
             "access_denied",
             format!(
                 "The key is valid but may not do this{}. Grant it s3:CreateBucket (to create buckets), \
@@ -78,10 +105,6 @@ pub fn explain(error: &S3Error, doing: Doing<'_>) -> ApiError {
                 if bucket.is_empty() { String::new() } else { format!(" in the bucket `{bucket}`") }
             ),
         ),
-        _ => (
-            "object_store",
-            format!("{endpoint} answered with something unexpected: {error}. Check that it is an S3 endpoint."),
-        ),
-    };
-    ApiError::invalid(code, message)
+        _ => return None,
+    })
 }

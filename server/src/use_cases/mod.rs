@@ -9,6 +9,7 @@ pub mod confirm;
 pub mod enrollment;
 mod explain;
 pub mod inspect;
+pub mod notices;
 pub mod protection;
 pub mod restores;
 pub mod sources;
@@ -17,18 +18,51 @@ pub mod tenants;
 pub mod users;
 pub mod views;
 
+use shared::limits::Limit;
+
 use crate::{db::DbError, error::ApiError};
 
 /// Checks a name that a person gave.
 fn name(field: &'static str, text: &str) -> Result<String, ApiError> {
     let text = text.trim();
-    if text.is_empty() || text.chars().count() > 100 || text.chars().any(char::is_control) {
+    let most = Limit::Name.max();
+    if text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
         return Err(ApiError::invalid(
             field,
-            format!("{field}: give 1 to 100 characters."),
+            format!("{field}: give 1 to {most} characters."),
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Checks a text that is not a name: trimmed, not empty, of at most so many bytes.
+fn text(field: &'static str, text: &str, limit: Limit, what: &str) -> Result<String, ApiError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(ApiError::invalid(field, format!("{field}: give {what}.")));
+    }
+    bounded(field, text.len(), limit)?;
+    Ok(text.to_owned())
+}
+
+/// Refuses what is more than a limit allows.
+fn bounded(field: &'static str, is: usize, limit: Limit) -> Result<(), ApiError> {
+    let most = limit.max();
+    if is <= most {
+        return Ok(());
+    }
+    let unit = limit.unit().name();
+    let message = format!("{field}: {is} {unit} are too many; use at most {most}.").replace("  ", " ");
+    Err(ApiError::invalid(field, message))
+}
+
+/// Refuses one more where there are as many as a limit allows.
+fn room_for_one(there_are: u64, limit: Limit, code: &'static str, advice: &str) -> Result<(), ApiError> {
+    if there_are < limit.max() as u64 {
+        return Ok(());
+    }
+    let message = format!("There are {there_are} already, and no more are kept. {advice}");
+    Err(ApiError::conflict(code, message))
 }
 
 /// A duplicate is the caller's affair; anything else is ours.

@@ -12,6 +12,7 @@ use shared::{
         view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
     },
     ids::{RestoreId, SnapshotId},
+    limits::Limit,
     object::{ObjectHash, ObjectKind},
 };
 
@@ -384,7 +385,9 @@ pub async fn finish(
         } else {
             StoredState::Succeeded
         };
-        restore.error = finish.error.map(|error| error.chars().take(500).collect());
+        restore.error = finish
+            .error
+            .map(|error| error.chars().take(Limit::Reason.max()).collect());
     })
     .await
 }

@@ -6,9 +6,11 @@ use shared::{
         view::{LiveEvent, RunView, SourceView},
     },
     ids::{RunId, SourceId},
+    limits::Limit,
+    source_paths::SourcePaths,
 };
 
-use super::{name, or_taken, views};
+use super::{bounded, name, or_taken, room_for_one, views};
 use crate::{
     app::App,
     db::{self, TenantTx, runs::Run, sources::Source},
@@ -24,46 +26,9 @@ use crate::{
 /// the agent has a source of that name.
 pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<SourceView, ApiError> {
     let name = name("name", &request.name)?;
-    let tidy = |lines: Vec<String>| -> Vec<String> {
-        lines
-            .into_iter()
-            .map(|line| line.trim().to_owned())
-            .filter(|line| !line.is_empty())
-            .collect()
-    };
-    let mut paths = tidy(request.paths);
-    for path in &mut paths {
-        if !path.starts_with('/')
-            || path.contains('\0')
-            || path.split('/').any(|part| matches!(part, "." | ".."))
-        {
-            return Err(ApiError::invalid(
-                "paths",
-                format!("paths: `{path}` is not an absolute path, such as /srv/data."),
-            ));
-        }
-        while path.len() > 1 && path.ends_with('/') {
-            path.pop();
-        }
-    }
-    paths.sort();
-    paths.dedup();
-    if paths.is_empty() {
-        return Err(ApiError::invalid(
-            "paths",
-            "paths: give at least one absolute path, such as /srv/data.",
-        ));
-    }
-    for inner in &paths {
-        let inside =
-            |outer: &&String| *outer != inner && (*outer == "/" || inner.starts_with(&format!("{outer}/")));
-        if let Some(outer) = paths.iter().find(inside) {
-            return Err(ApiError::invalid(
-                "paths",
-                format!("paths: `{inner}` lies inside `{outer}`: give only the outer one."),
-            ));
-        }
-    }
+    let SourcePaths { paths, excludes } = SourcePaths::read(request.paths, request.excludes)
+        .map_err(|error| ApiError::invalid(error.field(), format!("{error}.")))?;
+    bounded("time_zone", request.schedule.time_zone.len(), Limit::TimeZone)?;
     let now = app.clock.now();
     let next_due = request.schedule.next_after(now)?;
 
@@ -74,13 +39,19 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
     let set = db::backup_sets::find(&tx, agent.backup_set_id)
         .await?
         .ok_or(ApiError::NotFound("backup set"))?;
+    room_for_one(
+        db::sources::count_of_agent(&tx, agent.id).await?,
+        Limit::SourcesPerAgent,
+        "too_many_sources",
+        "Put more paths into one source, or retire one that is not needed.",
+    )?;
     let source = Source {
         id: SourceId::from_uuid(random::uuid(now)),
         agent_id: agent.id,
         backup_set_id: set.id,
         name,
         paths,
-        excludes: tidy(request.excludes),
+        excludes,
         schedule: request.schedule,
         next_due,
         newest_seq: 0,

@@ -3,16 +3,18 @@
 use shared::{
     api::{request::NewStorageAccount, view::StorageAccountView},
     ids::StorageAccountId,
+    limits::Limit,
 };
 use zeroize::Zeroizing;
 
 use super::{
+    bounded,
     explain::{Doing, explain},
-    name, or_taken, views,
+    name, or_taken, room_for_one, text, views,
 };
 use crate::{
     app::App,
-    db::{self, storage_accounts::StorageAccount},
+    db::{self, TenantTx, storage_accounts::StorageAccount},
     error::ApiError,
     random,
     s3::{self, Endpoint},
@@ -30,26 +32,33 @@ pub async fn create(
     request: NewStorageAccount,
 ) -> Result<StorageAccountView, ApiError> {
     let name = name("name", &request.name)?;
-    let endpoint = request.endpoint.trim().trim_end_matches('/').to_owned();
-    let url: http::Uri = endpoint.parse().map_err(|_| bad_endpoint(&endpoint))?;
-    if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none() || url.path() != "/" {
-        return Err(bad_endpoint(&endpoint));
-    }
-    let region = request.region.trim().to_owned();
-    if region.is_empty() {
-        return Err(ApiError::invalid(
-            "region",
-            "region: give the provider's region, such as us-east-1.",
-        ));
-    }
-    let secret = Zeroizing::new(request.secret_key.trim().to_owned());
-    let access_key = request.access_key.trim().to_owned();
-    if access_key.is_empty() || secret.is_empty() {
-        return Err(ApiError::invalid(
-            "access_key",
-            "Give both the access key and its secret key.",
-        ));
-    }
+    bounded("endpoint", request.endpoint.len(), Limit::Endpoint)?;
+    let endpoint = app
+        .storage_rule
+        .endpoint(&request.endpoint)
+        .map_err(|error| ApiError::invalid("endpoint", error.to_string()))?;
+    let region = text(
+        "region",
+        &request.region,
+        Limit::Region,
+        "the provider's region, such as us-east-1",
+    )?;
+    let access_key = text(
+        "access_key",
+        &request.access_key,
+        Limit::AccessKey,
+        "the access key",
+    )?;
+    let secret = text(
+        "secret_key",
+        &request.secret_key,
+        Limit::SecretKey,
+        "the secret key",
+    )?;
+    let secret = Zeroizing::new(secret);
+    let tx = app.db.tenant(&actor.scope).await?;
+    room(&tx).await?;
+    drop(tx);
     let tried = Endpoint {
         url: endpoint.clone(),
         region: region.clone(),
@@ -57,7 +66,7 @@ pub async fn create(
         secret_key: secret.clone(),
         path_style: request.path_style,
     };
-    let store = s3::connect(&tried, &app.clock);
+    let store = s3::connect(&tried, &app.storage_rule, &app.clock);
     match store.try_keys().await {
         // A key that may not list buckets is a valid key with little power, which is good.
         Err(error) if error.code() == "AccessDenied" => {}
@@ -81,6 +90,7 @@ pub async fn create(
         provider: None,
     };
     let tx = app.db.tenant(&actor.scope).await?;
+    room(&tx).await?;
     let taken = |error| {
         or_taken(
             error,
@@ -102,11 +112,11 @@ pub async fn create(
     Ok(views::storage_account(&account))
 }
 
-fn bad_endpoint(endpoint: &str) -> ApiError {
-    ApiError::invalid(
-        "endpoint",
-        format!(
-            "`{endpoint}` is not an S3 endpoint: give an address such as https://s3.example.com, without a path."
-        ),
+async fn room(tx: &TenantTx) -> Result<(), ApiError> {
+    room_for_one(
+        db::storage_accounts::count(tx).await?,
+        Limit::StorageAccounts,
+        "too_many_storage_accounts",
+        "Use one of them: an account can hold many backup sets.",
     )
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use shared::{
     api::{request::SignIn, view::Me},
     ids::UserId,
+    limits::Limit,
 };
 
 use crate::{
@@ -90,7 +91,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 pub async fn sign_in(app: &App, request: SignIn) -> Result<Me, ApiError> {
     let email = request.email.trim().to_lowercase();
     // No address is longer (RFC 5321, 4.5.3.1.3), and what is longer must not reach the log or the limiter.
-    if email.len() > 254 {
+    if email.len() > Limit::Email.max() || request.password.len() > Limit::Password.max() {
         return Err(ApiError::WrongCredentials);
     }
     app.attempts.count(format!("sign-in:{email}"))?;

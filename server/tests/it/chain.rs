@@ -190,7 +190,7 @@ async fn a_wrong_bucket_is_refused_with_what_to_do() {
                 endpoint: "http://127.0.0.1:9".into(),
                 ..good.clone()
             },
-            "endpoint_unreachable",
+            "endpoint_unusable",
         ),
         (
             NewStorageAccount {

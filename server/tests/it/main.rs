@@ -1,15 +1,18 @@
 //! The server against a real Postgres, lockbox and the real agent. `cargo xtask test unit` starts the database.
 
 mod answers;
+mod bearers;
 mod chain;
 mod check;
 mod commit;
+mod endpoints;
 mod groom;
 mod large;
 mod later;
+mod lies;
+mod limits;
 mod pages;
 mod presence;
-mod lies;
 mod rebuild;
 mod recover;
 mod s3_answers;

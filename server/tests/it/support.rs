@@ -11,7 +11,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use holdfast_server::{
     app::App,
     clock::Clock,
-    db, scope,
+    db,
+    s3::address::AddressRule,
+    scope,
     serve::{self, Settings},
 };
 use jiff::SignedDuration;
@@ -111,19 +113,25 @@ struct Server {
     operator: Session,
 }
 
+/// What a server of the tests is told at its start.
+fn settings(database_url: &str, data: &std::path::Path, url: &str) -> Settings {
+    Settings {
+        database_url: database_url.to_owned(),
+        data: data.to_owned(),
+        storage_rule: AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]),
+        public_url: url.to_owned(),
+        site_root: data.join("site"),
+        operator_email: EMAIL.into(),
+        operator_password: Some(PASSWORD.into()),
+    }
+}
+
 impl Server {
     async fn start(data: &std::path::Path, clock: Clock) -> Self {
         let (database_url, owner) = database().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let settings = Settings {
-            database_url: database_url.clone(),
-            data: data.to_owned(),
-            public_url: url.clone(),
-            site_root: data.join("site"),
-            operator_email: EMAIL.into(),
-            operator_password: Some(PASSWORD.into()),
-        };
+        let settings = settings(&database_url, data, &url);
         let app = serve::start(&settings, clock).await.unwrap();
         let served = app.clone();
         tokio::spawn(async move { serve::serve(&served, &settings, listener, std::future::pending()).await });
@@ -168,6 +176,21 @@ impl Stack {
             folder,
             operator: server.operator,
         }
+    }
+
+    /// Starts the server once more on the same database and data folder, beside the running one. It serves nobody and works on
+    /// no job.
+    pub async fn start_again(&self) -> App {
+        self.start_again_with(self.app.storage_rule.clone()).await
+    }
+
+    /// The same, with another rule for storage endpoints.
+    pub async fn start_again_with(&self, storage_rule: AddressRule) -> App {
+        let settings = Settings {
+            storage_rule,
+            ..settings(&self.database_url, &self.data, &self.url)
+        };
+        serve::start(&settings, self.clock.clone()).await.unwrap()
     }
 
     /// The database is no more, whatever the server is doing in it.
@@ -550,6 +573,11 @@ impl Session {
         Ok(session)
     }
 
+    /// The session's cookie, `name=value`.
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     pub fn nobody(url: &str) -> Self {
         Self {
             url: format!("{url}/api/v1"),
@@ -643,4 +671,12 @@ pub async fn earliest_lock(s3: &aws_sdk_s3::Client, bucket: &str, part: &str) ->
         earliest = earliest.min(jiff::Timestamp::from_second(until).unwrap());
     }
     earliest
+}
+
+/// A future's result, and how long it took.
+pub async fn timed<T>(work: impl Future<Output = T>) -> (std::time::Duration, T) {
+    #[expect(clippy::disallowed_methods, reason = "a test measures")]
+    let began = std::time::Instant::now();
+    let result = work.await;
+    (began.elapsed(), result)
 }

@@ -31,11 +31,12 @@ use super::commit::PageTotals;
 use super::commit::{CommitPage, StoredPage};
 use crate::{
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
+    limits::Limit,
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
 /// Objects that one call may ask to sign, at most.
-pub const OBJECTS_PER_CALL: usize = 256;
+pub const OBJECTS_PER_CALL: usize = Limit::ObjectsPerCall.max();
 
 /// The path below which the agent API lives.
 pub const BASE_PATH: &str = "/api/agent/v1";

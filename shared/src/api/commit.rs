@@ -14,7 +14,7 @@ pub const ENTRIES_PER_PAGE: usize = 4_000;
 /// Pages of a run, at most: four million entries, some 60 TiB in packs of 16 MiB.
 pub const PAGES_PER_RUN: u32 = 1_000;
 /// The longest body of a page. Half of what nginx lets through unless it is told otherwise.
-pub const PAGE_LIMIT_BYTES: usize = 512 << 10;
+pub const PAGE_LIMIT_BYTES: usize = crate::limits::Limit::CommitPageBody.max();
 
 /// A part of a run's change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

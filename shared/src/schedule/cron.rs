@@ -8,10 +8,12 @@ use std::str::FromStr;
 use croner::{Cron, CronPattern};
 use jiff::civil::{Date, Time, date};
 
+use crate::limits::Limit;
+
 use super::{ScheduleError, error::HourMinute};
 
 /// More than any line needs that people write.
-pub(super) const MAX_LENGTH: usize = 200;
+pub(super) const MAX_LENGTH: usize = Limit::CronLine.max();
 
 /// A backup that is due again after less than this can not have ended.
 pub(super) const MIN_DISTANCE_MINUTES: i32 = 5;

@@ -147,6 +147,8 @@ impl Stack {
             .arg("--site-root")
             .arg(&self.built.site)
             .env("DATABASE_URL", &self.database_url)
+            // The stack's own S3 endpoint is on this machine.
+            .env("HOLDFAST_STORAGE_NETWORKS", "127.0.0.0/8")
             .env("HOLDFAST_OPERATOR_EMAIL", &self.plan.secrets.email)
             .env("HOLDFAST_OPERATOR_PASSWORD", &self.plan.secrets.password)
             // An error's reason is the last thing in the log, not a backtrace.

@@ -4,12 +4,14 @@ mod schedule_fields;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use shared::api::view::AgentView;
+use shared::{api::view::AgentView, limits::Limit};
 
 use self::schedule_fields::ScheduleFields;
 use super::tenant::tenant_once;
 use crate::{
-    components::{Crumbs, Empty, Field, FormError, Loading, SubmitButton, problem_page, use_typed},
+    components::{
+        Crumbs, Empty, Field, FormError, FormProblem, Loading, SubmitButton, problem_page, use_typed,
+    },
     functions::source::CreateSource,
     tenant::use_tenant,
 };
@@ -55,6 +57,7 @@ fn Form(agents: Vec<AgentView>, create: ServerAction<CreateSource>) -> impl Into
     let tenant = use_tenant();
     let typed = use_typed();
     let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     let options = agents
         .into_iter()
@@ -84,7 +87,7 @@ fn Form(agents: Vec<AgentView>, create: ServerAction<CreateSource>) -> impl Into
                         id="name"
                         name="name"
                         required
-                        maxlength="100"
+                        maxlength=Limit::Name.max().to_string()
                         aria-describedby="name-hint"
                         value=typed.text("name", "")
                     />

@@ -1,6 +1,7 @@
 //! The fields that say when a source is backed up, and, in a browser that has taken over, the next runs.
 
 use leptos::{html, prelude::*};
+use shared::limits::Limit;
 use wasm_bindgen::JsValue;
 
 use crate::{
@@ -101,7 +102,7 @@ pub fn ScheduleFields(typed: Typed) -> impl IntoView {
                         id="line"
                         name="line"
                         class="mono"
-                        maxlength="200"
+                        maxlength=Limit::CronLine.max().to_string()
                         spellcheck="false"
                         autocapitalize="none"
                         aria-describedby="line-hint"

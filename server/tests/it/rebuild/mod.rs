@@ -192,6 +192,7 @@ async fn the_command_tells_and_writes() {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_holdfast"))
             .args(["rebuild-ledger", "--database-url", &stack.database_url, "--data"])
             .arg(data)
+            .args(["--storage-network", "127.0.0.0/8"])
             .args(arguments)
             .output()
             .await

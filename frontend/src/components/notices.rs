@@ -1,0 +1,49 @@
+//! What the operators of the instance have to know, above the overview.
+
+use leptos::prelude::*;
+use shared::api::notice::Notice;
+
+use super::{
+    At, FormError, SubmitButton,
+    icon::{Icon, Sign},
+};
+use crate::functions::notice::{SettleNotice, load_notices};
+
+/// The open notices, each with a button for whoever has dealt with it. Nothing where there are none.
+#[component]
+pub fn Notices() -> impl IntoView {
+    let settle = ServerAction::<SettleNotice>::new();
+    let notices = Resource::new(move || settle.version().get(), |_| load_notices());
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                notices
+                    .await
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|notice| view! { <OneNotice notice settle /> })
+                    .collect_view()
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn OneNotice(notice: Notice, settle: ServerAction<SettleNotice>) -> impl IntoView {
+    let error = Signal::derive(move || settle.value().get().and_then(Result::err));
+    view! {
+        <section class="notice bad">
+            <Icon sign=Sign::Failure />
+            <h2>{notice.kind.title()}</h2>
+            <p>{notice.text}</p>
+            <p class="muted">"Found " <At at=notice.found_at /></p>
+            <FormError error />
+            <ActionForm action=settle attr:class="form inline">
+                <input type="hidden" name="notice" value=notice.id.to_string() />
+                <SubmitButton label="This is dealt with" busy="Noting…" pending=settle.pending().into() />
+            </ActionForm>
+        </section>
+    }
+    .into_any()
+}

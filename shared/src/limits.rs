@@ -1,0 +1,142 @@
+//! Every limit on what people and agents send, in one table: the server enforces it, forms and agents keep to it, and
+//! docs/LIMITS.md is made of it. What is not named here is bounded by its type, as numbers and ids are.
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Unicode characters.
+    Characters,
+    /// Bytes of UTF-8, or of a body.
+    Bytes,
+    /// Things.
+    Items,
+    /// Seconds.
+    Seconds,
+}
+
+impl Unit {
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Characters => "characters",
+            Self::Bytes => "bytes",
+            Self::Items => "",
+            Self::Seconds => "seconds",
+        }
+    }
+}
+
+macro_rules! limits {
+    ($($(#[$meta:meta])* $name:ident = $max:expr, $unit:ident, $what:literal, $place:literal;)*) => {
+        /// A limit.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Limit {
+            $(#[doc = $what] $(#[$meta])* $name,)*
+        }
+
+        impl Limit {
+            /// Every limit, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The largest value that is accepted.
+            #[must_use]
+            pub const fn max(self) -> usize {
+                match self {
+                    $(Self::$name => $max,)*
+                }
+            }
+
+            /// What it counts.
+            #[must_use]
+            pub const fn unit(self) -> Unit {
+                match self {
+                    $(Self::$name => Unit::$unit,)*
+                }
+            }
+
+            /// What it bounds.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => $what,)*
+                }
+            }
+
+            /// Where it is enforced.
+            #[must_use]
+            pub const fn place(self) -> &'static str {
+                match self {
+                    $(Self::$name => $place,)*
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    Name = 100, Characters, "name of a customer, storage account, backup set or source; host name, system and version of an agent", "server/src/use_cases/mod.rs";
+    Email = 254, Bytes, "e-mail address at the sign-in (RFC 5321, 4.5.3.1.3); a longer one is nobody's", "server/src/use_cases/users.rs";
+    Password = 1_024, Bytes, "password at the sign-in; a longer one is nobody's", "server/src/use_cases/users.rs";
+    Endpoint = 300, Bytes, "address of a storage endpoint", "server/src/use_cases/storage_accounts.rs";
+    Region = 64, Bytes, "region of a storage account", "server/src/use_cases/storage_accounts.rs";
+    AccessKey = 256, Bytes, "access key of a storage account", "server/src/use_cases/storage_accounts.rs";
+    SecretKey = 1_024, Bytes, "secret key of a storage account", "server/src/use_cases/storage_accounts.rs";
+    Bucket = 255, Bytes, "name of a bucket (S3 itself allows 63 today, 255 for old ones)", "server/src/use_cases/backup_sets.rs";
+    Prefix = 200, Bytes, "prefix of a backup set", "server/src/use_cases/backup_sets.rs";
+    Tiers = 5, Items, "tiers of a policy, one a period", "server/src/use_cases/backup_sets.rs";
+    RecoveryKey = 1_000, Bytes, "recovery public key as it is pasted", "server/src/use_cases/backup_sets.rs";
+    TimeZone = 64, Bytes, "name of a time zone", "server/src/use_cases/mod.rs";
+    CronLine = 200, Bytes, "cron line of a schedule", "shared/src/schedule/cron.rs";
+    Paths = 256, Items, "paths of a source", "shared/src/source_paths.rs";
+    Path = 4_096, Bytes, "one path", "shared/src/source_paths.rs";
+    Excludes = 256, Items, "patterns of what a source leaves out", "shared/src/source_paths.rs";
+    Exclude = 1_024, Bytes, "one pattern", "shared/src/source_paths.rs";
+    SourceText = 65_536, Bytes, "all paths and patterns of a source together", "shared/src/source_paths.rs";
+    StorageAccounts = 100, Items, "storage accounts of a customer", "server/src/use_cases/storage_accounts.rs";
+    BackupSets = 200, Items, "backup sets of a customer", "server/src/use_cases/backup_sets.rs";
+    Agents = 2_000, Items, "agents of a customer", "server/src/use_cases/enrollment.rs";
+    OpenTokens = 200, Items, "enrollment tokens of a customer that can still be used", "server/src/use_cases/enrollment.rs";
+    SourcesPerAgent = 64, Items, "sources of an agent", "server/src/use_cases/sources.rs";
+    TypedText = 6_000, Bytes, "what a refused form brings back in the address of its page; longer fields come back empty", "frontend/src/functions/form.rs";
+    TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope.rs";
+    ObjectsPerCall = 256, Items, "objects that one call asks to sign", "server/src/use_cases/agent_uploads.rs";
+    ObjectBytes = 268_435_456, Bytes, "one object that an agent sends to the bucket", "server/src/use_cases/agent_uploads.rs";
+    Reason = 500, Characters, "why a run or a restore ended, in an agent's words; the rest is cut off", "server/src/use_cases/agent_runs.rs, restores.rs";
+    Wait = 30, Seconds, "how long a call for work is held open; a longer wait is cut short", "server/src/http/agent_api.rs";
+    SmallBody = 16_384, Bytes, "body of every call of the automation and the agent API that is not named below", "server/src/http/api.rs, agent_api.rs";
+    SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/api.rs";
+    ObjectsBody = 131_072, Bytes, "body of the agent's calls that name objects to sign", "server/src/http/agent_api.rs";
+    CommitPageBody = 524_288, Bytes, "body of a page of what a run commits", "server/src/http/agent_api.rs";
+    FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs";
+}
+
+/// The limits as a table of docs/LIMITS.md.
+#[must_use]
+pub fn table() -> String {
+    let rows = Limit::ALL.iter().map(|limit| {
+        let max = limit.max();
+        let max = match limit.unit() {
+            Unit::Items => max.to_string(),
+            unit => format!("{max} {}", unit.name()),
+        };
+        format!("| {limit:?} | {} | {max} | `{}` |\n", limit.what(), limit.place())
+    });
+    let head = "| limit | what it bounds | at most | enforced in |\n|---|---|---|---|\n".to_owned();
+    rows.fold(head, |table, row| table + &row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_this_table() {
+        let documented = include_str!("../../docs/LIMITS.md");
+        assert!(
+            documented.contains(&table()),
+            "put this into docs/LIMITS.md:\n{}",
+            table()
+        );
+    }
+}

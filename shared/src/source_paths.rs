@@ -1,0 +1,245 @@
+//! What a source backs up and leaves out, as a person typed it: tidied, bounded, and without paths inside others.
+
+use crate::limits::Limit;
+
+/// What is wrong with paths or patterns. The text begins with the field and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourcePathsError {
+    /// Too many lines.
+    #[error("{field}: {count} lines are too many; give at most {most}, or split them into several sources")]
+    TooMany {
+        /// Which field.
+        field: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A line is too long.
+    #[error("{field}: the line that begins with `{start}…` has {bytes} bytes; use at most {most} a line")]
+    TooLong {
+        /// Which field.
+        field: &'static str,
+        /// What it begins with.
+        start: String,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// All lines together are too long.
+    #[error(
+        "paths: paths and patterns have {bytes} bytes together; use at most {most}, or split them into several sources"
+    )]
+    TooMuch {
+        /// How long they are.
+        bytes: usize,
+        /// How long they may be.
+        most: usize,
+    },
+    /// Nothing to back up.
+    #[error("paths: give at least one absolute path, such as /srv/data")]
+    NoPath,
+    /// Not absolute, or with `.` or `..` in it.
+    #[error("paths: `{0}` is not an absolute path, such as /srv/data")]
+    NotAbsolute(String),
+    /// A control character in it.
+    #[error("excludes: `{0}` has a control character in it; take it out")]
+    NotAPattern(String),
+    /// One path lies inside another.
+    #[error("paths: `{inner}` lies inside `{outer}`; give only the outer one")]
+    Inside {
+        /// The one inside.
+        inner: String,
+        /// The one around it.
+        outer: String,
+    },
+}
+
+impl SourcePathsError {
+    /// The field that it is about: `paths` or `excludes`.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::TooMany { field, .. } | Self::TooLong { field, .. } => field,
+            Self::NotAPattern(_) => "excludes",
+            Self::TooMuch { .. } | Self::NoPath | Self::NotAbsolute(_) | Self::Inside { .. } => "paths",
+        }
+    }
+}
+
+/// Paths and patterns of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePaths {
+    /// Absolute, without needless slashes, sorted by their parts, none twice and none inside another.
+    pub paths: Vec<String>,
+    /// Patterns in the order in which they were given, which matters in gitignore syntax.
+    pub excludes: Vec<String>,
+}
+
+impl SourcePaths {
+    /// Reads lines as they were typed: spaces around them and empty ones are dropped.
+    ///
+    /// # Errors
+    /// Which field is wrong, and what to do.
+    pub fn read(paths: Vec<String>, excludes: Vec<String>) -> Result<Self, SourcePathsError> {
+        let mut paths = tidy("paths", paths, Limit::Paths, Limit::Path)?;
+        let excludes = tidy("excludes", excludes, Limit::Excludes, Limit::Exclude)?;
+        let bytes = paths.iter().chain(&excludes).map(String::len).sum();
+        let most = Limit::SourceText.max();
+        if bytes > most {
+            return Err(SourcePathsError::TooMuch { bytes, most });
+        }
+        if let Some(bad) = excludes.iter().find(|line| line.contains(char::is_control)) {
+            return Err(SourcePathsError::NotAPattern(start(bad)));
+        }
+        for path in &mut paths {
+            if !path.starts_with('/')
+                || path.contains(char::is_control)
+                || path.split('/').any(|part| matches!(part, "." | ".."))
+            {
+                return Err(SourcePathsError::NotAbsolute(start(path)));
+            }
+            *path = format!("/{}", parts(path).collect::<Vec<_>>().join("/"));
+        }
+        // Sorted by parts, what lies inside a path follows it at once; sorted by bytes, `/a-b` would stand between `/a` and
+        // `/a/b`.
+        paths.sort_by(|a, b| parts(a).cmp(parts(b)));
+        paths.dedup();
+        if paths.is_empty() {
+            return Err(SourcePathsError::NoPath);
+        }
+        if let Some([outer, inner]) = paths
+            .array_windows()
+            .find(|[outer, inner]| lies_inside(inner, outer))
+        {
+            return Err(SourcePathsError::Inside {
+                inner: start(inner),
+                outer: start(outer),
+            });
+        }
+        Ok(Self { paths, excludes })
+    }
+}
+
+/// The parts of an absolute path; none for `/`.
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').skip(1).filter(|part| !part.is_empty())
+}
+
+fn lies_inside(inner: &str, outer: &str) -> bool {
+    let mut inner = parts(inner);
+    parts(outer).all(|part| inner.next() == Some(part)) && inner.next().is_some()
+}
+
+fn tidy(
+    field: &'static str,
+    lines: Vec<String>,
+    count: Limit,
+    length: Limit,
+) -> Result<Vec<String>, SourcePathsError> {
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.trim())
+        .filter(|line| !line.is_empty())
+        .collect();
+    if lines.len() > count.max() {
+        return Err(SourcePathsError::TooMany {
+            field,
+            count: lines.len(),
+            most: count.max(),
+        });
+    }
+    if let Some(long) = lines.iter().find(|line| line.len() > length.max()) {
+        return Err(SourcePathsError::TooLong {
+            field,
+            start: start(long),
+            bytes: long.len(),
+            most: length.max(),
+        });
+    }
+    Ok(lines.into_iter().map(str::to_owned).collect())
+}
+
+/// Enough of a line to find it again.
+fn start(line: &str) -> String {
+    line.chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(paths: &[&str]) -> Result<Vec<String>, SourcePathsError> {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        SourcePaths::read(paths, Vec::new()).map(|read| read.paths)
+    }
+
+    #[test]
+    fn lines_are_tidied() {
+        assert_eq!(read(&[" /b/ ", "", "/a", "/b", "/a"]).unwrap(), ["/a", "/b"]);
+        assert_eq!(
+            read(&["/a", "/a-b", "/a.b", "/ab"]).unwrap(),
+            ["/a", "/a-b", "/a.b", "/ab"]
+        );
+        assert_eq!(read(&["/"]).unwrap(), ["/"]);
+        assert_eq!(read(&["  ", ""]), Err(SourcePathsError::NoPath));
+        for bad in ["a", "./a", "/a/../b", "/a/.", "/a\0b", "C:\\data"] {
+            assert!(
+                matches!(read(&[bad]), Err(SourcePathsError::NotAbsolute(_))),
+                "{bad}"
+            );
+        }
+        assert_eq!(read(&["//a///b//", "/a/b"]).unwrap(), ["/a/b"]);
+        for (inner, outer) in [("/a/c", "/a"), ("/a/b/c", "/a"), ("/a//b", "/a"), ("/a-b", "/")] {
+            let found = read(&["/a-b", inner, outer]);
+            assert!(
+                matches!(found, Err(SourcePathsError::Inside { .. })),
+                "{inner} {outer}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn counts_and_lengths_are_bounded() {
+        let many = |count: usize| (0..count).map(|nth| format!("/{nth}")).collect::<Vec<_>>();
+        let most = Limit::Paths.max();
+        assert!(SourcePaths::read(many(most), Vec::new()).is_ok());
+        let refused = SourcePaths::read(many(most + 1), Vec::new()).unwrap_err();
+        assert_eq!(refused.field(), "paths");
+        let refused = SourcePaths::read(many(1), many(Limit::Excludes.max() + 1)).unwrap_err();
+        assert_eq!(refused.field(), "excludes");
+        let long = format!("/{}", "ä".repeat(Limit::Path.max() / 2));
+        let refused = read(&[&long]).unwrap_err();
+        assert!(refused.to_string().len() < 500, "{refused}");
+        let line = |length: usize| format!("/{}", "a".repeat(length - 1));
+        assert!(read(&[&line(Limit::Path.max())]).is_ok());
+        let exclude = |length: usize| SourcePaths::read(many(1), vec!["x".repeat(length)]);
+        assert!(exclude(Limit::Exclude.max()).is_ok());
+        assert_eq!(exclude(Limit::Exclude.max() + 1).unwrap_err().field(), "excludes");
+        let sixteen = (0..16).map(|nth| format!("/{nth:02}{}", "a".repeat(4_093)));
+        assert!(SourcePaths::read(sixteen.clone().collect(), Vec::new()).is_ok());
+        let refused = SourcePaths::read(sixteen.collect(), vec!["x".into()]).unwrap_err();
+        assert!(
+            matches!(refused, SourcePathsError::TooMuch { bytes: 65_537, .. }),
+            "{refused}"
+        );
+    }
+
+    proptest! {
+        /// Looking at neighbours finds what looking at all pairs finds.
+        #[test]
+        fn neighbours_suffice(paths in prop::collection::vec("(/[a-c.-]{1,2}){0,4}", 1..12)) {
+            let paths: Vec<String> = paths.into_iter().map(|path| if path.is_empty() { "/".to_owned() } else { path }).collect();
+            prop_assume!(paths.iter().all(|path| path.split('/').all(|part| !matches!(part, "." | ".."))));
+            let inside = paths.iter().any(|inner| {
+                paths.iter().any(|outer| {
+                    outer != inner && (outer == "/" || inner.starts_with(&format!("{outer}/")))
+                })
+            });
+            let read = SourcePaths::read(paths, Vec::new());
+            prop_assert_eq!(matches!(read, Err(SourcePathsError::Inside { .. })), inside);
+        }
+    }
+}

@@ -236,6 +236,7 @@ async fn each_finding_is_named_and_goes_when_it_is_healed() {
 
     // The next backup sends the data again; what strangers left is taken away by hand.
     resize(-1).await;
+    stack.live_through(SignedDuration::from_mins(5)).await;
     let fourth = site.backup().await.unwrap();
     assert!(fourth.totals.bytes_sent > 80_000, "{:?}", fourth.totals);
     let listed = root

@@ -17,7 +17,10 @@ use shared::{
     schedule::Schedule,
 };
 
-use crate::support::{Site, Stack, versions};
+use crate::{
+    check::check,
+    support::{Site, Stack, versions},
+};
 
 /// The kinds of objects by their folder. (A list page needs a source of 257 packs.)
 const KINDS: [&str; 5] = ["/packs/", "/trees/", "/index/", "/manifests/", "/commits/"];
@@ -256,13 +259,13 @@ async fn a_false_answer_marks_nothing_for_ever() {
     // Half an hour of false answers are believed: nobody could tell them from a loss.
     not_there(u64::MAX);
     stack.sweep().await;
-    stack.check().await;
+    check(&stack).await;
     stack.live_through(SignedDuration::from_mins(5)).await;
     assert!(marked().await > 0);
     assert_eq!(page(&stack, &site).await.summary.health, Health::Failing);
     // A whole check that misses nothing leaves no mark.
     faults.clear();
-    stack.check().await;
+    check(&stack).await;
     assert_eq!(marked().await, 0);
     let page = page(&stack, &site).await;
     assert_ne!(page.summary.health, Health::Failing, "{:?}", page.summary.reasons);

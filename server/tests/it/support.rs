@@ -284,13 +284,6 @@ impl Stack {
         self.settle().await;
     }
 
-    /// Compares every bucket with its ledger now.
-    pub async fn check(&self) {
-        let due = format!("UPDATE backup_sets SET next_check_at = '{}'", self.clock.now());
-        self.owner.execute_unprepared(&due).await.unwrap();
-        self.settle().await;
-    }
-
     /// Ends the sweeps and daily checks that are due; from now on none comes by itself, but for the sweep after a commit.
     pub async fn hold_rounds(&self) {
         self.settle().await;

@@ -128,6 +128,18 @@ pub async fn enroll(
     set: BackupSetId,
     keys: &Keys,
 ) -> Result<AgentId> {
+    enroll_in(api, stack, tenant, set, keys, &stack.agent_state()).await
+}
+
+/// The same, with the agent's state in this folder.
+pub async fn enroll_in(
+    api: &Api,
+    stack: &Stack,
+    tenant: TenantId,
+    set: BackupSetId,
+    keys: &Keys,
+    state: &Path,
+) -> Result<AgentId> {
     let token = api.new_token(tenant, set).await?;
     if !token.command.contains(&keys.fingerprint) {
         bail!(
@@ -135,10 +147,10 @@ pub async fn enroll(
             keys.fingerprint
         );
     }
-    fs::create_dir_all(stack.agent_state())?;
+    fs::create_dir_all(state)?;
     agent::enroll(
         stack.agent_program(),
-        &stack.agent_state(),
+        state,
         &stack.url(),
         &token.token,
         &keys.fingerprint,
@@ -147,7 +159,8 @@ pub async fn enroll(
     let page = api.tenant(tenant).await?;
     let agent = page
         .agents
-        .first()
+        .iter()
+        .max_by_key(|agent| agent.enrolled_at)
         .context("the server lists no agent after enrollment")?;
     Ok(agent.id)
 }

@@ -6,6 +6,7 @@ mod lockbox;
 pub mod owner;
 pub mod port;
 pub mod postgres;
+pub mod proxy;
 pub mod secrets;
 pub mod storage;
 
@@ -52,7 +53,7 @@ pub struct Plan {
 
 /// It runs until it is dropped. The fields are in the order in which they stop.
 pub struct Stack {
-    agent: Option<Managed>,
+    agents: Vec<Managed>,
     server: Option<Managed>,
     storage: Storage,
     postgres: Option<Postgres>,
@@ -85,7 +86,7 @@ impl Stack {
             ledger.add(process)?;
         }
         let mut stack = Self {
-            agent: None,
+            agents: Vec::new(),
             server: None,
             storage,
             postgres,
@@ -188,15 +189,18 @@ impl Stack {
 
     /// Starts the agent's daemon.
     pub fn start_agent(&mut self) -> Result<()> {
+        self.start_agent_in(&self.agent_state())
+    }
+
+    /// Starts the daemon of an agent that keeps its state in this folder.
+    pub fn start_agent_in(&mut self, state: &Path) -> Result<()> {
         let mut command = Command::new(&self.built.agent);
-        command.arg("run").arg("--state").arg(self.agent_state());
-        let agent = Managed::spawn(
-            "the agent",
-            &mut command,
-            &self.plan.folder.join("logs/agent.log"),
-        )?;
+        command.arg("run").arg("--state").arg(state);
+        let name = state.file_name().unwrap_or_default().to_string_lossy();
+        let log = self.plan.folder.join(format!("logs/{name}.log"));
+        let agent = Managed::spawn("an agent", &mut command, &log)?;
         self.ledger.add(&agent)?;
-        self.agent = Some(agent);
+        self.agents.push(agent);
         Ok(())
     }
 
@@ -220,7 +224,7 @@ impl Stack {
         if let Some(server) = &mut self.server {
             server.must_run()?;
         }
-        if let Some(agent) = &mut self.agent {
+        for agent in &mut self.agents {
             agent.must_run()?;
         }
         Ok(())

@@ -5,6 +5,7 @@ mod attack;
 mod backups;
 pub mod bucket;
 mod crash;
+mod faults;
 mod report;
 mod restores;
 mod set_up;
@@ -116,6 +117,7 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     let first = Box::pin(backups::first(report, &cast, &places)).await?;
     let second = Box::pin(backups::second(report, &cast, &places, &first)).await?;
     let after_crash = Box::pin(crash::tell(stack, report, &cast, &places)).await;
+    Box::pin(faults::tell(stack, report, &cast)).await;
     let snapshots: Vec<_> = [
         Some(first.as_restorable(1)),
         Some(second.as_restorable(2)),

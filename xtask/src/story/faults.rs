@@ -1,0 +1,201 @@
+//! A store that lies, goes away and loses a pack: no backup fails for the first two, and none builds on the third.
+//!
+//! In a bucket of its own, in GOVERNANCE mode, where an owner may delete what is locked, with an endpoint of its own and a proxy
+//! in front of the store.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use shared::{
+    api::{
+        agent::RunState,
+        view::{Health, RunView},
+    },
+    ids::SourceId,
+    retention::LockMode,
+};
+
+use super::{
+    backups::{self, back_up, made_by},
+    bucket::{Attempt, Bucket},
+    report::Report,
+    set_up::Cast,
+};
+use crate::{
+    api::granted,
+    demo::scene,
+    files::portrait::Portrait,
+    say,
+    stack::{
+        Stack, agent,
+        proxy::{Fault, Proxy},
+    },
+};
+
+/// The bucket.
+const BUCKET: &str = "story-governance";
+/// For how long the store is away.
+const AWAY: Duration = Duration::from_secs(20);
+
+/// Tells it. It leaves the rest of the story as it was.
+pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option<()> {
+    let folder = stack.plan.folder.join("source/workshop");
+    let proxy = report
+        .step("an unreliable store: another bucket, in GOVERNANCE mode", async {
+            let proxy = Proxy::start(stack.plan.s3_port).await?;
+            let figures = format!("{BUCKET}, through {}", proxy.address());
+            Ok((proxy, figures))
+        })
+        .await?;
+    let workshop = report
+        .step("an endpoint backs up to it", async {
+            let workshop = Workshop::set_up(stack, cast, &proxy, &folder).await?;
+            let run = workshop.back_up(cast).await?;
+            let page = made_by(&cast.api, cast, &run).await?;
+            Ok((workshop, say::count(page.objects, "object", "objects")))
+        })
+        .await?;
+    report
+        .step("a false 404, eight times: the backup is complete", async {
+            fs::write(folder.join("second"), noise(2))?;
+            proxy.set(Fault::NotFound(8));
+            let run = workshop.back_up(cast).await?;
+            let page = made_by(&cast.api, cast, &run).await?;
+            let met = proxy.hits();
+            proxy.set(Fault::None);
+            if met == 0 {
+                bail!("the store was not asked while it lied");
+            }
+            if page.snapshot.damage.is_some() {
+                bail!("the snapshot is said to be damaged");
+            }
+            Ok(((), format!("{met} answers were false")))
+        })
+        .await?;
+    report
+        .step("the store is away for 20 s: the backup is complete", async {
+            fs::write(folder.join("third"), noise(3))?;
+            proxy.set(Fault::Away);
+            let run = workshop.start(cast).await?;
+            if !proxy.was_met().await? {
+                bail!("the store was not asked while it was away");
+            }
+            tokio::time::sleep(AWAY).await;
+            let met = proxy.hits();
+            proxy.set(Fault::None);
+            let run = cast.api.ended(cast.tenant, run.id, backups::PATIENCE).await?;
+            made_by(&cast.api, cast, &run).await?;
+            Ok(((), format!("{met} requests met nobody")))
+        })
+        .await?;
+    report
+        .step("a pack is deleted with bypass: nothing builds on it", async {
+            let lost = delete_a_pack(stack).await?;
+            fs::write(folder.join("fourth"), noise(4))?;
+            let run = workshop.back_up(cast).await?;
+            let error = run.error.clone().unwrap_or_default();
+            if run.state != RunState::Failed || !error.contains("gone from the bucket") {
+                bail!("the run ended as {:?}: {error}", run.state);
+            }
+            let tenant = cast.api.tenant(cast.tenant).await?;
+            let damaged = tenant
+                .snapshots
+                .iter()
+                .filter(|snapshot| snapshot.damage.is_some())
+                .count();
+            if damaged == 0 || tenant.summary.health != Health::Failing {
+                bail!(
+                    "{damaged} snapshots are said to be damaged, health {:?}",
+                    tenant.summary.health
+                );
+            }
+            Ok(((), format!("{lost}; {damaged} snapshots are damaged, and say so")))
+        })
+        .await?;
+    report
+        .step("the next backup sends it again and restores whole", async {
+            let run = workshop.back_up(cast).await?;
+            let page = made_by(&cast.api, cast, &run).await?;
+            if page.snapshot.damage.is_some() {
+                bail!("the new snapshot is said to be damaged");
+            }
+            cast.api.new_restore(cast.tenant, page.snapshot.id).await?;
+            let to = stack.plan.folder.join("restored/workshop");
+            fs::create_dir_all(&to)?;
+            let (program, kit) = (stack.agent_program(), stack.kit());
+            let place = agent::restore(program, &workshop.state, page.snapshot.id, &to, &kit).await?;
+            let differences = Portrait::of(&place(&folder))?.differences(&Portrait::of(&folder)?);
+            if !differences.is_empty() {
+                bail!("{} entries differ, such as {}", differences.len(), differences[0]);
+            }
+            Ok((
+                (),
+                format!("sent {}", say::bytes(page.snapshot.totals.bytes_sent)),
+            ))
+        })
+        .await
+}
+
+/// The second endpoint.
+struct Workshop {
+    /// Where its agent keeps its state.
+    state: PathBuf,
+    source: SourceId,
+}
+
+impl Workshop {
+    async fn set_up(stack: &mut Stack, cast: &Cast, proxy: &Proxy, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("first"), noise(1))?;
+        let mut new = scene::storage_account(stack);
+        new.name = "Unreliable".to_owned();
+        new.endpoint = proxy.address().to_owned();
+        let account = granted(
+            "storage account",
+            cast.api.new_storage_account(cast.tenant, &new).await?,
+        )?;
+        let mut new = scene::backup_set("Workshop", account.id, BUCKET, &cast.keys);
+        new.mode = LockMode::Governance;
+        let set = granted("backup set", cast.api.new_backup_set(cast.tenant, &new).await?)?;
+        let state = stack.plan.folder.join("agent-workshop");
+        let agent = scene::enroll_in(&cast.api, stack, cast.tenant, set.id, &cast.keys, &state).await?;
+        stack.start_agent_in(&state)?;
+        let new = scene::source(agent, "Workshop", folder);
+        let source = cast.api.new_source(cast.tenant, &new).await?.id;
+        Ok(Self { state, source })
+    }
+
+    async fn start(&self, cast: &Cast) -> Result<RunView> {
+        cast.api.start_run(cast.tenant, self.source).await
+    }
+
+    async fn back_up(&self, cast: &Cast) -> Result<RunView> {
+        back_up(cast, self.source).await
+    }
+}
+
+/// Deletes the pack that was put first, past its lock, with the root keys. Gives its key.
+async fn delete_a_pack(stack: &Stack) -> Result<String> {
+    let bucket = Bucket::open(stack, BUCKET);
+    let versions = bucket.versions().await?;
+    let pack = versions.iter().find(|version| version.key.contains("/packs/"));
+    let pack = pack.context("the bucket holds no pack")?;
+    if let Attempt::Refused(code) = bucket.delete_version(pack, true).await? {
+        bail!("deleting it was refused: {code}");
+    }
+    Ok(pack.key.rsplit('/').next().unwrap_or_default()[..12].to_owned())
+}
+
+/// Content that nothing else has, and that does not shrink.
+fn noise(seed: u8) -> Vec<u8> {
+    let mut content = vec![0; 200_000];
+    blake3::Hasher::new()
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut content);
+    content
+}

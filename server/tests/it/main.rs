@@ -19,6 +19,7 @@ mod s3_answers;
 mod support;
 mod sweep;
 mod tenancy;
+mod trial;
 
 use peak_alloc::PeakAlloc;
 

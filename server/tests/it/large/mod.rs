@@ -1,5 +1,7 @@
 //! A large source: what a commit costs grows with what it changes, not with what is there.
 
+mod listing;
+
 use std::{collections::HashMap, fmt, io::Write, time::Duration};
 
 use agent::{keygen::read_kit, state::State};
@@ -7,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use holdfast_server::s3;
 use repository::{
     chunk::SourceSecret,
+    layout,
     manifest::{ManifestContent, ManifestParent, NewManifest},
     object_list::{self, Delta, ObjectList},
 };
@@ -24,6 +27,7 @@ use shared::{
     schedule::Schedule,
 };
 
+use self::listing::ListedPacks;
 use crate::{
     HEAP,
     support::{Site, Stack},
@@ -49,13 +53,14 @@ impl fmt::Display for Cost {
     }
 }
 
-/// A source whose packs stand in the ledger only, as confirmed just now. Their contents are nowhere.
+/// A source whose packs stand in the ledger and in listings only, as confirmed just now. Their contents are nowhere.
 struct Large<'a> {
     stack: &'a Stack,
     site: &'a Site,
     now: Vec<ObjectRef>,
     list: ObjectList,
     list_pages: HashMap<ObjectHash, Vec<u8>>,
+    listed: ListedPacks,
     made: u32,
 }
 
@@ -67,6 +72,7 @@ impl<'a> Large<'a> {
             now: Vec::new(),
             list: ObjectList::default(),
             list_pages: HashMap::new(),
+            listed: ListedPacks::answer_for(&stack.lockbox.faults()),
             made: 0,
         }
     }
@@ -102,6 +108,10 @@ impl<'a> Large<'a> {
                 now = self.stack.clock.now(),
             );
             self.stack.owner.execute_unprepared(&sql).await.unwrap();
+            for (object, number) in part.iter().zip(1..) {
+                let key = layout::object_key("holdfast/", self.site.source.id, object.kind, &object.hash);
+                self.listed.add(key, format!("v{number}"), object.size_bytes);
+            }
         }
     }
 

@@ -1,0 +1,75 @@
+//! Listings of packs that are in no bucket, made from what the ledger says: a million objects are listed and none is stored.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    ops::Bound,
+    sync::{Arc, Mutex},
+};
+
+use lockbox::faults::{Action, Answer, Faults, On, Rule};
+
+/// Entries of a page, as Amazon S3 has them.
+const PAGE: usize = 1_000;
+
+/// Version and size by key.
+type Versions = BTreeMap<String, (String, u64)>;
+
+/// What is listed. Clones are the same.
+#[derive(Clone, Default)]
+pub struct ListedPacks {
+    versions: Arc<Mutex<Versions>>,
+    /// Behind which key the page that is asked for begins.
+    marker: Arc<Mutex<String>>,
+}
+
+impl ListedPacks {
+    /// From now on listings of packs are answered with what was added here.
+    pub fn answer_for(faults: &Faults) -> Self {
+        let packs = Self::default();
+        let (asked, answering) = (packs.clone(), packs.clone());
+        let on = On::operation("ListObjectVersions").when(move |seen| {
+            let is_of_packs = seen.key.as_deref().is_some_and(|prefix| prefix.ends_with("/packs/"));
+            if is_of_packs {
+                *asked.marker.lock().unwrap() = seen.parameter("key-marker").unwrap_or_default().to_owned();
+            }
+            is_of_packs
+        });
+        faults.add(Rule::new(on, Action::rewrite(move |answer| answering.page(answer))));
+        packs
+    }
+
+    pub fn add(&self, key: String, version: String, size_bytes: u64) {
+        self.versions.lock().unwrap().insert(key, (version, size_bytes));
+    }
+
+    fn page(&self, answer: Answer) -> Answer {
+        let versions = self.versions.lock().unwrap();
+        let marker = self.marker.lock().unwrap().clone();
+        let mut rest = versions.range::<String, _>((Bound::Excluded(marker), Bound::Unbounded));
+        let mut body = "<ListVersionsResult>".to_owned();
+        let mut last = None;
+        for (key, (version, size)) in rest.by_ref().take(PAGE) {
+            let _ = write!(
+                body,
+                "<Version><Key>{key}</Key><VersionId>{version}</VersionId><Size>{size}</Size></Version>"
+            );
+            last = Some((key, version));
+        }
+        match last.filter(|_| rest.next().is_some()) {
+            Some((key, version)) => {
+                let _ = write!(
+                    body,
+                    "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>\
+                     <NextVersionIdMarker>{version}</NextVersionIdMarker>"
+                );
+            }
+            None => body.push_str("<IsTruncated>false</IsTruncated>"),
+        }
+        body.push_str("</ListVersionsResult>");
+        Answer {
+            body: body.into(),
+            ..answer
+        }
+    }
+}

@@ -28,7 +28,12 @@ use aws_sdk_s3::{
     },
 };
 use aws_smithy_async::time::TimeSource;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{
+    ConnectorBuilder,
+    proxy::ProxyConfig,
+    tls::{self, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::LockMode;
@@ -63,12 +68,9 @@ pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
         .build();
-    let client = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-        .build_https();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(answers::judged(client))
+        .http_client(answers::judged(http_client()))
         // A store whose clock is wrong must not move ours: the clocks are compared instead.
         .disable_clock_skew_correction(true)
         .endpoint_url(&endpoint.url)
@@ -86,6 +88,18 @@ pub fn connect(endpoint: &Endpoint, clock: &Clock) -> Arc<dyn ObjectStore> {
         client: Client::from_conf(config),
         region: endpoint.region.clone(),
         clock: clock.clone(),
+    })
+}
+
+/// The SDK's own default client, which goes by the proxy that the environment names.
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector =
+            ConnectorBuilder::default().tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.build()
     })
 }
 

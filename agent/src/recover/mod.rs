@@ -3,6 +3,7 @@
 mod bucket;
 mod catalog;
 mod credentials;
+mod records;
 mod s3;
 mod store;
 

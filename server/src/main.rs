@@ -77,7 +77,12 @@ struct RebuildLedger {
     data: PathBuf,
     /// Networks in which storage endpoints may be besides the public internet, such as 192.168.7.0/24; there also over http.
     /// Separated by commas, or given several times. Default: none, so that endpoints are public and use https
-    #[arg(long = "storage-network", env = "HOLDFAST_STORAGE_NETWORKS", value_name = "NETWORK", value_delimiter = ',')]
+    #[arg(
+        long = "storage-network",
+        env = "HOLDFAST_STORAGE_NETWORKS",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
     storage_networks: Vec<IpNet>,
     /// The backup set, such as set_0193…; may be left out when there is only one
     #[arg(long, value_name = "ID")]
@@ -119,7 +124,12 @@ struct Serve {
     data: PathBuf,
     /// Networks in which storage endpoints may be besides the public internet, such as 192.168.7.0/24; there also over http.
     /// Separated by commas, or given several times. Default: none, so that endpoints are public and use https
-    #[arg(long = "storage-network", env = "HOLDFAST_STORAGE_NETWORKS", value_name = "NETWORK", value_delimiter = ',')]
+    #[arg(
+        long = "storage-network",
+        env = "HOLDFAST_STORAGE_NETWORKS",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
     storage_networks: Vec<IpNet>,
     /// Where browsers and agents reach this server. Default: http:// and the address above.
     #[arg(long, env = "HOLDFAST_PUBLIC_URL")]

@@ -133,6 +133,10 @@ mod tests {
     #[test]
     fn the_documentation_has_this_table() {
         let documented = include_str!("../../docs/LIMITS.md");
-        assert!(documented.contains(&table()), "put this into docs/LIMITS.md:\n{}", table());
+        assert!(
+            documented.contains(&table()),
+            "put this into docs/LIMITS.md:\n{}",
+            table()
+        );
     }
 }

@@ -109,7 +109,10 @@ impl SourcePaths {
         if paths.is_empty() {
             return Err(SourcePathsError::NoPath);
         }
-        if let Some([outer, inner]) = paths.array_windows().find(|[outer, inner]| lies_inside(inner, outer)) {
+        if let Some([outer, inner]) = paths
+            .array_windows()
+            .find(|[outer, inner]| lies_inside(inner, outer))
+        {
             return Err(SourcePathsError::Inside {
                 inner: start(inner),
                 outer: start(outer),
@@ -176,16 +179,25 @@ mod tests {
     #[test]
     fn lines_are_tidied() {
         assert_eq!(read(&[" /b/ ", "", "/a", "/b", "/a"]).unwrap(), ["/a", "/b"]);
-        assert_eq!(read(&["/a", "/a-b", "/a.b", "/ab"]).unwrap(), ["/a", "/a-b", "/a.b", "/ab"]);
+        assert_eq!(
+            read(&["/a", "/a-b", "/a.b", "/ab"]).unwrap(),
+            ["/a", "/a-b", "/a.b", "/ab"]
+        );
         assert_eq!(read(&["/"]).unwrap(), ["/"]);
         assert_eq!(read(&["  ", ""]), Err(SourcePathsError::NoPath));
         for bad in ["a", "./a", "/a/../b", "/a/.", "/a\0b", "C:\\data"] {
-            assert!(matches!(read(&[bad]), Err(SourcePathsError::NotAbsolute(_))), "{bad}");
+            assert!(
+                matches!(read(&[bad]), Err(SourcePathsError::NotAbsolute(_))),
+                "{bad}"
+            );
         }
         assert_eq!(read(&["//a///b//", "/a/b"]).unwrap(), ["/a/b"]);
         for (inner, outer) in [("/a/c", "/a"), ("/a/b/c", "/a"), ("/a//b", "/a"), ("/a-b", "/")] {
             let found = read(&["/a-b", inner, outer]);
-            assert!(matches!(found, Err(SourcePathsError::Inside { .. })), "{inner} {outer}: {found:?}");
+            assert!(
+                matches!(found, Err(SourcePathsError::Inside { .. })),
+                "{inner} {outer}: {found:?}"
+            );
         }
     }
 
@@ -209,7 +221,10 @@ mod tests {
         let sixteen = (0..16).map(|nth| format!("/{nth:02}{}", "a".repeat(4_093)));
         assert!(SourcePaths::read(sixteen.clone().collect(), Vec::new()).is_ok());
         let refused = SourcePaths::read(sixteen.collect(), vec!["x".into()]).unwrap_err();
-        assert!(matches!(refused, SourcePathsError::TooMuch { bytes: 65_537, .. }), "{refused}");
+        assert!(
+            matches!(refused, SourcePathsError::TooMuch { bytes: 65_537, .. }),
+            "{refused}"
+        );
     }
 
     proptest! {

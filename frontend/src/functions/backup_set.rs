@@ -146,7 +146,12 @@ impl Advanced<'_> {
             options.lock_ahead = LockAhead::Days(days);
         }
         if !self.grace_hours.trim().is_empty() {
-            options.grace_hours = whole("grace_hours", "Hours that a run may be late", self.grace_hours, 24)?;
+            options.grace_hours = whole(
+                "grace_hours",
+                "Hours that a run may be late",
+                self.grace_hours,
+                24,
+            )?;
         }
         Ok(options)
     }
@@ -154,9 +159,9 @@ impl Advanced<'_> {
 
 #[cfg(feature = "ssr")]
 fn whole(field: &str, what: &str, text: &str, such_as: u32) -> Result<u32, ConsoleError> {
-    text.trim().parse().map_err(|_| {
-        ConsoleError::field(field, format!("{what}: write a whole number, such as {such_as}."))
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| ConsoleError::field(field, format!("{what}: write a whole number, such as {such_as}.")))
 }
 
 /// Looks into the bucket and keeps what was found.

@@ -72,7 +72,12 @@ mod tests {
     fn an_address_carries_what_fits() {
         let long = "/".repeat(Limit::TypedText.max() / 3 + 1);
         let most = "x".repeat(Limit::TypedText.max() - 11);
-        let typed = [("paths", long.as_str()), ("name", "a/ü"), ("excludes", &most), ("line", "xxx")];
+        let typed = [
+            ("paths", long.as_str()),
+            ("name", "a/ü"),
+            ("excludes", &most),
+            ("line", "xxx"),
+        ];
         let fit: Vec<&str> = that_fit(&typed).into_iter().map(|(field, _)| field).collect();
         assert_eq!(fit, ["name", "excludes"]);
     }

@@ -14,8 +14,8 @@ use super::tenant::tenant_once;
 use crate::{
     clock::{local, use_clock, use_hydrated},
     components::{
-        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton, Typed, problem_page,
-        use_typed,
+        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton, Typed,
+        problem_page, use_typed,
     },
     functions::backup_set::CreateBackupSet,
     tenant::use_tenant,

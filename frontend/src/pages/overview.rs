@@ -12,7 +12,8 @@ use shared::{
 use crate::{
     app::Person,
     components::{
-        Ago, Count, Empty, Field, FormError, HealthBadge, Loading, Notices, SubmitButton, problem_page, use_typed,
+        Ago, Count, Empty, Field, FormError, HealthBadge, Loading, Notices, SubmitButton, problem_page,
+        use_typed,
     },
     functions::tenant::{CreateTenant, load_tenants},
 };

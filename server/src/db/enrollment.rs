@@ -78,7 +78,10 @@ pub async fn use_up(tx: &TenantTx, id: Uuid, now: Timestamp) -> Result<bool, DbE
 /// Ends every token that was not used yet.
 pub async fn end_all(tx: &TenantTx, now: Timestamp) -> Result<(), DbError> {
     enrollment_token::Entity::update_many()
-        .col_expr(enrollment_token::Column::ExpiresAt, Expr::value(At::try_from(now)?))
+        .col_expr(
+            enrollment_token::Column::ExpiresAt,
+            Expr::value(At::try_from(now)?),
+        )
         .filter(enrollment_token::Column::UsedAt.is_null())
         .filter(enrollment_token::Column::ExpiresAt.gt(At::try_from(now)?))
         .exec(&tx.tx)

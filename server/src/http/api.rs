@@ -26,7 +26,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
-    use_cases::{backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users},
+    use_cases::{
+        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+    },
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -45,7 +47,10 @@ where
         let body = Json::from_request(request, state).await;
         body.map(|Json(body)| Self(body)).map_err(|error| {
             if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                return ApiError::invalid("body", "body: this is more than the call takes; send less at once.");
+                return ApiError::invalid(
+                    "body",
+                    "body: this is more than the call takes; send less at once.",
+                );
             }
             // The text may repeat what was sent.
             ApiError::invalid("body", error.body_text().chars().take(300).collect::<String>())

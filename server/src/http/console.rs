@@ -32,7 +32,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
-    use_cases::{backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users},
+    use_cases::{
+        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+    },
 };
 
 /// The console's pages and server functions.

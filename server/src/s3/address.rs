@@ -301,14 +301,20 @@ mod tests {
             "https://[fe80::1]",
             "https://[fd00:ec2::254]",
         ] {
-            assert_eq!(rule(&[]).endpoint(inside), Err(AddressError::NotPublic), "{inside}");
+            assert_eq!(
+                rule(&[]).endpoint(inside),
+                Err(AddressError::NotPublic),
+                "{inside}"
+            );
         }
         assert_eq!(
             rule(&[]).endpoint("http://s3.example.com"),
             Err(AddressError::NotHttps)
         );
         assert_eq!(
-            rule(&["127.0.0.0/8"]).endpoint("http://127.0.0.1:9000").as_deref(),
+            rule(&["127.0.0.0/8"])
+                .endpoint("http://127.0.0.1:9000")
+                .as_deref(),
             Ok("http://127.0.0.1:9000")
         );
         assert_eq!(

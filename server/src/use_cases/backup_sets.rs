@@ -9,8 +9,9 @@ use shared::{
 };
 
 use super::{
+    bounded,
     explain::{Doing, explain},
-    bounded, name, or_taken, room_for_one, text, views,
+    name, or_taken, room_for_one, text, views,
 };
 use crate::{
     app::App,

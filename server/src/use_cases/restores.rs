@@ -298,7 +298,9 @@ pub async fn finish(
         } else {
             StoredState::Succeeded
         };
-        restore.error = finish.error.map(|error| error.chars().take(Limit::Reason.max()).collect());
+        restore.error = finish
+            .error
+            .map(|error| error.chars().take(Limit::Reason.max()).collect());
     })
     .await
 }

@@ -8,8 +8,9 @@ use shared::{
 use zeroize::Zeroizing;
 
 use super::{
+    bounded,
     explain::{Doing, explain},
-    bounded, name, or_taken, room_for_one, text, views,
+    name, or_taken, room_for_one, text, views,
 };
 use crate::{
     app::App,
@@ -42,8 +43,18 @@ pub async fn create(
         Limit::Region,
         "the provider's region, such as us-east-1",
     )?;
-    let access_key = text("access_key", &request.access_key, Limit::AccessKey, "the access key")?;
-    let secret = text("secret_key", &request.secret_key, Limit::SecretKey, "the secret key")?;
+    let access_key = text(
+        "access_key",
+        &request.access_key,
+        Limit::AccessKey,
+        "the access key",
+    )?;
+    let secret = text(
+        "secret_key",
+        &request.secret_key,
+        Limit::SecretKey,
+        "the secret key",
+    )?;
     let secret = Zeroizing::new(secret);
     let tx = app.db.tenant(&actor.scope).await?;
     room(&tx).await?;

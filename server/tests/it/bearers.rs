@@ -142,14 +142,26 @@ fn spellings(value: &str) -> BTreeSet<String> {
     let hex = value.strip_prefix("\\x").unwrap_or(value);
     bytes.extend(HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok());
     bytes.extend(Uuid::try_parse(value).ok().map(|id| id.as_bytes().to_vec()));
-    bytes.extend(value.parse::<i128>().ok().map(|number| number.to_le_bytes().to_vec()));
+    bytes.extend(
+        value
+            .parse::<i128>()
+            .ok()
+            .map(|number| number.to_le_bytes().to_vec()),
+    );
     for base in [BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD] {
         bytes.extend(base.decode(value.as_bytes()).ok());
     }
     let mut spelt = BTreeSet::from([value.to_owned(), value.to_lowercase()]);
     for bytes in bytes.iter().filter(|bytes| bytes.len() <= 200) {
         for base in [
-            HEXLOWER, HEXUPPER, BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, BASE32, BASE32_NOPAD,
+            HEXLOWER,
+            HEXUPPER,
+            BASE64,
+            BASE64_NOPAD,
+            BASE64URL,
+            BASE64URL_NOPAD,
+            BASE32,
+            BASE32_NOPAD,
         ] {
             spelt.insert(base.encode(bytes));
         }
@@ -202,8 +214,15 @@ async fn no_value_of_the_database_opens_a_door() {
     assert_eq!(doors.opened_by(&secret(&token)).await, Some("secret of a token"));
 
     let values = dump(&stack).await;
-    for table in ["public.sessions.id", "public.agents.credential_hash", "public.enrollment_tokens.secret_hash"] {
-        assert!(values.iter().any(|(at, _)| at == table), "{table} is not in the dump");
+    for table in [
+        "public.sessions.id",
+        "public.agents.credential_hash",
+        "public.enrollment_tokens.secret_hash",
+    ] {
+        assert!(
+            values.iter().any(|(at, _)| at == table),
+            "{table} is not in the dump"
+        );
     }
     let mut tried = BTreeSet::new();
     for (at, value) in values {
@@ -238,14 +257,23 @@ async fn hashes_without_a_key_get_one_at_the_start() {
             "UPDATE {table} SET {column} = '\\x{}', keyed = false WHERE id = '{row}'",
             HEXLOWER.encode(&hash)
         );
-        assert_eq!(stack.owner.execute_unprepared(&sql).await.unwrap().rows_affected(), 1);
+        assert_eq!(
+            stack
+                .owner
+                .execute_unprepared(&sql)
+                .await
+                .unwrap()
+                .rows_affected(),
+            1
+        );
     }
     let doors = Doors::of(&stack).await;
     assert!(!doors.credential_opens(&credential(&site)).await);
     stack.start_again().await;
     assert!(doors.credential_opens(&credential(&site)).await);
     assert!(doors.token_opens(&token).await);
-    let unkeyed = "SELECT 1 FROM agents WHERE NOT keyed UNION ALL SELECT 1 FROM enrollment_tokens WHERE NOT keyed";
+    let unkeyed =
+        "SELECT 1 FROM agents WHERE NOT keyed UNION ALL SELECT 1 FROM enrollment_tokens WHERE NOT keyed";
     assert!(stack.query(unkeyed).await.is_empty());
     // It is done once.
     stack.start_again().await;
@@ -285,7 +313,12 @@ async fn a_restored_database_is_noticed() {
     assert!(!Doors::of(&stack).await.token_opens(&token).await);
     // The running server takes the job, whose lease would have lasted for a year.
     stack.settle().await;
-    assert!(stack.query("SELECT 1 FROM jobs WHERE kind = 'check'").await.is_empty());
+    assert!(
+        stack
+            .query("SELECT 1 FROM jobs WHERE kind = 'check'")
+            .await
+            .is_empty()
+    );
     let told = stack
         .query("SELECT detail FROM audit_events WHERE action = 'database.restored'")
         .await;
@@ -308,7 +341,12 @@ async fn a_restored_database_is_noticed() {
     let settled = operator.send(reqwest::Method::POST, &settle, None::<&()>).await;
     assert_eq!(settled.status(), StatusCode::NO_CONTENT);
     assert_eq!(notices(&operator).await, []);
-    assert!(!operator.html("/").await.contains(NoticeKind::DatabaseRestored.title()));
+    assert!(
+        !operator
+            .html("/")
+            .await
+            .contains(NoticeKind::DatabaseRestored.title())
+    );
     let again = operator.send(reqwest::Method::POST, &settle, None::<&()>).await;
     assert_eq!(again.status(), StatusCode::NOT_FOUND);
 }
@@ -322,5 +360,8 @@ async fn a_data_folder_without_an_epoch_is_not_trusted_either() {
     assert_eq!(signed_out.status, StatusCode::UNAUTHORIZED);
     let operator = Session::sign_in(&stack.url, EMAIL, PASSWORD).await.unwrap();
     let open = notices(&operator).await;
-    assert_eq!(open.iter().map(|notice| notice.kind).collect::<Vec<_>>(), [NoticeKind::EpochLost]);
+    assert_eq!(
+        open.iter().map(|notice| notice.kind).collect::<Vec<_>>(),
+        [NoticeKind::EpochLost]
+    );
 }

@@ -136,7 +136,10 @@ async fn loopback_is_refused_unless_the_operator_allows_it() {
     assert_eq!(inside.came(), 0);
 
     // The same under the rule of the tests, so that it is the rule that kept them away.
-    for url in [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")] {
+    for url in [
+        format!("http://127.0.0.1:{port}"),
+        format!("http://localhost:{port}"),
+    ] {
         let before = inside.came();
         let store = s3::connect(&keys(&url), &stack.app.storage_rule, &stack.clock);
         assert!(store.try_keys().await.is_err(), "{url}");
@@ -163,7 +166,10 @@ async fn what_is_not_s3_is_told_in_one_sentence() {
     let to_elsewhere = format!("Location: http://{}/\r\n", elsewhere.address);
     let html = "<html><body>Printer</body></html>";
     let listeners = [
-        ("another protocol", Listener::saying("SSH-2.0-OpenSSH_9.9\r\n".into()).await),
+        (
+            "another protocol",
+            Listener::saying("SSH-2.0-OpenSSH_9.9\r\n".into()).await,
+        ),
         ("nothing", Listener::saying(String::new()).await),
         ("an empty page", Listener::http("200 OK", "", "").await),
         ("a page", Listener::http("200 OK", "", html).await),
@@ -177,7 +183,12 @@ async fn what_is_not_s3_is_told_in_one_sentence() {
         ("500", Listener::http("500 Oops", "", html).await),
         (
             "an error of another service",
-            Listener::http("400 Bad Request", "", "<Error><Code>Inner</Code><Message>db7</Message></Error>").await,
+            Listener::http(
+                "400 Bad Request",
+                "",
+                "<Error><Code>Inner</Code><Message>db7</Message></Error>",
+            )
+            .await,
         ),
     ];
     let closed = {

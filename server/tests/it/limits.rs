@@ -64,7 +64,9 @@ impl<'a> Sender<'a> {
     }
 
     async fn post(&self, path: &str, body: &Value) -> (StatusCode, String, String) {
-        let answer = self.post_raw(path, "application/json", body.to_string().into()).await;
+        let answer = self
+            .post_raw(path, "application/json", body.to_string().into())
+            .await;
         let status = answer.status();
         let text = answer.text().await.unwrap();
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -77,14 +79,29 @@ impl<'a> Sender<'a> {
         let most = limit.max();
         let says = format!("{most}");
         let (_, kept_code, message) = self.post(path, &body(most)).await;
-        assert!(kept_code != code || !message.contains(&says), "{limit:?}: {message}");
+        assert!(
+            kept_code != code || !message.contains(&says),
+            "{limit:?}: {message}"
+        );
         let (status, more_code, message) = self.post(path, &body(most + 1)).await;
-        assert_eq!((status, more_code.as_str()), (StatusCode::UNPROCESSABLE_ENTITY, code), "{limit:?}: {message}");
-        assert!(message.contains(&says) && message.len() < 1_000, "{limit:?}: {message}");
+        assert_eq!(
+            (status, more_code.as_str()),
+            (StatusCode::UNPROCESSABLE_ENTITY, code),
+            "{limit:?}: {message}"
+        );
+        assert!(
+            message.contains(&says) && message.len() < 1_000,
+            "{limit:?}: {message}"
+        );
     }
 
     /// The last one that there is room for is taken, the next one is refused.
-    async fn has_room_for_one(&self, limit: Limit, code: &str, add: impl AsyncFn(usize) -> (StatusCode, String)) {
+    async fn has_room_for_one(
+        &self,
+        limit: Limit,
+        code: &str,
+        add: impl AsyncFn(usize) -> (StatusCode, String),
+    ) {
         let (status, _) = add(0).await;
         assert_eq!(status, StatusCode::OK, "{limit:?}");
         assert_eq!(add(1).await, (StatusCode::CONFLICT, code.to_owned()), "{limit:?}");
@@ -101,7 +118,10 @@ impl<'a> Sender<'a> {
     }
 
     async fn count(&self, sql: &str) -> usize {
-        let rows = self.stack.query(&format!("SELECT count(*) AS n FROM {sql}")).await;
+        let rows = self
+            .stack
+            .query(&format!("SELECT count(*) AS n FROM {sql}"))
+            .await;
         usize::try_from(rows[0].try_get::<i64>("", "n").unwrap()).unwrap()
     }
 
@@ -114,7 +134,9 @@ impl<'a> Sender<'a> {
     async fn token(&self) -> String {
         let path = self.tenant("/enrollment-tokens");
         let body = json!({ "backup_set_id": self.site.set.id });
-        let answer = self.post_raw(&path, "application/json", body.to_string().into()).await;
+        let answer = self
+            .post_raw(&path, "application/json", body.to_string().into())
+            .await;
         answer.json::<EnrollmentTokenView>().await.unwrap().token
     }
 
@@ -151,7 +173,9 @@ fn paths(count: usize) -> Value {
 }
 
 fn hash(nth: usize) -> ObjectHash {
-    ObjectHash::from_bytes(std::array::from_fn(|at| nth.to_le_bytes().get(at).copied().unwrap_or(7)))
+    ObjectHash::from_bytes(std::array::from_fn(|at| {
+        nth.to_le_bytes().get(at).copied().unwrap_or(7)
+    }))
 }
 
 fn upload(nth: usize, size_bytes: u64) -> Value {
@@ -198,16 +222,31 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
                 };
                 let before = sender.count(events).await;
                 let (status, code, _) = sender.post("/api/v1/session", &body).await;
-                assert_eq!((status, code.as_str()), (StatusCode::UNAUTHORIZED, "wrong_credentials"));
+                assert_eq!(
+                    (status, code.as_str()),
+                    (StatusCode::UNAUTHORIZED, "wrong_credentials")
+                );
                 assert_eq!(sender.count(events).await, before + told, "{limit:?} {length}");
             }
         }
         Limit::Endpoint => {
             let slashes = |length: usize| format!("{:/<length$}", sender.stack.lockbox.endpoint());
-            let body = |length| with(with(sender.account(), "endpoint", slashes(length)), "name", "slashes");
+            let body = |length| {
+                with(
+                    with(sender.account(), "endpoint", slashes(length)),
+                    "name",
+                    "slashes",
+                )
+            };
             sender.holds(&accounts, "endpoint", limit, body).await;
         }
-        Limit::Region => sender.holds(&accounts, "region", limit, |n| with(sender.account(), "region", text(n))).await,
+        Limit::Region => {
+            sender
+                .holds(&accounts, "region", limit, |n| {
+                    with(sender.account(), "region", text(n))
+                })
+                .await
+        }
         Limit::AccessKey => {
             let body = |n| with(sender.account(), "access_key", text(n));
             sender.holds(&accounts, "access_key", limit, body).await;
@@ -216,7 +255,11 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let body = |n| with(sender.account(), "secret_key", text(n));
             sender.holds(&accounts, "secret_key", limit, body).await;
         }
-        Limit::Bucket => sender.holds(&sets, "bucket", limit, |n| with(sender.set(), "bucket", text(n))).await,
+        Limit::Bucket => {
+            sender
+                .holds(&sets, "bucket", limit, |n| with(sender.set(), "bucket", text(n)))
+                .await
+        }
         Limit::Prefix => {
             let body = |n| with(with(sender.set(), "prefix", text(n)), "create_bucket", false);
             sender.holds(&sets, "prefix", limit, body).await;
@@ -236,14 +279,19 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             sender.holds(&sets, "recovery_key", limit, body).await;
         }
         Limit::TimeZone => {
-            sender.holds(&sets, "time_zone", limit, |n| with(sender.set(), "time_zone", text(n))).await;
+            sender
+                .holds(&sets, "time_zone", limit, |n| {
+                    with(sender.set(), "time_zone", text(n))
+                })
+                .await;
             let schedule = |n| json!({ "recurrence": { "every": "manual" }, "time_zone": text(n) });
             let body = |n| with(sender.source(), "schedule", schedule(n));
             sender.holds(&sources, "time_zone", limit, body).await;
         }
         Limit::CronLine => {
             let line = |n: usize| format!("{:<n$}", "30 2 * * 1-5");
-            let schedule = |n| json!({ "recurrence": { "every": "cron", "line": line(n) }, "time_zone": "UTC" });
+            let schedule =
+                |n| json!({ "recurrence": { "every": "cron", "line": line(n) }, "time_zone": "UTC" });
             let body = |n| with(with(sender.source(), "schedule", schedule(n)), "name", "cron");
             sender.holds(&sources, "schedule", limit, body).await;
         }
@@ -252,7 +300,13 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             sender.holds(&sources, "paths", limit, body).await;
         }
         Limit::Path => {
-            let body = |n| with(with(sender.source(), "paths", json!([format!("/{}", text(n - 1))])), "name", "path");
+            let body = |n| {
+                with(
+                    with(sender.source(), "paths", json!([format!("/{}", text(n - 1))])),
+                    "name",
+                    "path",
+                )
+            };
             sender.holds(&sources, "paths", limit, body).await;
         }
         Limit::Excludes => {
@@ -260,33 +314,61 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             sender.holds(&sources, "excludes", limit, body).await;
         }
         Limit::Exclude => {
-            let body = |n| with(with(sender.source(), "excludes", json!([text(n)])), "name", "exclude");
+            let body = |n| {
+                with(
+                    with(sender.source(), "excludes", json!([text(n)])),
+                    "name",
+                    "exclude",
+                )
+            };
             sender.holds(&sources, "excludes", limit, body).await;
         }
         Limit::SourceText => {
             let body = |n: usize| {
-                let paths: Value = (0..16).map(|nth| json!(format!("/{nth:02}{}", text(4_090)))).collect();
+                let paths: Value = (0..16)
+                    .map(|nth| json!(format!("/{nth:02}{}", text(4_090))))
+                    .collect();
                 let rest = n - 16 * 4_093;
-                with(with(with(sender.source(), "paths", paths), "excludes", json!([text(rest)])), "name", "text")
+                with(
+                    with(
+                        with(sender.source(), "paths", paths),
+                        "excludes",
+                        json!([text(rest)]),
+                    ),
+                    "name",
+                    "text",
+                )
             };
             sender.holds(&sources, "paths", limit, body).await;
         }
         Limit::StorageAccounts => {
             let there_are = sender.count("storage_accounts").await;
             let id = sender.site.set.storage_account_id.as_uuid();
-            sender.fill("storage_accounts", id, there_are, limit, "'name', 'n' || n").await;
+            sender
+                .fill("storage_accounts", id, there_are, limit, "'name', 'n' || n")
+                .await;
             let add = async |nth: usize| {
-                let (status, code, _) = sender.post(&accounts, &with(sender.account(), "name", format!("room {nth}"))).await;
+                let (status, code, _) = sender
+                    .post(&accounts, &with(sender.account(), "name", format!("room {nth}")))
+                    .await;
                 (status, code)
             };
-            sender.has_room_for_one(limit, "too_many_storage_accounts", add).await;
+            sender
+                .has_room_for_one(limit, "too_many_storage_accounts", add)
+                .await;
         }
         Limit::BackupSets => {
             let there_are = sender.count("backup_sets").await;
             let id = sender.site.set.id.as_uuid();
-            sender.fill("backup_sets", id, there_are, limit, "'name', 'n' || n").await;
+            sender
+                .fill("backup_sets", id, there_are, limit, "'name', 'n' || n")
+                .await;
             let add = async |nth: usize| {
-                let set = with(with(sender.set(), "name", format!("room {nth}")), "bucket", format!("room-{nth}"));
+                let set = with(
+                    with(sender.set(), "name", format!("room {nth}")),
+                    "bucket",
+                    format!("room-{nth}"),
+                );
                 let (status, code, _) = sender.post(&sets, &set).await;
                 (status, code)
             };
@@ -296,7 +378,9 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let tokens = [sender.token().await, sender.token().await];
             let there_are = sender.count("agents").await;
             let id = sender.site.source.agent_id.as_uuid();
-            sender.fill("agents", id, there_are, limit, "'hostname', 'n' || n").await;
+            sender
+                .fill("agents", id, there_are, limit, "'hostname', 'n' || n")
+                .await;
             let add = async |nth: usize| {
                 let body = json!({
                     "token": tokens[nth], "hostname": "room", "os": "linux", "agent_version": "1",
@@ -312,7 +396,15 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let there_are = sender.count("enrollment_tokens WHERE used_at IS NULL").await;
             let newest = "SELECT id FROM enrollment_tokens WHERE used_at IS NULL LIMIT 1";
             let id: uuid::Uuid = sender.stack.query(newest).await[0].try_get("", "id").unwrap();
-            sender.fill("enrollment_tokens", id, there_are, limit, "'created_by', 'n' || n").await;
+            sender
+                .fill(
+                    "enrollment_tokens",
+                    id,
+                    there_are,
+                    limit,
+                    "'created_by', 'n' || n",
+                )
+                .await;
             let add = async |_: usize| {
                 let body = json!({ "backup_set_id": sender.site.set.id });
                 let (status, code, _) = sender.post(&sender.tenant("/enrollment-tokens"), &body).await;
@@ -323,12 +415,19 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             sender.stack.owner.execute_unprepared(used).await.unwrap();
         }
         Limit::SourcesPerAgent => {
-            let of_agent = format!("sources WHERE agent_id = '{}'", sender.site.source.agent_id.as_uuid());
+            let of_agent = format!(
+                "sources WHERE agent_id = '{}'",
+                sender.site.source.agent_id.as_uuid()
+            );
             let there_are = sender.count(&of_agent).await;
             let id = sender.site.source.id.as_uuid();
-            sender.fill("sources", id, there_are, limit, "'name', 'n' || n").await;
+            sender
+                .fill("sources", id, there_are, limit, "'name', 'n' || n")
+                .await;
             let add = async |nth: usize| {
-                let (status, code, _) = sender.post(&sources, &with(sender.source(), "name", format!("room {nth}"))).await;
+                let (status, code, _) = sender
+                    .post(&sources, &with(sender.source(), "name", format!("room {nth}")))
+                    .await;
                 (status, code)
             };
             sender.has_room_for_one(limit, "too_many_sources", add).await;
@@ -341,7 +440,9 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
                 "relative%0A".repeat(limit.max() / 10)
             );
             let kind = "application/x-www-form-urlencoded";
-            let answer = sender.post_raw("/console/fn/create_source", kind, form.into()).await;
+            let answer = sender
+                .post_raw("/console/fn/create_source", kind, form.into())
+                .await;
             let to = answer.headers()["location"].to_str().unwrap();
             assert!(to.contains("name=typed") && !to.contains("relative%0A"), "{to}");
             assert!(to.len() < limit.max() + 2_000, "{}", to.len());
@@ -401,7 +502,11 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
                 let body = "{}".to_owned() + &" ".repeat(length - 2);
                 let answer = sender.post_raw(&path, "application/json", body.into()).await;
                 let text = answer.text().await.unwrap();
-                assert_eq!(text.contains("more than the call takes"), refused, "{limit:?}: {text}");
+                assert_eq!(
+                    text.contains("more than the call takes"),
+                    refused,
+                    "{limit:?}: {text}"
+                );
             }
         }
         Limit::FormBody => {
@@ -445,42 +550,106 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
     let path = |nth: usize| Value::from(format!("/{nth}"));
     let json = "application/json";
     let mut cases = vec![
-        ("/api/v1/session".into(), json, junk(json!({ "email": "x", "password": "y" }))),
+        (
+            "/api/v1/session".into(),
+            json,
+            junk(json!({ "email": "x", "password": "y" })),
+        ),
         ("/api/v1/tenants".into(), json, junk(json!({ "name": "" }))),
-        ("/api/v1/notices/ntc_00000000000000000000000000000000/settle".into(), json, junk(json!({}))),
+        (
+            "/api/v1/notices/ntc_00000000000000000000000000000000/settle".into(),
+            json,
+            junk(json!({})),
+        ),
         (tenant("/storage-accounts"), json, junk(sender.account())),
-        (tenant("/backup-sets"), json, swollen(sender.set(), "tiers", small, |_| {
-            json!({ "every": "day", "retention_days": 1 })
-        })),
-        (tenant(&format!("/backup-sets/{}/inspect", sender.site.set.id)), json, junk(json!({}))),
-        (tenant("/enrollment-tokens"), json, junk(json!({ "backup_set_id": sender.site.set.id }))),
-        (tenant("/sources"), json, swollen(sender.source(), "paths", Limit::SourceBody.max(), path)),
-        (tenant("/sources"), json, swollen(sender.source(), "excludes", Limit::SourceBody.max(), path)),
+        (
+            tenant("/backup-sets"),
+            json,
+            swollen(
+                sender.set(),
+                "tiers",
+                small,
+                |_| json!({ "every": "day", "retention_days": 1 }),
+            ),
+        ),
+        (
+            tenant(&format!("/backup-sets/{}/inspect", sender.site.set.id)),
+            json,
+            junk(json!({})),
+        ),
+        (
+            tenant("/enrollment-tokens"),
+            json,
+            junk(json!({ "backup_set_id": sender.site.set.id })),
+        ),
+        (
+            tenant("/sources"),
+            json,
+            swollen(sender.source(), "paths", Limit::SourceBody.max(), path),
+        ),
+        (
+            tenant("/sources"),
+            json,
+            swollen(sender.source(), "excludes", Limit::SourceBody.max(), path),
+        ),
         (tenant(&format!("/sources/{source}/runs")), json, junk(json!({}))),
-        (tenant(&format!("/snapshots/{snapshot}/restores")), json, junk(json!({}))),
+        (
+            tenant(&format!("/snapshots/{snapshot}/restores")),
+            json,
+            junk(json!({})),
+        ),
         (agents("/enrollment"), json, junk(json!({ "token": "hfe" }))),
         (agents("/enroll"), json, junk(json!({ "token": "hfe" }))),
         (agents(&format!("/sources/{source}/runs")), json, junk(json!({}))),
         (agents(&format!("/sources/{source}/reads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| json!(hash(nth)))
+            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
+                json!(hash(nth))
+            })
         }),
         (agents(&format!("/runs/{run}/uploads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| upload(nth, 10))
+            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
+                upload(nth, 10)
+            })
         }),
         (agents(&format!("/runs/{run}/progress")), json, junk(json!({}))),
-        (agents(&format!("/runs/{run}/abort")), json, swollen(json!({ "reason": "x" }), "junk", small, nothing)),
-        (agents("/restores"), json, junk(json!({ "snapshot_id": snapshot }))),
+        (
+            agents(&format!("/runs/{run}/abort")),
+            json,
+            swollen(json!({ "reason": "x" }), "junk", small, nothing),
+        ),
+        (
+            agents("/restores"),
+            json,
+            junk(json!({ "snapshot_id": snapshot })),
+        ),
         (agents(&format!("/restores/{restore}/reads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| json!(hash(nth)))
+            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
+                json!(hash(nth))
+            })
         }),
-        (agents(&format!("/restores/{restore}/progress")), json, junk(json!({}))),
-        (agents(&format!("/restores/{restore}/finish")), json, junk(json!({}))),
+        (
+            agents(&format!("/restores/{restore}/progress")),
+            json,
+            junk(json!({})),
+        ),
+        (
+            agents(&format!("/restores/{restore}/finish")),
+            json,
+            junk(json!({})),
+        ),
     ];
     let form = "application/x-www-form-urlencoded";
     for name in server_functions() {
-        let head = format!("tenant={}&agent_id={}&name=x", sender.site.tenant, sender.site.source.agent_id);
+        let head = format!(
+            "tenant={}&agent_id={}&name=x",
+            sender.site.tenant, sender.site.source.agent_id
+        );
         let every = format!("{head}&every=week&time_zone=UTC&paths=/x");
-        cases.push((format!("/console/fn/{name}"), form, swollen_form(every, "weekdays[]", "1")));
+        cases.push((
+            format!("/console/fn/{name}"),
+            form,
+            swollen_form(every, "weekdays[]", "1"),
+        ));
         if name == "create_source" {
             let mut lines = format!("{head}&every=manual&time_zone=UTC&paths=");
             for nth in 0.. {
@@ -518,7 +687,10 @@ fn server_functions() -> Vec<&'static str> {
 /// The most memory that this process has had, in bytes.
 fn peak_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     line.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1_024
 }
 
@@ -529,14 +701,24 @@ async fn the_largest_bodies_leave_the_server_to_the_others() {
     let sender = Arc::new(Sender::new(&stack, &site));
     let cases = largest(&sender).await;
     // The two that take a body besides those above: a second list of the source, and the commit, which has tests of its own.
-    let routes = [include_str!("../../src/http/api.rs"), include_str!("../../src/http/agent_api.rs")];
+    let routes = [
+        include_str!("../../src/http/api.rs"),
+        include_str!("../../src/http/agent_api.rs"),
+    ];
     let posts: usize = routes.iter().map(|source| source.matches("post(").count()).sum();
-    let tried = cases.iter().filter(|(path, ..)| path.starts_with("/api/")).count();
+    let tried = cases
+        .iter()
+        .filter(|(path, ..)| path.starts_with("/api/"))
+        .count();
     assert_eq!(tried - 1, posts - 1, "a route has no case here");
 
     let done = Arc::new(AtomicBool::new(false));
     let health = tokio::spawn({
-        let (done, http, url) = (done.clone(), sender.http.clone(), format!("{}/healthz", stack.url));
+        let (done, http, url) = (
+            done.clone(),
+            sender.http.clone(),
+            format!("{}/healthz", stack.url),
+        );
         async move {
             let mut slowest = Duration::ZERO;
             let mut asked = 0_u32;
@@ -569,7 +751,10 @@ async fn the_largest_bodies_leave_the_server_to_the_others() {
     done.store(true, Ordering::SeqCst);
     let (silent, asked) = health.await.unwrap();
     let grown = peak_memory().saturating_sub(before);
-    println!("slowest: {slowest:?}; /healthz: {asked} times, at most {silent:?}; memory: {} KiB more", grown / 1_024);
+    println!(
+        "slowest: {slowest:?}; /healthz: {asked} times, at most {silent:?}; memory: {} KiB more",
+        grown / 1_024
+    );
     // Without the limits ten sources of 12,000 paths alone take minutes, in which nobody is answered.
     assert!(slowest.0 < Duration::from_secs(60), "{slowest:?}");
     assert!(silent < Duration::from_secs(15), "{silent:?}");

@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    limits::Limit,
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
+    limits::Limit,
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 

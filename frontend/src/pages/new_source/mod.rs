@@ -9,7 +9,9 @@ use shared::{api::view::AgentView, limits::Limit};
 use self::schedule_fields::ScheduleFields;
 use super::tenant::tenant_once;
 use crate::{
-    components::{Crumbs, Empty, Field, FormError, FormProblem, Loading, SubmitButton, problem_page, use_typed},
+    components::{
+        Crumbs, Empty, Field, FormError, FormProblem, Loading, SubmitButton, problem_page, use_typed,
+    },
     functions::source::CreateSource,
     tenant::use_tenant,
 };

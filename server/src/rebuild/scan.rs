@@ -5,7 +5,6 @@ mod records;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use futures::{StreamExt, TryStreamExt, stream};
 use repository::{
     commit::{CommitRecord, CommitVerifyingKey},
     identity::AgentPublicKey,

@@ -247,6 +247,7 @@ async fn pages_outlive_the_server_that_took_them() {
         site_root: stack.data.join("site"),
         operator_email: EMAIL.into(),
         operator_password: Some(PASSWORD.into()),
+        storage_rule: stack.app.storage_rule.clone(),
     };
     let app = serve::start(&settings, stack.clock.clone()).await.unwrap();
     tokio::spawn(async move { serve::serve(&app, &settings, listener, std::future::pending()).await });

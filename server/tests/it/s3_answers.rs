@@ -6,8 +6,8 @@ use std::time::Duration;
 use holdfast_server::{
     clock::Clock,
     s3::{
-        Bounds, Deletion, Endpoint, Lock, ObjectStore, S3Error, SignPut, VersionName, connect, content_md5,
-        each_page, versions_of_key,
+        Bounds, Deletion, Endpoint, Lock, ObjectStore, S3Error, SignPut, VersionName, address::AddressRule,
+        connect, content_md5, each_page, versions_of_key,
     },
 };
 use jiff::SignedDuration;
@@ -52,7 +52,11 @@ impl Lab {
             path_style: true,
         };
         let lab = Self {
-            store: connect(&endpoint, &clock),
+            store: connect(
+                &endpoint,
+                &AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]),
+                &clock,
+            ),
             lockbox,
             clock,
             _folder: folder,
@@ -170,9 +174,10 @@ async fn what_is_no_answer_of_s3_is_a_failed_try() {
     ] {
         // Side by side, for each is tried again after a pause.
         let asked = OPERATIONS.iter().filter(|operation| tells(operation, &action));
-        let asked = asked.map(|operation| async {
+        let (lab, version, action) = (&lab, &version, &action);
+        let asked = asked.map(|operation| async move {
             let rule = lab.fault(On::operation(operation), action.clone());
-            let error = lab.ask(operation, &version).await.expect_err(operation);
+            let error = lab.ask(operation, version).await.expect_err(operation);
             assert!(error.is_passing(), "{operation} {action:?}: {error}");
             assert!(rule.hits() > 0, "{operation} {action:?}");
             rule.remove();

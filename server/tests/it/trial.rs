@@ -12,7 +12,9 @@ async fn proven(stack: &Stack) -> Vec<bool> {
     let rows = "SELECT compliance_proven_at IS NOT NULL AS proven FROM backup_sets
                 WHERE compliance_tried_at IS NOT NULL";
     let rows = stack.query(rows).await;
-    rows.iter().map(|row| row.try_get("", "proven").unwrap()).collect()
+    rows.iter()
+        .map(|row| row.try_get("", "proven").unwrap())
+        .collect()
 }
 
 /// A refusal to shorten proves something; an answer that says it was done does not, though nothing was.
@@ -74,7 +76,9 @@ async fn a_refused_sweep_comes_again_soon() {
     let mut waits = Vec::new();
     for _ in 0..14 {
         waits.push(wait().await);
-        stack.advance(SignedDuration::from_secs(waits[waits.len() - 1] + 1)).await;
+        stack
+            .advance(SignedDuration::from_secs(waits[waits.len() - 1] + 1))
+            .await;
         stack.settle().await;
     }
     assert!(waits.iter().all(|secs| *secs <= 900), "{waits:?}");

@@ -29,13 +29,19 @@ impl ListedPacks {
         let packs = Self::default();
         let (asked, answering) = (packs.clone(), packs.clone());
         let on = On::operation("ListObjectVersions").when(move |seen| {
-            let is_of_packs = seen.key.as_deref().is_some_and(|prefix| prefix.ends_with("/packs/"));
+            let is_of_packs = seen
+                .key
+                .as_deref()
+                .is_some_and(|prefix| prefix.ends_with("/packs/"));
             if is_of_packs {
                 *asked.marker.lock().unwrap() = seen.parameter("key-marker").unwrap_or_default().to_owned();
             }
             is_of_packs
         });
-        faults.add(Rule::new(on, Action::rewrite(move |answer| answering.page(answer))));
+        faults.add(Rule::new(
+            on,
+            Action::rewrite(move |answer| answering.page(answer)),
+        ));
         packs
     }
 

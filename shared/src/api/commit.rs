@@ -396,7 +396,7 @@ mod tests {
         ] {
             assert_eq!(page.check(), Err(error), "{page:?}");
         }
-        for bytes in [&[][..], &[9], &[0; 33], &[1; 42]] {
+        for bytes in [&[][..], &[9], &[0; 33], &[1; 41], &[1; 43]] {
             assert_eq!(CommitPage::from_bytes(bytes), Err(PageError::Bytes), "{bytes:?}");
         }
     }

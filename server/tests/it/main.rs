@@ -3,6 +3,7 @@
 mod chain;
 mod check;
 mod commit;
+mod contention;
 mod groom;
 mod rebuild;
 mod recover;

@@ -176,8 +176,15 @@ impl Stack {
         admin.execute_unprepared(&drop).await.unwrap();
     }
 
+    /// No deadlock, and no row lock out of order: in every test, whatever it is about.
+    fn must_have_locked_in_order(&self) {
+        let faults = self.app.db.lock_faults();
+        assert!(faults.is_empty(), "row locks went wrong: {faults:#?}");
+    }
+
     /// Server, database and master key are gone; another server is there instead, and knows nothing.
     pub async fn lose_server(&mut self) {
+        self.must_have_locked_in_order();
         self.lose_database().await;
         let server = Server::start(&self.folder.path().join("another-server"), self.clock.clone()).await;
         self.app = server.app;
@@ -248,11 +255,21 @@ impl Stack {
 
     /// A transaction in a site's tenant.
     pub async fn tx(&self, site: &Site) -> db::TenantTx {
+        self.app.db.tenant(&self.scope(site).await).await.unwrap()
+    }
+
+    /// The same, with the row of its source locked: what changes anything of the source.
+    pub async fn source_tx(&self, site: &Site) -> db::TenantTx {
+        let scope = self.scope(site).await;
+        self.app.db.of_source(&scope, site.source.id).await.unwrap()
+    }
+
+    async fn scope(&self, site: &Site) -> scope::TenantScope {
         let user = self.operator_user().await;
-        let actor = scope::authorise(&self.app.db, user, site.tenant, scope::Access::Read)
+        scope::authorise(&self.app.db, user, site.tenant, scope::Access::Read)
             .await
-            .unwrap();
-        self.app.db.tenant(&actor.scope).await.unwrap()
+            .unwrap()
+            .scope
     }
 
     /// The bucket's root user.
@@ -383,6 +400,14 @@ impl Stack {
             state,
             kit,
             data,
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.must_have_locked_in_order();
         }
     }
 }

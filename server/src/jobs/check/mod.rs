@@ -10,6 +10,8 @@
 
 mod compare;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::view::{BucketCheckReport, BucketFindingKind, LiveEvent},
@@ -165,10 +167,37 @@ impl Check<'_> {
             .extend(shorter.map(|(hash, lock)| (source, hash, lock)));
     }
 
+    /// What is gone and which locks end too soon, one source after the other.
+    async fn tell_ledger(&self, now: Timestamp) -> Result<(), ApiError> {
+        let gone = self.gone.iter().map(|(source, _)| *source);
+        let shorter = self.shorter.iter().map(|(source, ..)| *source);
+        let sources: BTreeSet<SourceId> = gone.chain(shorter).collect();
+        for id in sources {
+            let tx = self.app.db.of_source(self.scope, id).await?;
+            for (_, hash) in self.gone.iter().filter(|(source, _)| *source == id) {
+                db::ledger::set_missing(&tx, id, *hash, now).await?;
+            }
+            let mut is_due = false;
+            for (_, hash, lock) in self.shorter.iter().filter(|(source, ..)| *source == id) {
+                db::ledger::confirm(&tx, id, *hash, lock, now).await?;
+                is_due = true;
+            }
+            if is_due {
+                db::sources::set_next_sweep(&tx, id, now).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
     async fn record(mut self, began_at: Timestamp) -> Result<(), ApiError> {
         let now = self.app.clock.now();
         let is_whole = self.report.refused.is_none();
+        if is_whole {
+            self.tell_ledger(now).await?;
+        }
         let tx = self.app.db.tenant(self.scope).await?;
+        db::backup_sets::lock(&tx, self.set.id).await?;
         if is_whole {
             self.report.whole_at = Some(now);
             self.findings
@@ -181,13 +210,6 @@ impl Check<'_> {
                 kept <= KEPT
             });
             db::checks::set_findings(&tx, self.set.id, &self.findings, now).await?;
-            for (source, hash) in &self.gone {
-                db::ledger::set_missing(&tx, *source, *hash, now).await?;
-            }
-            for (source, hash, lock) in &self.shorter {
-                db::ledger::confirm(&tx, *source, *hash, lock, now).await?;
-                db::sources::set_next_sweep(&tx, *source, now).await?;
-            }
         }
         let check = BucketCheck {
             backup_set_id: self.set.id,

@@ -249,7 +249,7 @@ impl<'a> Commit<'a> {
         batch: &[(ObjectHash, Option<ConfirmedLock>)],
     ) -> Result<(), ApiError> {
         let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         for (hash, lock) in batch {
             match lock {
                 Some(lock) => db::ledger::confirm(&tx, self.source.id, *hash, lock, now).await?,
@@ -264,7 +264,7 @@ impl<'a> Commit<'a> {
     }
 
     async fn fail(&mut self, reason: String) -> Result<(), ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
         };
@@ -283,7 +283,7 @@ impl<'a> Commit<'a> {
 
     /// Tells the technician why it is taking so long.
     async fn note_waiting(&mut self, error: &ApiError) -> Result<(), ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
         };

@@ -121,7 +121,7 @@ impl<'a> Sweep<'a> {
             Pace::GoOn => now + self.set.policy.sweep_every(),
             Pace::GiveWay => now,
         };
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::sources::set_next_sweep(&tx, self.source.id, next).await?;
         tx.commit().await?;
         if self.untold > 0 {
@@ -220,7 +220,7 @@ impl<'a> Sweep<'a> {
 
     async fn record(&self, began_at: Timestamp) -> Result<(), ApiError> {
         let ended_at = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let sweep = sweeps::Sweep {
             source_id: self.source.id,
             began_at,

@@ -24,6 +24,10 @@ impl MigratorTrait for Migrator {
                 name: "m0003_bucket_checks",
                 up: include_str!("sql/m0003_bucket_checks.sql"),
             },
+            SqlStep {
+                name: "m0007_job_turns",
+                up: include_str!("sql/m0007_job_turns.sql"),
+            },
         ];
         steps
             .into_iter()

@@ -17,11 +17,12 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use zeroize::Zeroizing;
 
 use crate::{
+    breaker::Breakers,
     clock::Clock,
     clocks::Clocks,
     db::{Db, storage_accounts::StorageAccount},
     error::ApiError,
-    s3::{self, Endpoint, ObjectStore},
+    s3::{self, Endpoint, Guarded, ObjectStore},
     scope::TenantScope,
     secrets::MasterKey,
 };
@@ -38,6 +39,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The comparison of the three clocks.
     pub clocks: Clocks,
+    /// Which stores are silent.
+    pub breakers: Arc<Breakers>,
     /// What seals secrets.
     pub master_key: MasterKey,
     /// What signs commit records.
@@ -72,6 +75,7 @@ impl App {
             db,
             clock,
             clocks: Clocks::default(),
+            breakers: Arc::default(),
             commit_key: CommitSigningKey::from_seed(commit_seed),
             master_key,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -83,7 +87,7 @@ impl App {
         }))
     }
 
-    /// The store of a storage account; its secret is opened once and stays behind the store.
+    /// The store of a storage account, behind its breaker; its secret is opened once and stays behind the store.
     ///
     /// # Errors
     /// When the secret does not open.
@@ -111,6 +115,8 @@ impl App {
             path_style: account.path_style,
         };
         let store = s3::connect(&endpoint, &self.clock);
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(Guarded::new(store, account.id, &self.breakers, &self.clock));
         stores.insert(account.id, store.clone());
         Ok(store)
     }

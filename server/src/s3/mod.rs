@@ -2,8 +2,10 @@
 //! naming a version, and the bucket's credentials stay behind it.
 
 mod aws;
+mod guarded;
 
 pub use aws::connect;
+pub use guarded::Guarded;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};

@@ -7,6 +7,7 @@ mod contention;
 mod groom;
 mod rebuild;
 mod recover;
+mod silent_store;
 mod support;
 mod sweep;
 mod tenancy;

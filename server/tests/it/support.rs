@@ -315,6 +315,17 @@ impl Stack {
         self.site_with(name, schedule, mode, options).await
     }
 
+    /// The same, its store behind another address.
+    pub async fn site_behind(&self, name: &str, endpoint: &str) -> Site {
+        let account = NewStorageAccount {
+            endpoint: endpoint.to_owned(),
+            ..self.storage_account()
+        };
+        let options = PolicyOptions::default();
+        self.site_on(name, Schedule::manual(), LockMode::Compliance, options, account)
+            .await
+    }
+
     /// The same, under a policy of 30 days with `options`.
     pub async fn site_with(
         &self,
@@ -322,6 +333,19 @@ impl Stack {
         schedule: Schedule,
         mode: LockMode,
         options: PolicyOptions,
+    ) -> Site {
+        self.site_on(name, schedule, mode, options, self.storage_account())
+            .await
+    }
+
+    /// The same, on a storage account.
+    pub async fn site_on(
+        &self,
+        name: &str,
+        schedule: Schedule,
+        mode: LockMode,
+        options: PolicyOptions,
+        account: NewStorageAccount,
     ) -> Site {
         let folder = self.folder.path().join(name);
         let data = folder.join("data");
@@ -342,7 +366,7 @@ impl Stack {
         let base = format!("/tenants/{tenant}");
         let account: StorageAccountView = self
             .operator
-            .post(&format!("{base}/storage-accounts"), &self.storage_account())
+            .post(&format!("{base}/storage-accounts"), &account)
             .await
             .unwrap();
         let set: BackupSetView = self

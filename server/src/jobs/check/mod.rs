@@ -22,12 +22,14 @@ use shared::{
 use uuid::Uuid;
 
 use self::compare::Compared;
+use super::within;
 use crate::{
     app::App,
     db::{
         self,
         backup_sets::BackupSet,
         checks::{BucketCheck, NewFinding},
+        jobs::JobKind,
         ledger::ConfirmedLock,
     },
     error::ApiError,
@@ -78,7 +80,7 @@ pub async fn execute(app: &App, scope: &TenantScope, set: Uuid) -> Result<(), Ap
         shorter: Vec::new(),
     };
     let began_at = app.clock.now();
-    let outcome = check.drive().await;
+    let outcome = within(JobKind::Check, check.drive()).await;
     if let Err(error) = &outcome {
         tracing::warn!(%error, set = %check.set.id, "a bucket could not be compared with the ledger");
         check.report.refused = Some(match error {

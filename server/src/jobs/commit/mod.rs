@@ -21,12 +21,14 @@ use shared::{
 };
 use uuid::Uuid;
 
+use super::within;
 use crate::{
     app::App,
     db::{
         self,
         agents::Agent,
         backup_sets::BackupSet,
+        jobs::JobKind,
         ledger::{ConfirmedLock, LedgerObject},
         runs::Run,
         sources::Source,
@@ -102,7 +104,7 @@ pub async fn execute(app: &App, scope: &TenantScope, run: Uuid) -> Result<(), Ap
     let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else {
         return Ok(());
     };
-    match commit.drive().await {
+    match within(JobKind::Commit, commit.drive()).await {
         Ok(()) => Ok(()),
         Err(Failure::Passing(error)) => {
             commit.note_waiting(&error).await?;

@@ -24,6 +24,7 @@ use shared::{
 };
 use uuid::Uuid;
 
+use super::within;
 use crate::{
     app::App,
     clocks::{CLOCKS_DISAGREE, Reading},
@@ -45,7 +46,7 @@ pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(),
         return Ok(());
     };
     let began_at = app.clock.now();
-    let outcome = sweep.drive().await;
+    let outcome = within(JobKind::Sweep, sweep.drive()).await;
     if let Err(error) = &outcome {
         sweep.refuse(match error {
             ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.clone(),
@@ -201,7 +202,19 @@ impl<'a> Sweep<'a> {
     }
 
     /// Whether a commit of this source waits. It must not wait for a long sweep: agents and technicians look at it.
+    ///
+    /// # Errors
+    /// `Conflict` when the store has fallen silent: what is left is not asked for object by object.
     async fn pace(&self) -> Result<Pace, ApiError> {
+        if let Some(silence) = self.app.breakers.silence(self.set.storage_account_id) {
+            return Err(ApiError::conflict(
+                "object_store",
+                format!(
+                    "The S3 endpoint has not answered since {:.0}. The sweep goes on when it does.",
+                    silence.since
+                ),
+            ));
+        }
         let tx = self.app.db.tenant(self.scope).await?;
         let waits =
             db::jobs::another_waits(&tx, self.source.id, JobKind::Sweep, self.app.clock.now()).await?;

@@ -29,6 +29,10 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0006_later_packs.sql"),
             },
             SqlStep {
+                name: "m0007_job_turns",
+                up: include_str!("sql/m0007_job_turns.sql"),
+            },
+            SqlStep {
                 name: "m0008_bearers",
                 up: include_str!("sql/m0008_bearers.sql"),
             },

@@ -17,11 +17,12 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use zeroize::Zeroizing;
 
 use crate::{
+    breaker::Breakers,
     clock::Clock,
     clocks::Clocks,
     db::{Db, storage_accounts::StorageAccount},
     error::ApiError,
-    s3::{self, Endpoint, ObjectStore, address::AddressRule},
+    s3::{self, Endpoint, Guarded, ObjectStore, address::AddressRule},
     scope::TenantScope,
     secrets::{BearerKey, MasterKey},
 };
@@ -38,6 +39,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The comparison of the three clocks.
     pub clocks: Clocks,
+    /// Which stores are silent.
+    pub breakers: Arc<Breakers>,
     /// What seals secrets.
     pub master_key: MasterKey,
     /// What recognises sessions, credentials and enrollment tokens.
@@ -82,6 +85,7 @@ impl App {
             db,
             clock,
             clocks: Clocks::default(),
+            breakers: Arc::default(),
             commit_key: CommitSigningKey::from_seed(commit_seed),
             bearers: BearerKey::new(&master_key),
             master_key,
@@ -95,7 +99,7 @@ impl App {
         }))
     }
 
-    /// The store of a storage account; its secret is opened once and stays behind the store.
+    /// The store of a storage account, behind its breaker; its secret is opened once and stays behind the store.
     ///
     /// # Errors
     /// When the secret does not open.
@@ -123,6 +127,8 @@ impl App {
             path_style: account.path_style,
         };
         let store = s3::connect(&endpoint, &self.storage_rule, &self.clock);
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(Guarded::new(store, account.id, &self.breakers, &self.clock));
         stores.insert(account.id, store.clone());
         Ok(store)
     }

@@ -2,6 +2,7 @@
 //! credentials. See `docs/ARCHITECTURE.md` for the picture.
 
 pub mod app;
+pub mod breaker;
 pub mod clock;
 pub mod clocks;
 pub mod db;

@@ -11,7 +11,7 @@ use super::tenant::WithTenant;
 use crate::{
     components::{
         Ago, At, BucketCheck, Bytes, Command, Count, Crumbs, Day, FormError, Icon, ModeBadge, Protection,
-        Sign, SubmitButton, problem_page,
+        Sign, Silence, SubmitButton, problem_page,
     },
     error::ConsoleError,
     format,
@@ -119,6 +119,7 @@ fn Content(
                 </dd>
             </div>
         </dl>
+        <Silence silence=set.silence />
         <Sources sources />
         <BucketCheck check=set.check />
         <Bucket set=id inspection=set.inspection inspect />

@@ -1,10 +1,10 @@
 //! The audit log: who did what, when. The server's role can add to it and read it, and nothing else.
 
 use jiff::Timestamp;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use uuid::Uuid;
 
-use super::{DbError, InstanceTx, TenantTx, types::At};
+use super::{DbError, InstanceTx, TenantTx, tx::Tx, types::At};
 
 /// Something that somebody did.
 #[derive(Debug, Clone)]
@@ -32,12 +32,7 @@ pub async fn add_instance(tx: &InstanceTx, event: Event<'_>, now: Timestamp) -> 
     write(&tx.tx, None, event, now).await
 }
 
-async fn write(
-    tx: &DatabaseTransaction,
-    tenant: Option<Uuid>,
-    event: Event<'_>,
-    now: Timestamp,
-) -> Result<(), DbError> {
+async fn write(tx: &Tx, tenant: Option<Uuid>, event: Event<'_>, now: Timestamp) -> Result<(), DbError> {
     let sql = "INSERT INTO audit_events (tenant_id, at, actor, action, subject, detail)
                VALUES ($1, $2, $3, $4, $5, $6)";
     let values = [

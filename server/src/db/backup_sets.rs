@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use repository::recovery::RecoveryPublicKey;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect,
+    sea_query::LockType,
+};
 use shared::{
     api::view::BucketInspection,
     ids::{BackupSetId, StorageAccountId},
@@ -132,6 +135,15 @@ pub async fn find(tx: &TenantTx, id: BackupSetId) -> Result<Option<BackupSet>, D
         .await?
         .map(TryInto::try_into)
         .transpose()
+}
+
+/// Locks a backup set's row until this transaction ends: its checks and findings are changed behind it.
+pub async fn lock(tx: &TenantTx, id: BackupSetId) -> Result<(), DbError> {
+    backup_set::Entity::find_by_id(id.as_uuid())
+        .lock(LockType::NoKeyUpdate)
+        .one(&tx.tx)
+        .await?;
+    Ok(())
 }
 
 /// Keeps what a look into the bucket found.

@@ -11,9 +11,10 @@ use shared::{
         agent::CommitRequest,
         commit::{CommitPage, PageTotals, Section},
     },
-    ids::RunId,
+    ids::{RunId, SourceId},
     object::ObjectHash,
 };
+use uuid::Uuid;
 
 use super::{
     DbError, TenantTx,
@@ -156,16 +157,33 @@ pub async fn forget(tx: &TenantTx, run: RunId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Forgets what runs of the tenant commit that are not under way any more. Gives the number of rows.
-pub async fn forget_ended(tx: &TenantTx) -> Result<u64, DbError> {
-    let mut forgotten = 0;
+/// The sources that have something left of a commit whose run is not under way any more.
+pub async fn with_ended_runs(tx: &TenantTx) -> Result<Vec<SourceId>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Source {
+        source_id: Uuid,
+    }
+    let sql = "SELECT DISTINCT r.source_id FROM runs r
+               JOIN (SELECT run_id FROM commit_pages UNION SELECT run_id FROM commit_requests) c ON c.run_id = r.id
+               WHERE r.state NOT IN ('running', 'committing')";
+    let statement = Statement::from_string(tx.tx.get_database_backend(), sql);
+    let rows = Source::find_by_statement(statement).all(&tx.tx).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| SourceId::from_uuid(row.source_id))
+        .collect())
+}
+
+/// Forgets what runs of this source commit that are not under way any more.
+pub async fn forget_ended(tx: &TenantTx, source: SourceId) -> Result<(), DbError> {
     for table in ["commit_pages", "commit_requests"] {
         let sql = format!(
             "DELETE FROM {table} c USING runs r
-             WHERE r.id = c.run_id AND r.state NOT IN ('running', 'committing')"
+             WHERE r.id = c.run_id AND r.source_id = $1 AND r.state NOT IN ('running', 'committing')"
         );
-        let statement = Statement::from_string(tx.tx.get_database_backend(), sql);
-        forgotten += tx.tx.execute_raw(statement).await?.rows_affected();
+        let values = [source.as_uuid().into()];
+        let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+        tx.tx.execute_raw(statement).await?;
     }
-    Ok(forgotten)
+    Ok(())
 }

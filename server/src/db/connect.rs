@@ -1,5 +1,7 @@
 //! Start-up of the database: migrations as the owner, then everything as a role that row-level security binds.
 
+use std::sync::Arc;
+
 use migrations::Migrator;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
@@ -8,6 +10,8 @@ use super::{Db, DbError};
 
 /// Held while migrating, so that two servers that start together do not both try. An arbitrary constant.
 const MIGRATION_LOCK: i64 = 0x486f_6c64_6661_7374;
+/// Connections of the server's role, at most.
+const CONNECTIONS: u32 = 16;
 
 impl Db {
     /// Brings the schema up to date as the role of `owner_url`, makes (or re-keys) the restricted role
@@ -16,11 +20,20 @@ impl Db {
     /// # Errors
     /// When the address is malformed, the database does not answer, or the owner may not make roles.
     pub async fn start(owner_url: &str, app_password: &str) -> Result<Self, DbError> {
+        Self::start_with(owner_url, app_password, CONNECTIONS).await
+    }
+
+    /// The same, with so many connections at most.
+    pub(super) async fn start_with(
+        owner_url: &str,
+        app_password: &str,
+        connections: u32,
+    ) -> Result<Self, DbError> {
         let owner = Database::connect(options(owner_url, 2)).await?;
         let role = prepare(&owner, app_password).await;
         owner.close().await?;
         let role = role?;
-        let pool = Database::connect(options(&app_url(owner_url, &role, app_password)?, 16)).await?;
+        let pool = Database::connect(options(&app_url(owner_url, &role, app_password)?, connections)).await?;
         // The address may name another user in its query: the second wall must not be off without a word.
         let bound = "SELECT current_user = $1 AND NOT rolsuper AND NOT rolbypassrls AS bound
                      FROM pg_roles WHERE rolname = current_user";
@@ -37,7 +50,10 @@ impl Db {
                 "row-level security does not bind the connection: name the user before the `@`, not in the query",
             ));
         }
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            watch: Arc::default(),
+        })
     }
 }
 

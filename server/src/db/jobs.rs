@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde::{Deserialize, Serialize};
-use shared::ids::{SourceId, TenantId};
+use shared::ids::{SourceId, StorageAccountId, TenantId};
 use uuid::Uuid;
 
 use super::{
@@ -34,8 +34,56 @@ pub struct Job {
     pub kind: JobKind,
     /// To what.
     pub subject: Uuid,
+    /// The storage account whose store it needs.
+    pub account: Option<StorageAccountId>,
     /// Counts claims: the fencing token. Who holds an older one can neither finish nor postpone the job.
     pub attempt: i32,
+}
+
+/// How many jobs may be at work side by side.
+#[derive(Debug, Clone, Copy)]
+pub struct Ceilings {
+    /// Of one tenant.
+    pub tenant: i64,
+    /// On one storage account.
+    pub account: i64,
+    /// On one endpoint, whoever's.
+    pub endpoint: i64,
+    /// Checks, whoever's: they are long, and nothing else waits for them.
+    pub checks: i64,
+}
+
+/// Tenants and storage accounts are remembered, at most.
+const TURNS: usize = 256;
+
+/// Whose turn it is: the tenants and storage accounts that had jobs lately, the last one last.
+#[derive(Debug, Default)]
+pub struct Turns {
+    tenants: Vec<Uuid>,
+    accounts: Vec<Uuid>,
+}
+
+impl Turns {
+    /// Takes note of whose job was claimed.
+    pub fn had(&mut self, job: &Job) {
+        let had = |list: &mut Vec<Uuid>, id: Uuid| {
+            list.retain(|known| *known != id);
+            list.push(id);
+            if list.len() > TURNS {
+                list.remove(0);
+            }
+        };
+        had(&mut self.tenants, job.tenant.as_uuid());
+        if let Some(account) = job.account {
+            had(&mut self.accounts, account.as_uuid());
+        }
+    }
+}
+
+/// An array of UUIDs as Postgres reads it from text.
+fn array(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }
 
 /// Queues a job, unless there is one for the same subject. Jobs of one source run one at a time; one without a source runs
@@ -51,8 +99,12 @@ pub async fn queue(
     source: Option<SourceId>,
     run_at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "INSERT INTO jobs (id, tenant_id, kind, subject, source_id, state, run_at)
-               VALUES ($1, $2, $3, $4, $5, 'ready', $6)
+    // A job without a source is its backup set's.
+    let sql = "INSERT INTO jobs (id, tenant_id, kind, subject, source_id, state, run_at, storage_account_id, endpoint)
+               SELECT $1, $2, $3, $4, $5, 'ready', $6, a.id, lower(a.endpoint)
+               FROM (SELECT COALESCE((SELECT s.backup_set_id FROM sources s WHERE s.id = $5), $4) AS id) AS of_set
+               LEFT JOIN backup_sets b ON b.id = of_set.id
+               LEFT JOIN storage_accounts a ON a.id = b.storage_account_id
                ON CONFLICT (kind, subject) DO NOTHING";
     let values = [
         id.into(),
@@ -72,26 +124,65 @@ pub async fn queue(
     Ok(())
 }
 
-/// Claims the job that has been due longest, until `lease_until`. A job whose lease has run out counts as due: its
-/// worker is gone. A job waits while another one of its source is running.
-pub async fn claim(tx: &InstanceTx, now: Timestamp, lease_until: Timestamp) -> Result<Option<Job>, DbError> {
+/// Held while a job is claimed, so that two servers that claim together do not both fill the last place under a ceiling. An
+/// arbitrary constant.
+const CLAIM_LOCK: i64 = 0x486f_6c64_4a6f_6273;
+
+/// Claims a job that is due, until `lease_until`: of the tenant and then of the storage account whose turn is longest ago,
+/// commits before sweeps before checks, and then what has been due longest. A job whose lease has run out counts as due: its
+/// worker is gone. A job waits while another one of its source is running, or as many of its tenant, storage account,
+/// endpoint or kind as may.
+pub async fn claim(
+    tx: &InstanceTx,
+    now: Timestamp,
+    lease_until: Timestamp,
+    ceilings: Ceilings,
+    turns: &Turns,
+) -> Result<Option<Job>, DbError> {
     #[derive(FromQueryResult)]
     struct Row {
         id: Uuid,
         tenant_id: Uuid,
         kind: String,
         subject: Uuid,
+        storage_account_id: Option<Uuid>,
         attempt: i32,
     }
-    let sql = "UPDATE jobs SET state = 'running', lease_until = $2, attempt = attempt + 1
+    // A statement of its own: the one that claims must see what was committed while this one waited.
+    let lock = "SELECT pg_advisory_xact_lock($1)";
+    let lock = Statement::from_sql_and_values(tx.tx.get_database_backend(), lock, [CLAIM_LOCK.into()]);
+    tx.tx.execute_raw(lock).await?;
+    let sql = "WITH at_work AS MATERIALIZED (
+                   SELECT tenant_id, storage_account_id, endpoint, kind FROM jobs
+                   WHERE state = 'running' AND lease_until >= $1)
+               UPDATE jobs SET state = 'running', lease_until = $2, attempt = attempt + 1
                WHERE id = (SELECT id FROM jobs j
                            WHERE ((state = 'ready' AND run_at <= $1) OR (state = 'running' AND lease_until < $1))
                              AND NOT EXISTS (SELECT FROM jobs other
                                              WHERE other.source_id = j.source_id AND other.state = 'running'
                                                AND other.id <> j.id)
-                           ORDER BY run_at FOR UPDATE SKIP LOCKED LIMIT 1)
-               RETURNING id, tenant_id, kind, subject, attempt";
-    let values = [At::try_from(now)?.into(), At::try_from(lease_until)?.into()];
+                             AND (SELECT count(*) FROM at_work w WHERE w.tenant_id = j.tenant_id) < $3
+                             AND (SELECT count(*) FROM at_work w
+                                  WHERE w.storage_account_id = j.storage_account_id) < $4
+                             AND (SELECT count(*) FROM at_work w WHERE w.endpoint = j.endpoint) < $5
+                             AND (j.kind <> 'check'
+                                  OR (SELECT count(*) FROM at_work w WHERE w.kind = 'check') < $6)
+                           ORDER BY COALESCE(array_position($7::text::uuid[], j.tenant_id), 0),
+                                    COALESCE(array_position($8::text::uuid[], j.storage_account_id), 0),
+                                    CASE j.kind WHEN 'commit' THEN 0 WHEN 'sweep' THEN 1 ELSE 2 END,
+                                    j.run_at
+                           FOR UPDATE SKIP LOCKED LIMIT 1)
+               RETURNING id, tenant_id, kind, subject, storage_account_id, attempt";
+    let values = [
+        At::try_from(now)?.into(),
+        At::try_from(lease_until)?.into(),
+        ceilings.tenant.into(),
+        ceilings.account.into(),
+        ceilings.endpoint.into(),
+        ceilings.checks.into(),
+        array(&turns.tenants).into(),
+        array(&turns.accounts).into(),
+    ];
     let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
     let row = match Row::find_by_statement(statement)
         .one(&tx.tx)
@@ -108,6 +199,7 @@ pub async fn claim(tx: &InstanceTx, now: Timestamp, lease_until: Timestamp) -> R
             tenant: TenantId::from_uuid(row.tenant_id),
             kind: from_text("jobs.kind", row.kind)?,
             subject: row.subject,
+            account: row.storage_account_id.map(StorageAccountId::from_uuid),
             attempt: row.attempt,
         })
     })
@@ -190,3 +282,6 @@ pub async fn void_leases(tx: &InstanceTx) -> Result<u64, DbError> {
     let sql = "UPDATE jobs SET state = 'ready', lease_until = NULL WHERE state = 'running'";
     Ok(tx.tx.execute_unprepared(sql).await?.rows_affected())
 }
+
+#[cfg(test)]
+mod tests;

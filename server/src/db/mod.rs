@@ -3,6 +3,10 @@
 //! One transaction per use case, and none is held across a call to S3 or to a browser. A [`TenantTx`] sees one
 //! tenant's rows; it can be opened only with a [`TenantScope`], which only authorisation can make. An
 //! [`InstanceTx`] sees users, sessions, the list of tenants and the job queue, and nothing that a tenant stores.
+//!
+//! Row locks are taken in one order, everywhere: rows that belong to no source; **one** source's row
+//! ([`Db::of_source`]); what belongs to that source (runs, snapshots, objects, restores, sweeps), which nobody changes
+//! without holding the source's row; jobs. See [`order`].
 
 pub mod absence;
 pub mod agents;
@@ -21,9 +25,12 @@ pub mod jobs;
 pub mod ledger;
 pub mod needed;
 pub mod notices;
+pub mod order;
 pub mod rebuild;
 pub mod restores;
 pub mod runs;
+#[cfg(test)]
+mod scratch;
 pub mod sessions;
 pub mod set_sums;
 pub mod short;
@@ -32,16 +39,20 @@ pub mod sources;
 pub mod storage_accounts;
 pub mod sweeps;
 pub mod tenants;
+mod tx;
 mod types;
 pub mod users;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, IntoActiveModel, ModelTrait, SqlErr, Statement, TransactionTrait,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
+    IntoActiveModel, ModelTrait, SqlErr, Statement,
 };
-use shared::ids::{TenantId, UserId};
+use shared::ids::{SourceId, TenantId, UserId};
 
+use self::tx::{Tx, Watch};
 use crate::scope::TenantScope;
 
 /// What can go wrong with the database.
@@ -80,6 +91,7 @@ impl DbError {
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: DatabaseConnection,
+    watch: Arc<Watch>,
 }
 
 impl Db {
@@ -88,7 +100,7 @@ impl Db {
     /// # Errors
     /// When the database does not answer.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<TenantTx, DbError> {
-        let tx = self.pool.begin().await?;
+        let tx = Tx::begin(&self.pool, &self.watch).await?;
         set(&tx, "app.tenant_id", &scope.tenant().as_uuid().to_string()).await?;
         Ok(TenantTx {
             tx,
@@ -96,12 +108,29 @@ impl Db {
         })
     }
 
+    /// The same, with a source's row locked until it ends: what every transaction needs that changes anything of a source.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn of_source(&self, scope: &TenantScope, source: SourceId) -> Result<TenantTx, DbError> {
+        let tx = self.tenant(scope).await?;
+        sources::lock(&tx, source).await?;
+        Ok(tx)
+    }
+
+    /// What went wrong with row locks since this server started: deadlocks, and with debug assertions, statements out of
+    /// [`order`]. Empty, unless there is a fault in the server.
+    #[must_use]
+    pub fn lock_faults(&self) -> Vec<String> {
+        self.watch.faults()
+    }
+
     /// Opens a transaction that sees the instance's own tables.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn instance(&self) -> Result<InstanceTx, DbError> {
-        let tx = self.pool.begin().await?;
+        let tx = Tx::begin(&self.pool, &self.watch).await?;
         set(&tx, "app.instance", "on").await?;
         Ok(InstanceTx { tx })
     }
@@ -111,7 +140,7 @@ impl Db {
     /// # Errors
     /// When the database does not answer.
     pub async fn user(&self, user: UserId) -> Result<UserTx, DbError> {
-        let tx = self.pool.begin().await?;
+        let tx = Tx::begin(&self.pool, &self.watch).await?;
         set(&tx, "app.user_id", &user.as_uuid().to_string()).await?;
         Ok(UserTx { tx, user })
     }
@@ -137,7 +166,7 @@ impl Db {
 }
 
 /// Sets a value for this transaction only.
-async fn set(tx: &DatabaseTransaction, name: &str, value: &str) -> Result<(), DbError> {
+async fn set(tx: &Tx, name: &str, value: &str) -> Result<(), DbError> {
     let sql = "SELECT set_config($1, $2, true)";
     tx.query_one_raw(Statement::from_sql_and_values(
         tx.get_database_backend(),
@@ -151,7 +180,7 @@ async fn set(tx: &DatabaseTransaction, name: &str, value: &str) -> Result<(), Db
 /// A transaction that sees one tenant's rows and no others. Rolled back unless committed.
 #[derive(Debug)]
 pub struct TenantTx {
-    tx: DatabaseTransaction,
+    tx: Tx,
     tenant: TenantId,
 }
 
@@ -168,7 +197,7 @@ impl TenantTx {
 /// A transaction on the instance's own tables. Rolled back unless committed.
 #[derive(Debug)]
 pub struct InstanceTx {
-    tx: DatabaseTransaction,
+    tx: Tx,
 }
 
 impl InstanceTx {
@@ -184,12 +213,12 @@ impl InstanceTx {
 /// A transaction that reads one user's memberships.
 #[derive(Debug)]
 pub struct UserTx {
-    tx: DatabaseTransaction,
+    tx: Tx,
     user: UserId,
 }
 
 /// Inserts a whole row.
-async fn insert<M>(tx: &DatabaseTransaction, row: M) -> Result<(), DbError>
+async fn insert<M>(tx: &Tx, row: M) -> Result<(), DbError>
 where
     M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
     <M::Entity as EntityTrait>::ActiveModel:

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Query,
+    sea_query::{LockType, Query},
 };
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -109,10 +109,11 @@ pub async fn add(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
     insert(&tx.tx, row(tx, restore)?).await
 }
 
-/// One restore, its row locked until this transaction ends: change it, then [`save`] it.
+/// One restore, its row locked until this transaction ends: change it, then [`save`] it. The transaction must hold the row of
+/// its snapshot's source.
 pub async fn lock(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
     let row = restore::Entity::find_by_id(id.as_uuid())
-        .lock_exclusive()
+        .lock(LockType::NoKeyUpdate)
         .one(&tx.tx)
         .await?;
     row.map(TryInto::try_into).transpose()

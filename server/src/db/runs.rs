@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
-    sea_query::{Expr, Query},
+    sea_query::{Expr, LockType, Query},
 };
 use shared::{
     api::agent::{RunProgress, RunState},
@@ -152,10 +152,11 @@ pub async fn find(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
         .transpose()
 }
 
-/// One run, its row locked until this transaction ends: change it, then [`save`] it.
+/// One run, its row locked until this transaction ends: change it, then [`save`] it. The transaction must hold the source's
+/// row.
 pub async fn lock(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
     let row = run::Entity::find_by_id(id.as_uuid())
-        .lock_exclusive()
+        .lock(LockType::NoKeyUpdate)
         .one(&tx.tx)
         .await?;
     row.map(TryInto::try_into).transpose()
@@ -218,15 +219,18 @@ pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
         .collect()
 }
 
-/// Runs under way that have passed their deadline.
-pub async fn overdue(tx: &TenantTx, now: Timestamp) -> Result<Vec<RunId>, DbError> {
+/// Runs under way that have passed their deadline, and their sources.
+pub async fn overdue(tx: &TenantTx, now: Timestamp) -> Result<Vec<(SourceId, RunId)>, DbError> {
     let query = run::Entity::find()
         .select_only()
-        .column(run::Column::Id)
+        .columns([run::Column::SourceId, run::Column::Id])
         .filter(run::Column::State.eq("running"))
         .filter(run::Column::Deadline.lte(At::try_from(now)?));
-    let ids: Vec<uuid::Uuid> = query.into_tuple().all(&tx.tx).await?;
-    Ok(ids.into_iter().map(RunId::from_uuid).collect())
+    let ids: Vec<(uuid::Uuid, uuid::Uuid)> = query.into_tuple().all(&tx.tx).await?;
+    Ok(ids
+        .into_iter()
+        .map(|(source, run)| (SourceId::from_uuid(source), RunId::from_uuid(run)))
+        .collect())
 }
 
 /// The queued and active runs of one agent's sources, oldest first.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, sea_query::LockType,
 };
 use shared::{
     ids::{AgentId, BackupSetId, SourceId},
@@ -152,10 +152,11 @@ pub async fn find(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError
         .transpose()
 }
 
-/// One source, its row locked until this transaction ends: nobody else starts a run of it or commits to it.
+/// One source, its row locked until this transaction ends: nobody else changes anything that belongs to it. A transaction
+/// locks one source at most ([`super::order`]).
 pub async fn lock(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
     let row = source::Entity::find_by_id(id.as_uuid())
-        .lock_exclusive()
+        .lock(LockType::NoKeyUpdate)
         .one(&tx.tx)
         .await?;
     row.map(TryInto::try_into).transpose()

@@ -1,4 +1,8 @@
-//! Work that goes on without anybody asking: the job queue's workers and the periodic rounds.
+//! Work that goes on without anybody asking: the job queue and the periodic rounds.
+//!
+//! One dispatcher claims jobs and starts each as a task. No tenant, no storage account and no endpoint can have all of the
+//! slots ([`CEILINGS`]), tenants and accounts take turns, and a job that is at work for longer than its kind may is stopped
+//! and goes on later ([`within`]).
 
 mod check;
 mod commit;
@@ -7,16 +11,17 @@ mod sweep;
 
 pub use rounds::{forget_ended_commits, once as round};
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     app::App,
     db::{
         self,
-        jobs::{Job, JobKind},
+        jobs::{Ceilings, Job, JobKind, Turns},
     },
     error::ApiError,
     scope::TenantScope,
@@ -24,42 +29,107 @@ use crate::{
 
 /// A worker that has not renewed its lease for so long is taken for dead, and the job is claimed anew.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// How often the queue is looked at when nothing wakes the worker.
+/// How often the queue is looked at when nothing wakes the dispatcher.
 const POLL: Duration = Duration::from_secs(1);
 /// Jobs that run side by side.
-const WORKERS: usize = 4;
+const SLOTS: usize = 8;
+/// How many of them at most are of one tenant, of one storage account, of one endpoint, and checks. None of these may have
+/// all: a store that answers nothing, or a tenant with a thousand sources, leaves slots to the others.
+const CEILINGS: Ceilings = Ceilings {
+    tenant: 4,
+    account: 2,
+    endpoint: 6,
+    checks: 3,
+};
 
-/// Starts the workers and the periodic rounds. They end when the runtime does: a job that is cut off is claimed
+/// How long a job waits for the trial request of another one.
+const TRIAL_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+/// For how long a job may be at work. Everything but a check keeps what it has done, so the next try goes on from there.
+fn longest(kind: JobKind) -> Duration {
+    const HOUR: u64 = 3_600;
+    Duration::from_secs(match kind {
+        JobKind::Commit => HOUR,
+        JobKind::Sweep => 2 * HOUR,
+        JobKind::Check => 6 * HOUR,
+    })
+}
+
+/// Does the work of a job, which is dropped when it takes longer than its kind may.
+///
+/// # Errors
+/// Those of the work; `Conflict` when it was dropped.
+async fn within<T, E: From<ApiError>>(
+    kind: JobKind,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    within_limit(longest(kind), work).await
+}
+
+async fn within_limit<T, E: From<ApiError>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(ApiError::conflict(
+            "deadline",
+            format!(
+                "It was stopped because it took longer than {} min. What was done is kept, and it goes on soon.",
+                limit.as_secs() / 60
+            ),
+        )
+        .into()),
+    }
+}
+
+/// Starts the dispatcher and the periodic rounds. They end when the runtime does: a job that is cut off is claimed
 /// again when its lease has run out.
 pub fn start(app: &App) {
-    for _ in 0..WORKERS {
-        tokio::spawn(work(app.clone()));
-    }
+    tokio::spawn(dispatch(app.clone()));
     tokio::spawn(rounds::schedule(app.clone()));
     tokio::spawn(rounds::tidy(app.clone()));
 }
 
-async fn work(app: App) {
+async fn dispatch(app: App) {
+    let slots = Arc::new(Semaphore::new(SLOTS));
+    let ended = Arc::new(Notify::new());
+    let mut turns = Turns::default();
     let mut changed = app.work.subscribe();
-    loop {
-        match claim(&app).await {
+    while let Ok(slot) = slots.clone().acquire_owned().await {
+        changed.mark_unchanged();
+        match claim(&app, &turns).await {
             Ok(Some(job)) => {
-                if let Err(error) = run(&app, &job).await {
-                    tracing::error!(%error, ?job, "a job could not be ended or put back; its lease will run out");
-                }
+                turns.had(&job);
+                let (app, ended) = (app.clone(), ended.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = run(&app, &job).await {
+                        tracing::error!(%error, ?job, "a job could not be ended or put back; its lease will run out");
+                    }
+                    drop(slot);
+                    // What waited for its end may run now.
+                    ended.notify_one();
+                });
                 continue;
             }
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the job queue can not be read"),
         }
-        tokio::time::timeout(POLL, changed.changed()).await.ok();
+        drop(slot);
+        let woken = async {
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = ended.notified() => {}
+            }
+        };
+        tokio::time::timeout(POLL, woken).await.ok();
     }
 }
 
-async fn claim(app: &App) -> Result<Option<Job>, ApiError> {
+async fn claim(app: &App, turns: &Turns) -> Result<Option<Job>, ApiError> {
     let now = app.clock.now();
     let tx = app.db.instance().await?;
-    let job = db::jobs::claim(&tx, now, now + LEASE).await?;
+    let job = db::jobs::claim(&tx, now, now + LEASE, CEILINGS, turns).await?;
     tx.commit().await?;
     Ok(job)
 }
@@ -74,7 +144,7 @@ async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
             JobKind::Check => check::execute(app, &scope, job.subject).await,
         }
     };
-    // A panic must not take the worker with it, and the next one, and the next.
+    // A panic must not take the slot's task with it before the job is put back.
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = tokio::select! {
         outcome = work => outcome.unwrap_or_else(|_| Err(ApiError::Internal("the job panicked".into()))),
@@ -85,13 +155,24 @@ async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
     match outcome {
         Ok(()) => db::jobs::finish(&tx, job).await?,
         Err(error) => {
-            let wait = backoff(job.attempt);
-            tracing::warn!(%error, ?job, wait_secs = wait.as_secs(), "a job failed and will be tried again");
-            db::jobs::postpone(&tx, job, now + wait, &error.to_string()).await?;
+            let at = next_try(app, job, now);
+            tracing::warn!(%error, ?job, %at, "a job failed and will be tried again");
+            db::jobs::postpone(&tx, job, at, &error.to_string()).await?;
         }
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// When a job is tried again: when its silent store is, or after a pause that grows.
+fn next_try(app: &App, job: &Job, now: Timestamp) -> Timestamp {
+    let silence = job.account.and_then(|account| app.breakers.silence(account));
+    match silence {
+        Some(silence) if silence.until > now => silence.until,
+        // The trial request is under way.
+        Some(_) => now + TRIAL_PAUSE,
+        None => now + backoff(job.attempt),
+    }
 }
 
 /// Renews the lease until somebody else has the job, or the future is dropped.
@@ -116,4 +197,53 @@ async fn hold(app: &App, job: &Job) {
 fn backoff(attempt: i32) -> SignedDuration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(10);
     SignedDuration::from_secs((1_i64 << doublings).min(900))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_takes_too_long_is_dropped_and_says_so() {
+        struct Dropped<'a>(&'a std::cell::Cell<bool>);
+        impl Drop for Dropped<'_> {
+            fn drop(&mut self) {
+                self.0.set(true);
+            }
+        }
+        let dropped = std::cell::Cell::new(false);
+        let endless = async {
+            let _dropped = Dropped(&dropped);
+            std::future::pending::<Result<(), ApiError>>().await
+        };
+        let error = within_limit(Duration::from_millis(20), endless)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ApiError::Conflict { code: "deadline", .. }),
+            "{error}"
+        );
+        assert!(dropped.get());
+        let done = within_limit(Duration::from_secs(3_600), async { Ok::<_, ApiError>(7) }).await;
+        assert_eq!(done.unwrap(), 7);
+    }
+
+    #[test]
+    fn nobody_can_have_every_slot() {
+        let slots = i64::try_from(SLOTS).unwrap();
+        for ceiling in [
+            CEILINGS.tenant,
+            CEILINGS.account,
+            CEILINGS.endpoint,
+            CEILINGS.checks,
+        ] {
+            assert!(0 < ceiling && ceiling < slots);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_five_minutes() {
+        let secs: Vec<i64> = (0..12).map(|attempt| backoff(attempt).as_secs()).collect();
+        assert_eq!(secs, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    }
 }

@@ -58,24 +58,25 @@ async fn queue_checks(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let due = db::checks::due(&tx, now).await?;
-    if due.is_empty() {
-        return Ok(());
-    }
+    drop(tx);
     for (set, planned) in due {
-        let id = random::uuid(now);
         let next = match planned {
             Some(planned) => {
-                db::jobs::queue(&tx, id, JobKind::Check, set.as_uuid(), None, now).await?;
                 let next = planned + CHECK_EVERY;
                 // What passed while the server was down is not made up for.
                 if next > now { next } else { now + CHECK_EVERY }
             }
             None => now + check::first_within(set, CHECK_EVERY),
         };
+        let tx = app.db.tenant(scope).await?;
         db::checks::set_next(&tx, set, next).await?;
+        if planned.is_some() {
+            let id = random::uuid(now);
+            db::jobs::queue(&tx, id, JobKind::Check, set.as_uuid(), None, now).await?;
+        }
+        tx.commit().await?;
+        app.work_changed();
     }
-    tx.commit().await?;
-    app.work_changed();
     Ok(())
 }
 
@@ -83,13 +84,19 @@ async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let due = db::sources::due_for_sweep(&tx, now).await?;
-    if due.is_empty() {
-        return Ok(());
-    }
-    for source in &due {
+    drop(tx);
+    for source in due {
+        let tx = app.db.tenant(scope).await?;
+        let Some(source) = db::sources::lock(&tx, source.id).await? else {
+            continue;
+        };
+        if source.next_sweep_at.is_some_and(|at| at > now) {
+            continue;
+        }
         let set = db::backup_sets::find(&tx, source.backup_set_id)
             .await?
             .ok_or(ApiError::NotFound("backup set"))?;
+        db::sources::set_next_sweep(&tx, source.id, now + set.policy.sweep_every()).await?;
         db::jobs::queue(
             &tx,
             random::uuid(now),
@@ -99,10 +106,9 @@ async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
             now,
         )
         .await?;
-        db::sources::set_next_sweep(&tx, source.id, now + set.policy.sweep_every()).await?;
+        tx.commit().await?;
+        app.work_changed();
     }
-    tx.commit().await?;
-    app.work_changed();
     Ok(())
 }
 
@@ -137,8 +143,8 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     let tx = app.db.tenant(scope).await?;
     let overdue = db::runs::overdue(&tx, now).await?;
     drop(tx);
-    for run in overdue {
-        let tx = app.db.tenant(scope).await?;
+    for (source, run) in overdue {
+        let tx = app.db.of_source(scope, source).await?;
         let Some(mut run) = db::runs::lock(&tx, run).await? else {
             continue;
         };
@@ -164,7 +170,11 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
 pub async fn forget_ended_commits(app: &App) -> Result<(), ApiError> {
     for scope in TenantScope::all(&app.db).await? {
         let tx = app.db.tenant(&scope).await?;
-        if db::commit_pages::forget_ended(&tx).await? > 0 {
+        let sources = db::commit_pages::with_ended_runs(&tx).await?;
+        drop(tx);
+        for source in sources {
+            let tx = app.db.of_source(&scope, source).await?;
+            db::commit_pages::forget_ended(&tx, source).await?;
             tx.commit().await?;
         }
     }

@@ -3,9 +3,11 @@
 
 pub mod address;
 mod aws;
+mod guarded;
 mod listing;
 
 pub use aws::connect;
+pub use guarded::Guarded;
 pub use listing::{Bounds, KeyVersion, each_page, versions_of_key};
 
 use async_trait::async_trait;

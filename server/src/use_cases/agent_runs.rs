@@ -104,7 +104,14 @@ pub async fn next_work(app: &App, caller: &Caller, wait: std::time::Duration) ->
 async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
-    for run in db::runs::open_of_agent(&tx, caller.agent.id).await? {
+    let open = db::runs::open_of_agent(&tx, caller.agent.id).await?;
+    drop(tx);
+    for run in open {
+        let may_be_taken = matches!(run.state, RunState::Queued | RunState::Running);
+        if !may_be_taken {
+            continue;
+        }
+        let tx = app.db.tenant(&caller.scope).await?;
         let Some(source) = db::sources::lock(&tx, run.source_id).await? else {
             continue;
         };
@@ -211,16 +218,27 @@ async fn own_source(tx: &TenantTx, caller: &Caller, id: SourceId) -> Result<Sour
         .ok_or(ApiError::NotFound("source"))
 }
 
-/// The agent's own run and its source, the run's row locked.
+/// The agent's own run and its source, as they are now.
 ///
 /// # Errors
 /// `NotFound` when it is not this agent's.
-pub async fn own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
-    let run = db::runs::lock(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
+pub async fn find_own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
+    let run = db::runs::find(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
     let source = db::sources::find(tx, run.source_id).await?;
     let source = source
         .filter(|source| source.agent_id == caller.agent.id)
         .ok_or(ApiError::NotFound("run"))?;
+    Ok((run, source))
+}
+
+/// The same, both rows locked: the source's first, as everywhere.
+///
+/// # Errors
+/// `NotFound` when it is not this agent's.
+pub async fn own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
+    let (_, source) = find_own_run(tx, caller, id).await?;
+    let source = own_source(tx, caller, source.id).await?;
+    let run = db::runs::lock(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
     Ok((run, source))
 }
 
@@ -285,13 +303,7 @@ pub async fn commit(
         ));
     }
     let tx = app.db.tenant(&caller.scope).await?;
-    let source = db::runs::find(&tx, run)
-        .await?
-        .ok_or(ApiError::NotFound("run"))?
-        .source_id;
-    // The source's row first, then the run's, as everywhere: the other way round two callers could wait for each other.
-    let source = own_source(&tx, caller, source).await?;
-    let mut run = db::runs::lock(&tx, run).await?.ok_or(ApiError::NotFound("run"))?;
+    let (mut run, source) = own_run(&tx, caller, run).await?;
     // A run commits once. An agent that asks again has missed the answer.
     if matches!(
         run.state,
@@ -363,7 +375,7 @@ pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Resu
 /// `NotFound` when it is not this agent's.
 pub async fn status(app: &App, caller: &Caller, run: RunId) -> Result<RunStatus, ApiError> {
     let tx = app.db.tenant(&caller.scope).await?;
-    let (run, _) = own_run(&tx, caller, run).await?;
+    let (run, _) = find_own_run(&tx, caller, run).await?;
     status_in(&tx, &run).await
 }
 

@@ -15,7 +15,7 @@ use shared::{
 };
 
 use super::{
-    agent_runs::{Caller, must_run, own_run},
+    agent_runs::{Caller, find_own_run, must_run, own_run},
     confirm, protection,
 };
 use crate::{
@@ -52,7 +52,7 @@ pub async fn sign_uploads(
     let now = app.clock.now();
     check_count(request.objects.len())?;
     let tx = app.db.tenant(&caller.scope).await?;
-    let (run, source) = own_run(&tx, caller, run).await?;
+    let (run, source) = find_own_run(&tx, caller, run).await?;
     must_run(&run, now)?;
     let deadline = run.deadline.unwrap_or(now);
     let set = db::backup_sets::find(&tx, source.backup_set_id)

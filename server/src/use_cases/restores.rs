@@ -190,6 +190,7 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     let usable = |restore: &Restore| {
         matches!(restore.state, StoredState::Authorised | StoredState::Running) && restore.expires_at > now
     };
+    db::sources::lock(&tx, source.id).await?;
     let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
     let Some(open) = restores.iter().find(|restore| usable(restore)) else {
         return Err(ApiError::conflict(
@@ -232,9 +233,22 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     })
 }
 
-/// The agent's own restore that is under way, its row locked.
+/// The agent's own restore that is under way.
 async fn own(app: &App, tx: &TenantTx, caller: &Caller, id: RestoreId) -> Result<Restore, ApiError> {
+    let restore = db::restores::find(tx, id).await?;
+    must_be_own(app, caller, restore)
+}
+
+/// The same, the rows of its source and of itself locked.
+async fn own_locked(app: &App, tx: &TenantTx, caller: &Caller, id: RestoreId) -> Result<Restore, ApiError> {
+    let restore = own(app, tx, caller, id).await?;
+    let (_, source) = with_source(tx, restore.snapshot_id).await?;
+    db::sources::lock(tx, source.id).await?;
     let restore = db::restores::lock(tx, id).await?;
+    must_be_own(app, caller, restore)
+}
+
+fn must_be_own(app: &App, caller: &Caller, restore: Option<Restore>) -> Result<Restore, ApiError> {
     let restore = restore
         .filter(|restore| restore.agent_id == caller.agent.id)
         .ok_or(ApiError::NotFound("restore"))?;
@@ -400,7 +414,7 @@ async fn change(
 ) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
-    let mut restore = own(app, &tx, caller, id).await?;
+    let mut restore = own_locked(app, &tx, caller, id).await?;
     change(&mut restore, now);
     db::restores::save(&tx, &restore).await?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;

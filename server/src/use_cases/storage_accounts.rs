@@ -1,5 +1,7 @@
 //! Storage accounts: tried, sealed, kept.
 
+use std::sync::Arc;
+
 use shared::{
     api::{request::NewStorageAccount, view::StorageAccountView},
     ids::StorageAccountId,
@@ -17,7 +19,7 @@ use crate::{
     db::{self, TenantTx, storage_accounts::StorageAccount},
     error::ApiError,
     random,
-    s3::{self, Endpoint},
+    s3::{self, Endpoint, Guarded, ObjectStore},
     scope::Actor,
 };
 
@@ -66,7 +68,11 @@ pub async fn create(
         secret_key: secret.clone(),
         path_style: request.path_style,
     };
+    let now = app.clock.now();
+    let id = StorageAccountId::from_uuid(random::uuid(now));
+    // Behind a breaker that nobody else asks: for its limits of time.
     let store = s3::connect(&tried, &app.storage_rule, &app.clock);
+    let store = Guarded::new(store, id, &Arc::default(), &app.clock);
     match store.try_keys().await {
         // A key that may not list buckets is a valid key with little power, which is good.
         Err(error) if error.code() == "AccessDenied" => {}
@@ -74,8 +80,6 @@ pub async fn create(
         Ok(()) => {}
     }
 
-    let now = app.clock.now();
-    let id = StorageAccountId::from_uuid(random::uuid(now));
     let secret_sealed =
         app.master_key
             .seal(actor.scope.tenant().as_uuid(), id.as_uuid(), secret.as_bytes())?;
@@ -109,7 +113,7 @@ pub async fn create(
     };
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
-    Ok(views::storage_account(&account))
+    Ok(views::storage_account(&account, None))
 }
 
 async fn room(tx: &TenantTx) -> Result<(), ApiError> {

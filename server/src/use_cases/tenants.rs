@@ -9,15 +9,17 @@ use shared::{
         request::NewTenant,
         view::{Damage, Health, Me, SnapshotView, TenantPage, TenantSummary},
     },
-    ids::{AgentId, BackupSetId, SnapshotId, SourceId, TenantId},
+    ids::{AgentId, BackupSetId, SnapshotId, SourceId, StorageAccountId, TenantId},
 };
 
 use super::{name, or_taken, views};
 use crate::{
     app::App,
+    breaker::Silence,
     db::{
         self, TenantTx, agents::Agent, backup_sets::BackupSet, checks::BucketCheck, runs::Run,
-        snapshots::Snapshot, sources::Source, sweeps::Sweep, tenants::Tenant,
+        snapshots::Snapshot, sources::Source, storage_accounts::StorageAccount, sweeps::Sweep,
+        tenants::Tenant,
     },
     error::ApiError,
     random,
@@ -82,7 +84,7 @@ pub async fn create(app: &App, user: &Me, request: NewTenant) -> Result<TenantSu
 
 async fn summary(app: &App, scope: &TenantScope) -> Result<TenantSummary, ApiError> {
     let tx = app.db.tenant(scope).await?;
-    let folder = Folder::load(&tx).await?;
+    let folder = Folder::load(&tx, app).await?;
     folder.summary(&tx, app.clock.now()).await
 }
 
@@ -93,8 +95,8 @@ async fn summary(app: &App, scope: &TenantScope) -> Result<TenantSummary, ApiErr
 pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
-    let folder = Folder::load(&tx).await?;
-    let accounts = db::storage_accounts::all(&tx).await?;
+    let folder = Folder::load(&tx, app).await?;
+    let accounts = &folder.accounts;
     let snapshots = db::snapshots::newest(&tx, 50).await?;
     let mut runs = folder.open_runs.clone();
     let ended = db::runs::newest_ended(&tx, 20).await?;
@@ -137,10 +139,15 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
             let findings = db::checks::findings(&tx, set.id, Some(FINDINGS_SHOWN)).await?;
             view.check = Some(views::bucket_check(check, findings));
         }
+        let silence = folder.silences.get(&set.storage_account_id);
+        view.silence = silence.copied().map(views::silence);
         backup_sets.push(view);
     }
     Ok(TenantPage {
-        storage_accounts: accounts.iter().map(views::storage_account).collect(),
+        storage_accounts: accounts
+            .iter()
+            .map(|account| views::storage_account(account, folder.silences.get(&account.id).copied()))
+            .collect(),
         backup_sets,
         agents: folder
             .agents
@@ -236,6 +243,8 @@ fn check_reasons(set: &BackupSet, check: Option<&BucketCheck>) -> Vec<(Health, S
 /// What a tenant has, loaded once for a page.
 struct Folder {
     tenant: Tenant,
+    accounts: Vec<StorageAccount>,
+    silences: HashMap<StorageAccountId, Silence>,
     sets: std::collections::BTreeMap<BackupSetId, BackupSet>,
     agents: std::collections::BTreeMap<AgentId, Agent>,
     sources: Vec<Source>,
@@ -251,7 +260,7 @@ struct Folder {
 }
 
 impl Folder {
-    async fn load(tx: &TenantTx) -> Result<Self, ApiError> {
+    async fn load(tx: &TenantTx, app: &App) -> Result<Self, ApiError> {
         let tenant = db::tenants::current(tx)
             .await?
             .ok_or(ApiError::NotFound("tenant"))?;
@@ -271,10 +280,16 @@ impl Folder {
             );
         }
         let damage = db::absence::damage(tx, None).await?;
+        let accounts = db::storage_accounts::all(tx).await?;
+        let silences = accounts
+            .iter()
+            .filter_map(|account| Some((account.id, app.breakers.silence(account.id)?)));
         Ok(Self {
             tenant,
             damaged: db::snapshots::count_by_source(tx, damage.keys().copied()).await?,
             damage,
+            silences: silences.collect(),
+            accounts,
             sets: db::backup_sets::all(tx)
                 .await?
                 .into_iter()
@@ -362,6 +377,19 @@ impl Folder {
             .is_some_and(|due| due + grace < now)
     }
 
+    /// Stores that are silent: nothing is backed up to them or extended in them meanwhile.
+    fn silent_stores(&self) -> impl Iterator<Item = (Health, String)> {
+        self.accounts.iter().filter_map(|account| {
+            let silence = self.silences.get(&account.id)?;
+            let sentence = format!(
+                "{}: the S3 endpoint {} has not answered since {:.0}. Backups to it and refreshes of locks wait; what is \
+                 locked stays locked. It is asked again at {:.0}. Look whether it is up and can be reached from this server.",
+                account.name, account.endpoint, silence.since, silence.until
+            );
+            Some((Health::Failing, sentence))
+        })
+    }
+
     /// The worst of what is found, and a sentence for each finding.
     fn health(&self, now: Timestamp) -> (Health, Vec<String>) {
         if self.sources.is_empty() {
@@ -438,6 +466,7 @@ impl Folder {
                 format!("The agent on {} is not online.", agent.hostname),
             ));
         }
+        findings.extend(self.silent_stores());
         for set in self.sets.values() {
             findings.extend(check_reasons(set, self.checks.get(&set.id)));
             let Some(found) = &set.inspection else { continue };

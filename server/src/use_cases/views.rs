@@ -5,10 +5,12 @@ use shared::api::{
     agent::SnapshotSummary,
     view::{
         AgentView, BackupSetView, BucketCheckView, BucketFindingView, ProtectionView, RestoreState,
-        RestoreView, RunView, SnapshotState, SnapshotView, SourceView, StorageAccountView, SweepView,
+        RestoreView, RunView, SilenceView, SnapshotState, SnapshotView, SourceView, StorageAccountView,
+        SweepView,
     },
 };
 
+use crate::breaker::Silence;
 use crate::db::{
     agents::Agent,
     backup_sets::BackupSet,
@@ -24,15 +26,25 @@ use crate::db::{
 /// Agents poll for work at least every 30 seconds: one that has been silent for four times as long is gone.
 const ONLINE: SignedDuration = SignedDuration::from_mins(2);
 
+/// The silence of a store.
+#[must_use]
+pub fn silence(silence: Silence) -> SilenceView {
+    SilenceView {
+        since: silence.since,
+        asked_again_at: silence.until,
+    }
+}
+
 /// A storage account, without its secret.
 #[must_use]
-pub fn storage_account(account: &StorageAccount) -> StorageAccountView {
+pub fn storage_account(account: &StorageAccount, silent: Option<Silence>) -> StorageAccountView {
     StorageAccountView {
         id: account.id,
         name: account.name.clone(),
         endpoint: account.endpoint.clone(),
         region: account.region.clone(),
         access_key: account.access_key.clone(),
+        silence: silent.map(silence),
     }
 }
 
@@ -53,6 +65,7 @@ pub fn backup_set(set: &BackupSet, account_name: &str) -> BackupSetView {
         created_at: set.created_at,
         inspection: set.inspection.clone(),
         check: None,
+        silence: None,
     }
 }
 

@@ -137,13 +137,7 @@ async fn what_a_listing_lacks_is_asked_for_by_name() {
     for listing in [
         Listing::Without { keys: "*".into() },
         Listing::Without {
-            keys: "*/packs/*".into(),
-        },
-        Listing::Without {
             keys: "*/commits/*".into(),
-        },
-        Listing::Without {
-            keys: "*/manifests/*".into(),
         },
         Listing::EndAfter { entries: 2 },
     ] {
@@ -238,9 +232,9 @@ async fn listings_without_end_are_refused() {
         assert!(found.report.refused.is_some(), "{listing:?}");
         // Two pages each, but for the one whose markers ascend: its end is what the ledger expects, four times, and 100,000.
         let most = if matches!(listing, Listing::Endless { .. }) {
-            60
+            200
         } else {
-            10
+            30
         };
         assert!(rule.hits() <= most, "{listing:?}: {} pages", rule.hits());
         rule.remove();

@@ -627,6 +627,9 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
                 json!(hash(nth))
             })
         }),
+        (agents(&format!("/restores/{restore}/later")), json, {
+            swollen(json!({}), "lost", Limit::ObjectsBody.max(), |nth| json!(hash(nth)))
+        }),
         (
             agents(&format!("/restores/{restore}/progress")),
             json,

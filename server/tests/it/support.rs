@@ -201,8 +201,15 @@ impl Stack {
         admin.execute_unprepared(&drop).await.unwrap();
     }
 
+    /// No deadlock, and no row lock out of order: in every test, whatever it is about.
+    fn must_have_locked_in_order(&self) {
+        let faults = self.app.db.lock_faults();
+        assert!(faults.is_empty(), "row locks went wrong: {faults:#?}");
+    }
+
     /// Server, database and master key are gone; another server is there instead, and knows nothing.
     pub async fn lose_server(&mut self) {
+        self.must_have_locked_in_order();
         self.lose_database().await;
         let server = Server::start(&self.folder.path().join("another-server"), self.clock.clone()).await;
         self.app = server.app;
@@ -308,11 +315,21 @@ impl Stack {
 
     /// A transaction in a site's tenant.
     pub async fn tx(&self, site: &Site) -> db::TenantTx {
+        self.app.db.tenant(&self.scope(site).await).await.unwrap()
+    }
+
+    /// The same, with the row of its source locked: what changes anything of the source.
+    pub async fn source_tx(&self, site: &Site) -> db::TenantTx {
+        let scope = self.scope(site).await;
+        self.app.db.of_source(&scope, site.source.id).await.unwrap()
+    }
+
+    async fn scope(&self, site: &Site) -> scope::TenantScope {
         let user = self.operator_user().await;
-        let actor = scope::authorise(&self.app.db, user, site.tenant, scope::Access::Read)
+        scope::authorise(&self.app.db, user, site.tenant, scope::Access::Read)
             .await
-            .unwrap();
-        self.app.db.tenant(&actor.scope).await.unwrap()
+            .unwrap()
+            .scope
     }
 
     /// The bucket's root user.
@@ -358,6 +375,17 @@ impl Stack {
         self.site_with(name, schedule, mode, options).await
     }
 
+    /// The same, its store behind another address.
+    pub async fn site_behind(&self, name: &str, endpoint: &str) -> Site {
+        let account = NewStorageAccount {
+            endpoint: endpoint.to_owned(),
+            ..self.storage_account()
+        };
+        let options = PolicyOptions::default();
+        self.site_on(name, Schedule::manual(), LockMode::Compliance, options, account)
+            .await
+    }
+
     /// The same, under a policy of 30 days with `options`.
     pub async fn site_with(
         &self,
@@ -365,6 +393,19 @@ impl Stack {
         schedule: Schedule,
         mode: LockMode,
         options: PolicyOptions,
+    ) -> Site {
+        self.site_on(name, schedule, mode, options, self.storage_account())
+            .await
+    }
+
+    /// The same, on a storage account.
+    pub async fn site_on(
+        &self,
+        name: &str,
+        schedule: Schedule,
+        mode: LockMode,
+        options: PolicyOptions,
+        account: NewStorageAccount,
     ) -> Site {
         let folder = self.folder.path().join(name);
         let data = folder.join("data");
@@ -385,7 +426,7 @@ impl Stack {
         let base = format!("/tenants/{tenant}");
         let account: StorageAccountView = self
             .operator
-            .post(&format!("{base}/storage-accounts"), &self.storage_account())
+            .post(&format!("{base}/storage-accounts"), &account)
             .await
             .unwrap();
         let set: BackupSetView = self
@@ -443,6 +484,14 @@ impl Stack {
             state,
             kit,
             data,
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.must_have_locked_in_order();
         }
     }
 }

@@ -174,7 +174,7 @@ async fn row_level_security_holds_without_the_scope() {
     assert!(db::ledger::all(&tx, site.source.id).await.unwrap().is_empty());
     // The sweep of the commit has ended, and its report is its tenant's alone.
     stack.settle().await;
-    let own_tx = stack.tx(&site).await;
+    let own_tx = stack.source_tx(&site).await;
     assert_eq!(
         db::sweeps::of_source(&own_tx, site.source.id)
             .await
@@ -206,7 +206,7 @@ async fn row_level_security_holds_without_the_scope() {
             .is_empty()
     );
     // The ledger forgets nothing that was not set to `deleting` before, in its own tenant either.
-    let own_tx = stack.tx(&site).await;
+    let own_tx = stack.source_tx(&site).await;
     db::groom::forget_spare(&own_tx, site.source.id, &spare)
         .await
         .unwrap();

@@ -92,6 +92,18 @@ pub struct StorageAccountView {
     pub region: String,
     /// The access key's id.
     pub access_key: String,
+    /// Since when its store does not answer, if it does not.
+    #[serde(default)]
+    pub silence: Option<SilenceView>,
+}
+
+/// A store that does not answer: nothing is asked of it for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceView {
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is asked again.
+    pub asked_again_at: Timestamp,
 }
 
 /// A backup set.
@@ -124,6 +136,9 @@ pub struct BackupSetView {
     /// What the server's last periodic check found; only on the tenant's page.
     #[serde(default)]
     pub check: Option<BucketCheckView>,
+    /// Since when its store does not answer, if it does not; only on the tenant's page.
+    #[serde(default)]
+    pub silence: Option<SilenceView>,
 }
 
 /// What a look into the bucket found, below the set's prefix.

@@ -6,7 +6,7 @@ use shared::api::view::{BackupSetView, TenantPage};
 
 use super::WithTenant;
 use crate::{
-    components::{Empty, Icon, ModeBadge, Sign},
+    components::{At, Empty, Icon, ModeBadge, Sign},
     format,
     tenant::path,
 };
@@ -88,6 +88,13 @@ fn Content(page: TenantPage) -> impl IntoView {
                         <th scope="row">{account.name}</th>
                         <td data-label="Endpoint" class="mono">
                             {account.endpoint}
+                            {account
+                                .silence
+                                .map(|silence| {
+                                    view! {
+                                        <span class="hint">"does not answer since " <At at=silence.since /></span>
+                                    }
+                                })}
                         </td>
                         <td data-label="Region">{account.region}</td>
                         <td data-label="Access key" class="mono">

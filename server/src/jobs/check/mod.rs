@@ -10,6 +10,8 @@
 
 mod compare;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::view::{BucketCheckReport, BucketFindingKind, LiveEvent},
@@ -20,12 +22,14 @@ use shared::{
 use uuid::Uuid;
 
 use self::compare::Compared;
+use super::within;
 use crate::{
     app::App,
     db::{
         self,
         backup_sets::BackupSet,
         checks::{BucketCheck, NewFinding},
+        jobs::JobKind,
         ledger::ConfirmedLock,
     },
     error::ApiError,
@@ -77,7 +81,7 @@ pub async fn execute(app: &App, scope: &TenantScope, set: Uuid) -> Result<(), Ap
         shorter: Vec::new(),
     };
     let began_at = app.clock.now();
-    let outcome = check.drive().await;
+    let outcome = within(JobKind::Check, check.drive()).await;
     if let Err(error) = &outcome {
         tracing::warn!(%error, set = %check.set.id, "a bucket could not be compared with the ledger");
         check.report.refused = Some(match error {
@@ -161,17 +165,52 @@ impl Check<'_> {
             }
             self.findings.push(finding);
         }
-        self.gone.push((source, compared.gone));
-        self.seen.push((source, compared.seen));
+        if !compared.gone.is_empty() {
+            self.gone.push((source, compared.gone));
+        }
+        if !compared.seen.is_empty() {
+            self.seen.push((source, compared.seen));
+        }
         let shorter = compared.shorter.into_iter();
         self.shorter
             .extend(shorter.map(|(hash, lock)| (source, hash, lock)));
     }
 
+    /// What is there, what is gone and which locks end too soon, one source after the other.
+    async fn tell_ledger(&self, now: Timestamp) -> Result<(), ApiError> {
+        let seen = self.seen.iter().map(|(source, _)| *source);
+        let gone = self.gone.iter().map(|(source, _)| *source);
+        let shorter = self.shorter.iter().map(|(source, ..)| *source);
+        let sources: BTreeSet<SourceId> = seen.chain(gone).chain(shorter).collect();
+        for id in sources {
+            let tx = self.app.db.of_source(self.scope, id).await?;
+            for (_, hashes) in self.seen.iter().filter(|(source, _)| *source == id) {
+                db::absence::seen(&tx, id, hashes).await?;
+            }
+            let mut is_due = false;
+            for (_, hashes) in self.gone.iter().filter(|(source, _)| *source == id) {
+                is_due |= db::absence::note(&tx, id, hashes, now).await?.suspected > 0;
+            }
+            for (_, hash, lock) in self.shorter.iter().filter(|(source, ..)| *source == id) {
+                db::ledger::confirm(&tx, id, *hash, lock, now).await?;
+                is_due = true;
+            }
+            if is_due {
+                db::sources::set_next_sweep(&tx, id, now).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
     async fn record(mut self, began_at: Timestamp) -> Result<(), ApiError> {
         let now = self.app.clock.now();
         let is_whole = self.report.refused.is_none();
+        if is_whole {
+            self.tell_ledger(now).await?;
+        }
         let tx = self.app.db.tenant(self.scope).await?;
+        db::backup_sets::lock(&tx, self.set.id).await?;
         if is_whole {
             self.report.whole_at = Some(now);
             self.findings
@@ -184,18 +223,6 @@ impl Check<'_> {
                 kept <= KEPT
             });
             db::checks::set_findings(&tx, self.set.id, &self.findings, now).await?;
-            for (source, hashes) in &self.seen {
-                db::absence::seen(&tx, *source, hashes).await?;
-            }
-            for (source, hashes) in &self.gone {
-                if db::absence::note(&tx, *source, hashes, now).await?.suspected > 0 {
-                    db::sources::set_next_sweep(&tx, *source, now).await?;
-                }
-            }
-            for (source, hash, lock) in &self.shorter {
-                db::ledger::confirm(&tx, *source, *hash, lock, now).await?;
-                db::sources::set_next_sweep(&tx, *source, now).await?;
-            }
         }
         let check = BucketCheck {
             backup_set_id: self.set.id,

@@ -147,7 +147,7 @@ impl Commit<'_> {
             content_md5,
             signed_until: retain_until,
         };
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::ledger::sign(&tx, self.source.id, self.run.id, &[new]).await?;
         let rows = db::ledger::find(&tx, self.source.id, &[object.hash]).await?;
         tx.commit().await?;
@@ -187,7 +187,7 @@ impl Commit<'_> {
                 size_bytes: object.size_bytes,
                 locked_until: lock.locked_until,
             };
-            let tx = self.app.db.tenant(self.scope).await?;
+            let tx = self.app.db.of_source(self.scope, self.source.id).await?;
             db::groom::add_spares(&tx, self.source.id, &[spare]).await?;
             tx.commit().await?;
         }

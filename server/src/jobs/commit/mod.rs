@@ -30,12 +30,14 @@ use shared::{
 };
 use uuid::Uuid;
 
+use super::within;
 use crate::{
     app::App,
     db::{
         self,
         agents::Agent,
         backup_sets::BackupSet,
+        jobs::JobKind,
         ledger::{ConfirmedLock, LedgerObject},
         runs::Run,
         sources::Source,
@@ -123,7 +125,7 @@ pub async fn execute(app: &App, scope: &TenantScope, run: Uuid, attempt: i32) ->
     let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else {
         return Ok(());
     };
-    let Err(failure) = commit.drive().await else {
+    let Err(failure) = within(JobKind::Commit, commit.drive()).await else {
         return Ok(());
     };
     let waited = app
@@ -312,7 +314,7 @@ impl<'a> Commit<'a> {
         batch: &[(ObjectHash, Option<ConfirmedLock>)],
     ) -> Result<db::absence::Noted, ApiError> {
         let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let mut absent = Vec::new();
         for (hash, lock) in batch {
             match lock {
@@ -339,7 +341,7 @@ impl<'a> Commit<'a> {
     }
 
     async fn fail(&mut self, reason: String) -> Result<(), ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
         };
@@ -357,7 +359,7 @@ impl<'a> Commit<'a> {
 
     /// Tells the technician why it is taking so long.
     async fn note_waiting(&mut self, error: &ApiError) -> Result<(), ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
         };

@@ -65,10 +65,13 @@ impl Commit<'_> {
         let mut absent = Vec::new();
         for kind in KINDS {
             let held = self.held(kind).await?;
-            let tx = self.app.db.tenant(self.scope).await?;
+            absent.extend(held.absent);
+            if held.seen.is_empty() {
+                continue;
+            }
+            let tx = self.app.db.of_source(self.scope, self.source.id).await?;
             db::absence::seen(&tx, self.source.id, &held.seen).await?;
             tx.commit().await?;
-            absent.extend(held.absent);
         }
         self.ask_by_name(absent).await?;
         self.present_at = Some(now);
@@ -166,6 +169,9 @@ impl Commit<'_> {
 
     /// Asks for what a listing lacked by name: what was put a moment ago may not be listed yet.
     async fn ask_by_name(&mut self, mut absent: Vec<ObjectHash>) -> Result<(), Failure> {
+        if absent.is_empty() {
+            return Ok(());
+        }
         let lacking = absent.len();
         absent.truncate(ASKED_BY_NAME);
         let tx = self.app.db.tenant(self.scope).await?;
@@ -196,7 +202,7 @@ impl Commit<'_> {
             }
         }
         let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::absence::seen(&tx, self.source.id, &seen).await?;
         let noted = db::absence::note(&tx, self.source.id, &gone, now).await?;
         tx.commit().await?;
@@ -250,7 +256,7 @@ impl Commit<'_> {
             .await
             .map_err(|error| of_store("Locks could not be asked for", error))?;
         let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, source).await?;
         let mut absent = Vec::new();
         for (hash, shown) in asked {
             match shown {

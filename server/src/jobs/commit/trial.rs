@@ -75,8 +75,10 @@ impl Commit<'_> {
                 .await
                 .map_err(of_extend)?;
         }
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::ledger::confirm(&tx, self.source.id, row.object.hash, &extended, now).await?;
+        tx.commit().await?;
+        let tx = self.app.db.tenant(self.scope).await?;
         db::backup_sets::set_compliance_trial(&tx, self.set.id, refused && kept, now).await?;
         let event = db::audit::Event {
             actor: "system",

@@ -38,7 +38,7 @@ impl Sweep<'_> {
                 )
             })?;
             let now = self.app.clock.now();
-            let tx = self.app.db.tenant(self.scope).await?;
+            let tx = self.app.db.of_source(self.scope, self.source.id).await?;
             db::absence::seen(&tx, self.source.id, &seen).await?;
             self.note_absent(&tx, &absent, now).await?;
             tx.commit().await?;

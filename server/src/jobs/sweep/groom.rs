@@ -36,8 +36,7 @@ impl Sweep<'_> {
     /// Gives up the snapshots that nothing keeps. Under the source's row: a restore that is allowed at the same moment
     /// either holds its snapshot or finds it expired.
     pub(super) async fn expire(&mut self, now: Timestamp) -> Result<(), ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
-        db::sources::lock(&tx, self.source.id).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let loaded = self.source_input(&tx, now).await?;
         let plan = self.planned(loaded.source.clone(), Vec::new(), now)?;
         let verdicts = plan.sources.iter().flat_map(|source| &source.snapshots);
@@ -95,8 +94,7 @@ impl Sweep<'_> {
 
     /// Step 1.
     async fn fence(&self, now: Timestamp, after: Option<ObjectHash>) -> Result<Fenced, ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
-        db::sources::lock(&tx, self.source.id).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let loaded = self.source_input(&tx, now).await?;
         if loaded.source.open_run {
             return Ok(Fenced::RunOpen);
@@ -187,7 +185,7 @@ impl Sweep<'_> {
                     let longer = self.longer_lock(version, now).await;
                     self.not_deleted(version, &error.to_string(), longer);
                     if let Some(until) = longer {
-                        let tx = self.app.db.tenant(self.scope).await?;
+                        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
                         let hash = rows[*place].object.hash;
                         db::groom::still_locked(&tx, self.source.id, hash, until).await?;
                         tx.commit().await?;
@@ -271,7 +269,7 @@ impl Sweep<'_> {
                         let longer = self.longer_lock(version, now).await;
                         self.not_deleted(version, &error.to_string(), longer);
                         if let Some(until) = longer {
-                            let tx = self.app.db.tenant(self.scope).await?;
+                            let tx = self.app.db.of_source(self.scope, self.source.id).await?;
                             db::groom::spare_still_locked(&tx, self.source.id, &spare, until).await?;
                             tx.commit().await?;
                         }
@@ -309,7 +307,7 @@ impl Sweep<'_> {
 
     async fn forget(&mut self, gone: &Gone, spares: Option<&[SpareVersion]>) -> Result<(), ApiError> {
         let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::groom::forget(&tx, self.source.id, &gone.objects).await?;
         for spare in spares.unwrap_or_default() {
             db::groom::forget_spare(&tx, self.source.id, spare).await?;

@@ -84,6 +84,9 @@ impl Sweep<'_> {
             churn.dropped_gb_per_day = window.gb_per_day(sums.bytes, sums.dropped_bytes, source.interval);
         }
         let days = churn.lock_ahead_days(&self.set.policy, &self.provider);
+        // The sums of a large source take a while: its row is held after that only.
+        drop(tx);
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::sources::set_lock_ahead(&tx, self.source.id, days).await?;
         tx.commit().await?;
         Ok(days)

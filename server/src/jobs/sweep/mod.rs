@@ -26,6 +26,7 @@ use shared::{
 };
 use uuid::Uuid;
 
+use super::within;
 use crate::{
     app::App,
     clocks::{CLOCKS_DISAGREE, Reading},
@@ -47,7 +48,7 @@ pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(),
         return Ok(());
     };
     let began_at = app.clock.now();
-    let outcome = sweep.drive().await;
+    let outcome = within(JobKind::Sweep, sweep.drive()).await;
     if let Err(error) = &outcome {
         sweep.refuse(match error {
             ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.clone(),
@@ -128,7 +129,7 @@ impl<'a> Sweep<'a> {
             Pace::GoOn => now + self.set.policy.sweep_every(),
             Pace::GiveWay => now,
         };
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::sources::set_next_sweep(&tx, self.source.id, next).await?;
         tx.commit().await?;
         if self.untold > 0 {
@@ -208,7 +209,19 @@ impl<'a> Sweep<'a> {
     }
 
     /// Whether a commit of this source waits. It must not wait for a long sweep: agents and technicians look at it.
+    ///
+    /// # Errors
+    /// `Conflict` when the store has fallen silent: what is left is not asked for object by object.
     async fn pace(&self) -> Result<Pace, ApiError> {
+        if let Some(silence) = self.app.breakers.silence(self.set.storage_account_id) {
+            return Err(ApiError::conflict(
+                "object_store",
+                format!(
+                    "The S3 endpoint has not answered since {:.0}. The sweep goes on when it does.",
+                    silence.since
+                ),
+            ));
+        }
         let tx = self.app.db.tenant(self.scope).await?;
         let waits =
             db::jobs::another_waits(&tx, self.source.id, JobKind::Sweep, self.app.clock.now()).await?;
@@ -227,7 +240,7 @@ impl<'a> Sweep<'a> {
 
     async fn record(&self, began_at: Timestamp) -> Result<(), ApiError> {
         let ended_at = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let sweep = sweeps::Sweep {
             source_id: self.source.id,
             began_at,

@@ -98,7 +98,7 @@ impl Sweep<'_> {
             }
         }
         if !again.is_empty() {
-            let tx = self.app.db.tenant(self.scope).await?;
+            let tx = self.app.db.of_source(self.scope, self.source.id).await?;
             self.report.add_again += db::groom::set_add_again(&tx, self.source.id, &again, now).await?;
             tx.commit().await?;
         }
@@ -141,7 +141,7 @@ impl Sweep<'_> {
         });
         let done: Vec<_> = stream::iter(work).buffer_unordered(PARALLEL).collect().await;
         let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, source).await?;
         let mut absent = Vec::new();
         for (row, todo, outcome) in done {
             let hash = row.object.hash;
@@ -168,7 +168,7 @@ impl Sweep<'_> {
     /// Raises the stored promise of snapshots that a tier or a longer policy gives more, once everything they need is
     /// confirmed to be locked for so long. Only then is it shown.
     pub(super) async fn promote(&mut self, now: Timestamp) -> Result<(), ApiError> {
-        let tx = self.app.db.tenant(self.scope).await?;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let loaded = self.source_input(&tx, now).await?;
         let plan = self.planned(loaded.source.clone(), Vec::new(), now)?;
         let verdicts = plan.sources.iter().flat_map(|source| &source.snapshots);

@@ -1,0 +1,204 @@
+//! In which order jobs are claimed, and how many.
+
+use jiff::{SignedDuration, Timestamp};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use uuid::Uuid;
+
+use super::{Ceilings, Job, JobKind, Turns, claim, finish};
+use crate::{
+    db::{
+        Db,
+        scratch::{database, tenant},
+        types::to_text,
+    },
+    scope::TenantScope,
+};
+
+const CEILINGS: Ceilings = Ceilings {
+    tenant: 4,
+    account: 2,
+    endpoint: 6,
+    checks: 3,
+};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+/// A queue, and who claims from it.
+struct Queue {
+    db: Db,
+    owner: DatabaseConnection,
+    turns: Turns,
+    queued: u128,
+}
+
+impl Queue {
+    async fn new() -> Self {
+        let (db, owner) = database(2).await;
+        Self {
+            db,
+            owner,
+            turns: Turns::default(),
+            queued: 0,
+        }
+    }
+
+    /// Queues a job that has been due longer than any that is queued later.
+    async fn queue(&mut self, tenant: &TenantScope, account: u128, endpoint: &str, kind: JobKind) -> Uuid {
+        self.queued += 1;
+        let id = Uuid::from_u128(self.queued);
+        let sql =
+            "INSERT INTO jobs (id, tenant_id, kind, subject, state, run_at, storage_account_id, endpoint)
+                   VALUES ($1, $2, $3, $1, 'ready', to_timestamp($4), $5, $6)";
+        let due = 1_700_000_000.0 + f64::from(u32::try_from(self.queued).unwrap());
+        let values = [
+            id.into(),
+            tenant.tenant().as_uuid().into(),
+            to_text(&kind).unwrap().into(),
+            due.into(),
+            Uuid::from_u128(account).into(),
+            endpoint.into(),
+        ];
+        let statement = Statement::from_sql_and_values(self.owner.get_database_backend(), sql, values);
+        self.owner.execute_raw(statement).await.unwrap();
+        id
+    }
+
+    async fn claim_at(&mut self, at: Timestamp) -> Option<Job> {
+        let tx = self.db.instance().await.unwrap();
+        let lease = at + SignedDuration::from_secs(60);
+        let job = claim(&tx, at, lease, CEILINGS, &self.turns).await.unwrap();
+        tx.commit().await.unwrap();
+        if let Some(job) = &job {
+            self.turns.had(job);
+        }
+        job
+    }
+
+    async fn claim(&mut self) -> Option<Job> {
+        self.claim_at(now()).await
+    }
+
+    async fn end(&self, job: &Job) {
+        let tx = self.db.instance().await.unwrap();
+        finish(&tx, job).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn tenants_take_turns_however_many_jobs_one_has() {
+    let mut queue = Queue::new().await;
+    let many = tenant(&queue.db, "many").await;
+    let few = tenant(&queue.db, "few").await;
+    for account in 0..6 {
+        queue.queue(&many, account, "a", JobKind::Sweep).await;
+    }
+    for account in 10..12 {
+        queue.queue(&few, account, "b", JobKind::Sweep).await;
+    }
+    let mut order = Vec::new();
+    while let Some(job) = queue.claim().await {
+        order.push(if job.tenant == few.tenant() { 'f' } else { 'm' });
+        queue.end(&job).await;
+    }
+    assert_eq!(order.iter().collect::<String>(), "mfmfmmmm");
+}
+
+#[tokio::test]
+async fn accounts_of_a_tenant_take_turns_and_none_has_more_than_its_share() {
+    let mut queue = Queue::new().await;
+    let one = tenant(&queue.db, "one").await;
+    for _ in 0..5 {
+        queue.queue(&one, 1, "hangs", JobKind::Sweep).await;
+    }
+    for _ in 0..2 {
+        queue.queue(&one, 2, "answers", JobKind::Sweep).await;
+    }
+    let mut claimed = Vec::new();
+    while let Some(job) = queue.claim().await {
+        claimed.push(job);
+    }
+    let accounts: Vec<u128> = claimed
+        .iter()
+        .map(|job| job.account.unwrap().as_uuid().as_u128())
+        .collect();
+    assert_eq!(accounts, [1, 2, 1, 2]);
+    // Two of the hanging one are at work for ever: the other account's next job is not held up.
+    queue.end(&claimed[1]).await;
+    queue.queue(&one, 2, "answers", JobKind::Sweep).await;
+    let next = queue.claim().await.unwrap();
+    assert_eq!(next.account.unwrap().as_uuid(), Uuid::from_u128(2));
+    assert!(queue.claim().await.is_none());
+    // A worker that is dead holds no place.
+    let later = now() + SignedDuration::from_secs(61);
+    assert!(queue.claim_at(later).await.is_some());
+}
+
+#[tokio::test]
+async fn no_tenant_and_no_endpoint_has_every_slot() {
+    let mut queue = Queue::new().await;
+    let mut tenants = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        tenants.push(tenant(&queue.db, name).await);
+    }
+    // One tenant on many endpoints.
+    for account in 0..8_u32 {
+        let endpoint = format!("own-{account}");
+        queue
+            .queue(&tenants[0], account.into(), &endpoint, JobKind::Sweep)
+            .await;
+    }
+    let mut claimed = 0;
+    while queue.claim().await.is_some() {
+        claimed += 1;
+    }
+    assert_eq!(claimed, 4);
+    // Many tenants and accounts on one endpoint.
+    for (at, tenant) in tenants[1..].iter().enumerate() {
+        for account in 0..4 {
+            let account = 100 * (at as u128 + 1) + account;
+            queue.queue(tenant, account, "shared", JobKind::Sweep).await;
+        }
+    }
+    claimed = 0;
+    while queue.claim().await.is_some() {
+        claimed += 1;
+    }
+    assert_eq!(claimed, 6);
+    queue.queue(&tenants[1], 999, "another", JobKind::Commit).await;
+    let next = queue.claim().await.unwrap();
+    assert_eq!(next.kind, JobKind::Commit);
+}
+
+#[tokio::test]
+async fn commits_go_before_sweeps_before_checks_and_checks_leave_slots() {
+    let mut queue = Queue::new().await;
+    let one = tenant(&queue.db, "one").await;
+    queue.queue(&one, 1, "a", JobKind::Check).await;
+    queue.queue(&one, 1, "a", JobKind::Sweep).await;
+    queue.queue(&one, 1, "a", JobKind::Commit).await;
+    let mut kinds = Vec::new();
+    while let Some(job) = queue.claim().await {
+        kinds.push(job.kind);
+        queue.end(&job).await;
+    }
+    assert_eq!(kinds, [JobKind::Commit, JobKind::Sweep, JobKind::Check]);
+
+    let mut tenants = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        let scope = tenant(&queue.db, name).await;
+        queue
+            .queue(&scope, 50 + tenants.len() as u128, name, JobKind::Check)
+            .await;
+        tenants.push(scope);
+    }
+    let mut checks = 0;
+    while queue.claim().await.is_some() {
+        checks += 1;
+    }
+    assert_eq!(checks, 3);
+    queue.queue(&tenants[4], 54, "e", JobKind::Sweep).await;
+    assert_eq!(queue.claim().await.unwrap().kind, JobKind::Sweep);
+}

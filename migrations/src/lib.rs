@@ -24,6 +24,10 @@ impl MigratorTrait for Migrator {
                 name: "m0003_bucket_checks",
                 up: include_str!("sql/m0003_bucket_checks.sql"),
             },
+            SqlStep {
+                name: "m0005_sound_snapshots",
+                up: include_str!("sql/m0005_sound_snapshots.sql"),
+            },
         ];
         steps
             .into_iter()

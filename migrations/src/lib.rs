@@ -25,6 +25,10 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0003_bucket_checks.sql"),
             },
             SqlStep {
+                name: "m0005_sound_snapshots",
+                up: include_str!("sql/m0005_sound_snapshots.sql"),
+            },
+            SqlStep {
                 name: "m0006_later_packs",
                 up: include_str!("sql/m0006_later_packs.sql"),
             },

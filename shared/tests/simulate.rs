@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use shared::{
     object::ObjectHash,
     retention::{
-        Day, EarlierSnapshot, Horizon, LockAhead, LockMode, Missed, ObjectInput, ObjectState, ObjectVerdict,
-        Period, Plan, PlanInput, Policy, Provider, Seq, Simulation, SnapshotInput, SnapshotState,
-        SourceInput, Tier, Workload, assign_tiers, check, plan, simulate, upload_lock,
+        Day, Horizon, LockAhead, LockMode, ObjectInput, ObjectState, ObjectVerdict, Period, Plan, PlanInput,
+        Policy, Provider, RunNumbers, Seq, Simulation, SnapshotInput, SnapshotState, SourceInput, Tier,
+        TierCandidate, TieredSnapshot, Workload, assign_tiers, check, expected_tiers, plan, simulate,
+        upload_lock,
     },
     schedule::{Recurrence, Schedule},
 };
@@ -29,7 +30,7 @@ struct Model<'a> {
     pieces: Vec<(u64, u64)>,
     born_at: Vec<i64>,
     occurrences: Vec<Timestamp>,
-    earlier: Vec<EarlierSnapshot>,
+    earlier: Vec<TieredSnapshot>,
     last_run: Option<Timestamp>,
     rest: i128,
     grown: i128,
@@ -280,7 +281,7 @@ impl<'a> Model<'a> {
             .sum()
     }
 
-    fn run(&mut self, now: Timestamp) {
+    fn run(&mut self, now: Timestamp, clean: bool) {
         let again = self.sweep(now);
         let lock_ahead_days = self.today.lock_ahead_days;
         let by = Seq::new(self.source.snapshots.len() as u64 + 1).unwrap();
@@ -312,11 +313,17 @@ impl<'a> Model<'a> {
         self.upload(now, by, added, lock_ahead_days);
 
         let policy = &self.simulation().policy;
-        let tiers = assign_tiers(policy, &self.earlier, now).unwrap();
-        self.earlier.push(EarlierSnapshot {
+        let candidate = TierCandidate {
+            received_at: now,
+            clean,
+            sound: true,
+        };
+        let tiers = assign_tiers(policy, &self.earlier, candidate).unwrap();
+        self.earlier.push(TieredSnapshot {
             received_at: now,
             tiers: tiers.clone(),
-            clean: true,
+            clean,
+            sound: true,
         });
         self.source.snapshots.push(SnapshotInput {
             seq: by,
@@ -325,6 +332,7 @@ impl<'a> Model<'a> {
             tiers,
             protected_until: None,
             pinned: false,
+            sound: true,
         });
         self.source.next_due = self.occurrences.iter().copied().find(|due| *due > now);
         self.today.runs += 1;
@@ -338,6 +346,7 @@ impl<'a> Model<'a> {
         let full = u64::from(workload.pieces_per_object);
         let slots = u64::from(simulation.horizon.upload_slots);
         let deadline = now + SignedDuration::from_hours(i64::from(workload.run_deadline_hours));
+        let tiers = expected_tiers(&simulation.policy, &self.earlier, now).unwrap();
         // Dealt out like cards; what is less than an object goes with the first.
         for nth in 0..pieces.div_ceil(full) {
             let (size, slot) = if nth < pieces / full {
@@ -358,6 +367,7 @@ impl<'a> Model<'a> {
                 &simulation.schedule,
                 deadline,
                 now,
+                &tiers,
                 &ObjectHash::from_bytes(hash),
             );
             let bytes = size * self.piece_bytes();
@@ -447,7 +457,9 @@ impl<'a> Model<'a> {
                 .position(|due| *due == now)
                 .and_then(|at| u32::try_from(at + 1).ok());
             match number {
-                Some(number) if !simulation.workload.missed.contains(number) => self.run(now),
+                Some(number) if !simulation.workload.missed.contains(number) => {
+                    self.run(now, !simulation.workload.unclean.contains(number));
+                }
                 missed => {
                     self.today.missed_runs += u32::from(missed.is_some());
                     if (now.duration_since(start)).as_secs() % simulation.policy.sweep_every().as_secs() == 0
@@ -470,14 +482,14 @@ fn recurrences() -> impl Strategy<Value = (Recurrence, u32)> {
     ]
 }
 
-fn missed() -> impl Strategy<Value = Missed> {
+fn run_numbers() -> impl Strategy<Value = RunNumbers> {
     let from = prop_oneof![3 => Just(None), 1 => (2..20u32).prop_map(Some)];
     (
         prop_oneof![2 => Just(0), 1 => 2..6u32],
         prop::collection::vec(1..40u32, 0..4),
         from,
     )
-        .prop_map(|(every, runs, from)| Missed { every, runs, from })
+        .prop_map(|(every, runs, from)| RunNumbers { every, runs, from })
 }
 
 fn tiers() -> impl Strategy<Value = Vec<Tier>> {
@@ -525,7 +537,8 @@ prop_compose! {
         pieces_per_object in prop_oneof![Just(1u32), 2..6u32],
         growth_quarters in 0..8i128,
         churn_per_mille in prop_oneof![1 => Just(0i128), 4 => 1..150i128],
-        missed in missed(),
+        missed in run_numbers(),
+        unclean in run_numbers(),
         run_deadline_hours in 1..30u32,
         can_extend in prop::bool::weighted(0.7),
         min_storage_days in prop_oneof![2 => Just(0u32), 1 => 1..60u32],
@@ -540,7 +553,7 @@ prop_compose! {
                 provider: Provider { can_extend, min_storage_days, ..Provider::AWS_STANDARD },
                 schedule: Schedule { recurrence, time_zone: time_zone.to_owned() },
                 workload: Workload {
-                    objects, object_bytes, pieces_per_object, missed, run_deadline_hours,
+                    objects, object_bytes, pieces_per_object, missed, unclean, run_deadline_hours,
                     growth_objects_per_day: growth,
                     churn_per_day: churn,
                 },

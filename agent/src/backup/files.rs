@@ -11,7 +11,7 @@ use super::{
     BackupError,
     folder::entry,
     known::short_hash,
-    node::{Child, Node},
+    node::{Above, Child, Node},
     read::{FileContent, FileRead, ReadFault, is_past_tick},
     walk::{Task, Walk, Worker, unreadable},
     worn::chunks_of,
@@ -130,12 +130,13 @@ impl Walk<'_, '_> {
                 Kind::File => self.file(worker, &task.node, &task.folder, seen)?,
                 Kind::Symlink => self.symlink(&task.node, &task.folder, seen),
                 Kind::Folder | Kind::Other => {
-                    let detail = "a device, pipe or socket";
-                    self.warn(
-                        task.node.path_of(&seen.name),
-                        WarningKind::UnsupportedType,
-                        &detail,
-                    );
+                    let (path, detail) = (task.node.path_of(&seen.name), "a device, pipe or socket");
+                    if matches!(task.node.above, Above::OneFile) {
+                        // Somebody named it, and expects to get it back.
+                        self.warn(path, WarningKind::Unreadable, &detail);
+                    } else {
+                        self.note(worker, path, WarningKind::UnsupportedType, detail);
+                    }
                     None
                 }
             };

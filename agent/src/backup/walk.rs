@@ -36,7 +36,9 @@ use crate::{
 };
 
 /// More warnings than this are counted, not listed.
-const LISTED_WARNINGS: usize = 10_000;
+const LISTED_WARNINGS: usize = 9_000;
+/// More notes than this are counted, not listed.
+const LISTED_NOTES: usize = 1_000;
 /// More extended attributes than this on one file are left out, with a warning.
 const MAX_XATTR_BYTES: usize = 1024 * 1024;
 /// More threads than this would take more memory than they save time.
@@ -95,12 +97,14 @@ pub(super) struct Worker {
 struct Found {
     roots: Vec<Option<Entry>>,
     warnings: Vec<Warning>,
+    notes: Vec<Warning>,
     failure: Option<BackupError>,
 }
 
 /// What a walk found.
 pub(super) struct Scanned {
     pub(super) roots: Vec<Root>,
+    /// And notes.
     pub(super) warnings: Vec<Warning>,
     pub(super) totals: SnapshotTotals,
     /// Packs that the snapshot needs, by their numbers in the cache.
@@ -167,9 +171,11 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
         all.totals.files += worker.totals.files;
         all.totals.folders += worker.totals.folders;
         all.totals.bytes += worker.totals.bytes;
+        all.totals.notes += worker.totals.notes;
     }
     means.known.retain_folders(&all.seen)?;
     all.totals.warnings = means.counters.warnings.load(Relaxed);
+    found.warnings.append(&mut found.notes);
     // Threads find them in any order.
     found.warnings.sort_by(|a, b| a.path.cmp(&b.path));
     let entries = roots.iter().zip(found.roots);
@@ -304,6 +310,18 @@ impl Walk<'_, '_> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.warnings.len() < LISTED_WARNINGS {
             found.warnings.push(Warning { path, kind, detail });
+        }
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Tells of something that no backup holds, and that is no fault of this one.
+    pub(super) fn note(&self, worker: &mut Worker, path: Vec<u8>, kind: WarningKind, detail: &str) {
+        worker.totals.notes += 1;
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.notes.len() < LISTED_NOTES {
+            let detail = detail.to_owned();
+            found.notes.push(Warning { path, kind, detail });
         }
     }
 }

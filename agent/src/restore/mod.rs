@@ -272,7 +272,8 @@ pub fn restore_from(
     let library = Library::open(source, snapshot, secret)?;
     let plan = Plan::read(&library, &snapshot.content.roots, paths)?;
     let mut outcome = put_back(&library, &plan, order, counters)?;
-    let warnings = snapshot.content.warnings.len();
+    let warnings = snapshot.content.warnings.iter();
+    let warnings = warnings.filter(|warning| !warning.kind.is_note()).count();
     if warnings > 0 {
         outcome.notes.push(format!(
             "the backup itself reported {warnings} files that were left out or not whole"

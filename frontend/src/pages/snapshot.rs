@@ -185,6 +185,18 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                     }}
                 </dd>
             </div>
+            {(snapshot.totals.notes > 0)
+                .then(|| {
+                    view! {
+                        <div>
+                            <dt>"Notes"</dt>
+                            <dd>
+                                <Count value=snapshot.totals.notes />
+                                " sockets, pipes or devices, which no backup holds"
+                            </dd>
+                        </div>
+                    }
+                })}
         </dl>
         <Restore page allow />
     }

@@ -156,6 +156,9 @@ struct WireTotals {
     bytes_sent: u64,
     #[n(4)]
     warnings: u64,
+    /// Absent for none, and in manifests of older agents.
+    #[n(5)]
+    notes: Option<u64>,
 }
 
 impl From<&ManifestHeader> for WireHeader {
@@ -175,6 +178,7 @@ impl From<&ManifestHeader> for WireHeader {
                 bytes: header.totals.bytes,
                 bytes_sent: header.totals.bytes_sent,
                 warnings: header.totals.warnings,
+                notes: (header.totals.notes > 0).then_some(header.totals.notes),
             },
             recovery: *header.recovery.as_bytes(),
             list: WireList::from(&header.list),
@@ -204,6 +208,7 @@ impl TryFrom<WireHeader> for ManifestHeader {
                 bytes: wire.totals.bytes,
                 bytes_sent: wire.totals.bytes_sent,
                 warnings: wire.totals.warnings,
+                notes: wire.totals.notes.unwrap_or(0),
             },
             recovery: Fingerprint::from_bytes(wire.recovery),
             list: wire.list.try_into()?,

@@ -100,7 +100,7 @@ pub enum WarningKind {
     /// It changed while it was read: what is stored may mix old and new.
     #[n(3)]
     ChangedWhileRead,
-    /// A device, pipe or socket: not backed up.
+    /// A device, pipe or socket in a folder: not backed up. A note: the totals count it apart from warnings.
     #[n(4)]
     UnsupportedType,
     /// Its extended attributes could not be read; its content is whole.
@@ -112,6 +112,14 @@ pub enum WarningKind {
     /// Its listing entry is too large to be stored; it is missing.
     #[n(7)]
     TooLarge,
+}
+
+impl WarningKind {
+    /// Whether it tells of something that no backup holds, and nothing is wrong.
+    #[must_use]
+    pub fn is_note(self) -> bool {
+        matches!(self, Self::UnsupportedType)
+    }
 }
 
 /// One thing that was not backed up whole.

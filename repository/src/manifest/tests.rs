@@ -48,6 +48,7 @@ fn manifest(objects: u8) -> NewManifest {
             bytes: 3,
             bytes_sent: 4,
             warnings: 5,
+            notes: 6,
         },
         objects,
         list: plan.list,

@@ -342,6 +342,7 @@ impl Sample {
                 bytes: 300_000,
                 bytes_sent: 2_000,
                 warnings: content.warnings.len() as u64,
+                notes: 0,
             },
             objects,
             list: list.clone(),

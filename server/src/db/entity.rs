@@ -174,6 +174,7 @@ table!(snapshot = "snapshots" {
     totals: Json,
     tiers: Json,
     clean: bool,
+    sound: bool,
     pinned: bool,
     expired_at: Option<At>,
 });

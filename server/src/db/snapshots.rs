@@ -11,7 +11,7 @@ use shared::{
     api::{agent::SnapshotTotals, view::SnapshotState},
     ids::{AgentId, RunId, SnapshotId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
-    retention::{LockMode, Period},
+    retention::{LockMode, Period, TieredSnapshot},
 };
 use uuid::Uuid;
 
@@ -48,8 +48,10 @@ pub struct Snapshot {
     pub totals: SnapshotTotals,
     /// The tiers that it was given at its commit.
     pub tiers: Vec<Period>,
-    /// It has no warnings: it uses the periods of its tiers up.
+    /// It has no warnings.
     pub clean: bool,
+    /// No anomaly is open on it: it takes tiers, and counts as last-good.
+    pub sound: bool,
     /// Held by an anomaly.
     pub pinned: bool,
     /// When it was given up.
@@ -77,6 +79,7 @@ impl TryFrom<snapshot::Model> for Snapshot {
             totals: from_json("snapshots.totals", row.totals)?,
             tiers: from_json("snapshots.tiers", row.tiers)?,
             clean: row.clean,
+            sound: row.sound,
             pinned: row.pinned,
             expired_at: optional_time(row.expired_at)?,
         })
@@ -103,6 +106,7 @@ pub async fn add(tx: &TenantTx, snapshot: &Snapshot) -> Result<(), DbError> {
         totals: to_json(&snapshot.totals)?,
         tiers: to_json(&snapshot.tiers)?,
         clean: snapshot.clean,
+        sound: snapshot.sound,
         pinned: snapshot.pinned,
         expired_at: snapshot.expired_at.map(TryInto::try_into).transpose()?,
     };
@@ -143,19 +147,34 @@ pub async fn of_source(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>,
         .collect()
 }
 
-/// The same, received at `since` or later.
-pub async fn since(tx: &TenantTx, source: SourceId, since: Timestamp) -> Result<Vec<Snapshot>, DbError> {
+/// Those of them that carry a tier and were received at `since` or later.
+pub async fn tiered_since(
+    tx: &TenantTx,
+    source: SourceId,
+    since: Timestamp,
+) -> Result<Vec<TieredSnapshot>, DbError> {
     let query = snapshot::Entity::find()
+        .select_only()
+        .columns([
+            snapshot::Column::ReceivedAt,
+            snapshot::Column::Tiers,
+            snapshot::Column::Clean,
+            snapshot::Column::Sound,
+        ])
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::State.is_in(["complete", "expired"]))
         .filter(snapshot::Column::ReceivedAt.gte(At::try_from(since)?))
-        .order_by_asc(snapshot::Column::Seq);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+        .filter(snapshot::Column::Tiers.ne(to_json(&Vec::<Period>::new())?));
+    let rows: Vec<(At, sea_orm::JsonValue, bool, bool)> = query.into_tuple().all(&tx.tx).await?;
+    let tiered = |(received_at, tiers, clean, sound): (At, _, _, _)| {
+        Ok(TieredSnapshot {
+            received_at: received_at.try_into()?,
+            tiers: from_json("snapshots.tiers", tiers)?,
+            clean,
+            sound,
+        })
+    };
+    rows.into_iter().map(tiered).collect()
 }
 
 /// The newest complete snapshot of a source.

@@ -60,6 +60,7 @@ pub async fn sign_uploads(
         .ok_or(ApiError::NotFound("backup set"))?;
     let account = account_of(&tx, &set).await?;
     let lock_ahead_days = protection::lock_ahead_days(&set, &account, &source)?;
+    let tiers = protection::expected_tiers(&tx, &set, &source, now).await?;
     let mut wanted = Vec::with_capacity(request.objects.len());
     for upload in &request.objects {
         let object = upload.object;
@@ -86,6 +87,7 @@ pub async fn sign_uploads(
             &source.schedule,
             deadline,
             now,
+            &tiers,
             &object.hash,
         )?;
         wanted.push((

@@ -1,11 +1,15 @@
 //! What the planner is told of a source: Q, the distance of its runs, the provider. The rules are the planner's.
 
+use jiff::Timestamp;
 use shared::{
-    retention::{Churn, Provider},
+    retention::{self, Churn, LockError, Period, Provider},
     schedule::ScheduleError,
 };
 
-use crate::db::{backup_sets::BackupSet, sources::Source, storage_accounts::StorageAccount};
+use crate::{
+    db::{self, TenantTx, backup_sets::BackupSet, sources::Source, storage_accounts::StorageAccount},
+    error::ApiError,
+};
 
 /// The provider behind a storage account: as it was found to be, or else Amazon S3 Standard.
 #[must_use]
@@ -27,4 +31,23 @@ pub fn lock_ahead_days(
     }
     let churn = Churn::unknown(source.schedule.longest_interval(source.created_at)?);
     Ok(churn.lock_ahead_days(&set.policy, &provider(account)))
+}
+
+/// The tiers that a snapshot of the source is expected to take if it is committed about now: what is sent for it is locked for them
+/// at once.
+///
+/// # Errors
+/// When the database does not answer, or the policy's zone is unknown.
+pub async fn expected_tiers(
+    tx: &TenantTx,
+    set: &BackupSet,
+    source: &Source,
+    now: Timestamp,
+) -> Result<Vec<Period>, ApiError> {
+    if set.policy.tiers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = retention::tiers_look_back(now);
+    let earlier = db::snapshots::tiered_since(tx, source.id, since).await?;
+    Ok(retention::expected_tiers(&set.policy, &earlier, now).map_err(LockError::from)?)
 }

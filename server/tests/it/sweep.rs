@@ -402,6 +402,54 @@ async fn a_tiers_date_is_shown_when_it_is_confirmed() {
     );
 }
 
+/// The first of a period takes the tier whether or not it is clean, a clean one takes it once more, and then nobody does. A socket in
+/// the tree is a note, and does not make a snapshot unclean.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tier_is_taken_once_a_period_and_once_more_by_a_clean_snapshot() {
+    let stack = Stack::start().await;
+    let options = PolicyOptions {
+        tiers: vec![Tier {
+            every: Period::Year,
+            retention_days: 90,
+        }],
+        lock_ahead: LockAhead::Days(10),
+        ..PolicyOptions::default()
+    };
+    let site = stack
+        .site_with("acme", Schedule::manual(), LockMode::Compliance, options)
+        .await;
+    let _socket = std::os::unix::net::UnixListener::bind(site.data.join("socket")).unwrap();
+    let mut taken = Vec::new();
+    let mut first_refreshed = None;
+    for seq in 1..=4u32 {
+        fs::write(site.data.join("file"), noise(seq, 5_000)).unwrap();
+        let snapshot = site.backup().await.unwrap();
+        stack.settle().await;
+        assert_eq!((snapshot.totals.warnings, snapshot.totals.notes), (0, 1));
+        let tx = stack.tx(&site).await;
+        let row = db::snapshots::find(&tx, snapshot.id).await.unwrap().unwrap();
+        drop(tx);
+        assert!(row.clean && row.sound);
+        taken.push(row.tiers);
+        if seq == 1 {
+            // What a run sends that will take a tier is locked for it at once.
+            first_refreshed = Some(reports(&stack, &site).await.0.refreshed);
+            stack
+                .owner
+                .execute_unprepared("UPDATE snapshots SET clean = false WHERE seq = 1")
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(taken, [vec![Period::Year], vec![Period::Year], vec![], vec![]]);
+    assert_eq!(first_refreshed, Some(0));
+    let ground = Ground::of(&stack, &site).await;
+    ground.check(&site);
+    for carrier in ground.snapshots.iter().take(2) {
+        assert!(carrier.protected_until >= carrier.received_at + days(90));
+    }
+}
+
 /// A provider that cannot extend: the sealed bytes are put again, and the old version goes when its lock ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_extended_is_put_again() {

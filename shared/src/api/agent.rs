@@ -254,6 +254,9 @@ pub struct SnapshotTotals {
     pub bytes_sent: u64,
     /// Files left out or not whole, each listed in the sealed part of the manifest.
     pub warnings: u64,
+    /// Sockets, pipes and devices, which no backup holds: worth knowing, and no fault of the snapshot.
+    #[serde(default)]
+    pub notes: u64,
 }
 
 /// Asks the server to make the run a snapshot, after the pages of its change. Repeating the same request is harmless.

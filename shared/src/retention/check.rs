@@ -3,10 +3,14 @@
 //! It shares no code with `plan`: the rules are stated here a second time, in whole seconds and with another structure, so that
 //! an error in one of the two shows. A groom run calls it right before anything is deleted.
 
+mod max_tree;
+mod next_tier;
+
 use std::{fmt, ops::Range};
 
 use jiff::Timestamp;
 
+use self::{max_tree::MaxTree, next_tier::next_tier};
 use super::{
     KeepReason, LockAhead, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, Seq,
     SnapshotInput, SnapshotState, SourceInput, SourcePlan,
@@ -62,7 +66,8 @@ pub enum ViolationKind {
         /// The object's place.
         object: usize,
     },
-    /// A new lock date is too early, no later than the old one, not in whole seconds, or beyond Q or the cap.
+    /// A new lock date is too early, no later than the old one, not in whole seconds, or not the one that the need, Q and the
+    /// cap give.
     BadDate {
         /// The object's place.
         object: usize,
@@ -167,6 +172,10 @@ struct Checker<'a> {
     /// The snapshots' numbers, side by side: they are searched twice for each object.
     seqs: Vec<Seq>,
     needs: MaxTree,
+    /// How far a new lock reaches for each snapshot's sake.
+    reaches: MaxTree,
+    /// The end of the tier that the next run's snapshot will take; `NOTHING` where none is expected.
+    next_tier: Secs,
 }
 
 impl<'a> Checker<'a> {
@@ -186,11 +195,16 @@ impl<'a> Checker<'a> {
             newest: source.snapshots.iter().rposition(|s| rolls && complete(s)),
             seqs: source.snapshots.iter().map(|snapshot| snapshot.seq).collect(),
             needs: MaxTree::new(&[]),
+            reaches: MaxTree::new(&[]),
+            next_tier: next_tier(policy, source, now).unwrap_or(NOTHING),
         };
-        let needs: Vec<Secs> = (0..source.snapshots.len())
-            .map(|place| checker.need_of(place))
-            .collect();
-        checker.needs = MaxTree::new(&needs);
+        let of_all = |date: &dyn Fn(usize) -> Secs| {
+            let dates: Vec<Secs> = (0..source.snapshots.len()).map(date).collect();
+            MaxTree::new(&dates)
+        };
+        let needs = of_all(&|place| checker.need_of(place));
+        let reaches = of_all(&|place| checker.reach_of(place));
+        (checker.needs, checker.reaches) = (needs, reaches);
         checker
     }
 
@@ -208,15 +222,19 @@ impl<'a> Checker<'a> {
         up(snapshot.received_at) + self.retention()
     }
 
-    fn tiered(&self, snapshot: &SnapshotInput) -> Option<Secs> {
+    fn longest_tier(&self, snapshot: &SnapshotInput) -> Option<Secs> {
         let tiers = self
             .policy
             .tiers
             .iter()
             .filter(|tier| snapshot.tiers.contains(&tier.every));
         let longest = tiers.map(|tier| tier.retention_days).max()?;
+        Some(up(snapshot.received_at) + DAY * Secs::from(longest))
+    }
+
+    fn tiered(&self, snapshot: &SnapshotInput) -> Option<Secs> {
         // A tier that is shorter than N gives nothing, and takes nothing away.
-        Some((up(snapshot.received_at) + DAY * Secs::from(longest)).max(self.plain(snapshot)))
+        Some(self.longest_tier(snapshot)?.max(self.plain(snapshot)))
     }
 
     fn protection(&self, snapshot: &SnapshotInput) -> Secs {
@@ -237,9 +255,10 @@ impl<'a> Checker<'a> {
         }
         let newer = self.source.snapshots[place + 1..].iter();
         let newer = newer
-            .filter(|s| s.state == SnapshotState::Complete)
+            .filter(|s| s.state == SnapshotState::Complete && s.sound)
             .take(self.never_lapse)
             .count();
+        let is_good = snapshot.sound && newer < self.never_lapse;
         [
             (KeepReason::WithinRetention, self.plain(snapshot) >= self.now),
             (
@@ -250,7 +269,7 @@ impl<'a> Checker<'a> {
                 KeepReason::Tier,
                 self.tiered(snapshot).is_some_and(|date| date >= self.now),
             ),
-            (KeepReason::LastGood, newer < self.never_lapse),
+            (KeepReason::LastGood, is_good || self.newest == Some(place)),
             (KeepReason::Pinned, snapshot.pinned),
         ]
         .into_iter()
@@ -260,18 +279,42 @@ impl<'a> Checker<'a> {
 
     /// Until when everything below the snapshot must be locked; `NOTHING` when it is not kept.
     fn need_of(&self, place: usize) -> Secs {
+        match self.kept(place) {
+            None => NOTHING,
+            Some((protection, rolling)) => protection.max(rolling),
+        }
+    }
+
+    /// The date to which a lock that falls short is moved for the snapshot's sake: what it was promised, or Q beyond what will be
+    /// needed again. That is what rolls on, and the newest snapshot's tier: another snapshot will take it.
+    fn reach_of(&self, place: usize) -> Secs {
+        let Some((protection, rolling)) = self.kept(place) else {
+            return NOTHING;
+        };
+        let mut again = rolling;
+        if self.newest == Some(place) {
+            again = again.max(
+                self.longest_tier(&self.source.snapshots[place])
+                    .unwrap_or(NOTHING),
+            );
+        }
+        protection.max(again.saturating_add(self.lock_ahead))
+    }
+
+    /// The protection of a snapshot that is kept, and what it asks for beyond, from now on.
+    fn kept(&self, place: usize) -> Option<(Secs, Secs)> {
         let reasons = self.reasons(place);
         if reasons.is_empty() {
-            return NOTHING;
+            return None;
         }
-        let mut need = self.protection(&self.source.snapshots[place]);
+        let mut rolling = NOTHING;
         if reasons.contains(&KeepReason::LastGood) || reasons.contains(&KeepReason::Pinned) {
-            need = need.max(self.now + self.retention());
+            rolling = rolling.max(self.now + self.retention());
         }
         if self.newest == Some(place) {
-            need = need.max(self.roll() + self.retention());
+            rolling = rolling.max(self.roll() + self.retention());
         }
-        need
+        Some((self.protection(&self.source.snapshots[place]), rolling))
     }
 
     fn check_lock_ahead(&self, report: &mut impl FnMut(ViolationKind)) {
@@ -281,7 +324,9 @@ impl<'a> Checker<'a> {
             LockAhead::Auto => {
                 let interval = self.source.interval.map_or(1, |interval| interval.as_secs());
                 let lowest = (interval.saturating_add(DAY - 1) / DAY).max(1);
-                let highest = lowest.max(Secs::from(self.policy.retention_days.min(90)));
+                let tiers = self.policy.tiers.iter().map(|tier| tier.retention_days);
+                let longest = tiers.chain([self.policy.retention_days]).max().unwrap_or(0);
+                let highest = lowest.max(Secs::from(longest.min(90)));
                 (lowest..=highest).contains(&Secs::from(days))
             }
         };
@@ -316,13 +361,22 @@ impl<'a> Checker<'a> {
 
     /// Until when the object must be locked; `NOTHING` when nobody is known to need it.
     fn need(&self, object: &ObjectInput) -> Secs {
-        let mut need = self.needs.max(self.span(object));
+        self.needs.max(self.span(object)).max(self.need_of_run(object))
+    }
+
+    /// The date to which its lock is moved when it falls short, before the cap.
+    fn reach(&self, object: &ObjectInput) -> Secs {
+        self.reaches.max(self.span(object)).max(self.need_of_run(object))
+    }
+
+    fn need_of_run(&self, object: &ObjectInput) -> Secs {
         let last = self.seqs.last().copied();
         let unlisted = object.born.is_some() && object.born > last;
         if unlisted || (object.state == ObjectState::Pending && self.source.open_run) {
-            need = need.max(self.now + 2 * DAY);
+            self.now + 2 * DAY
+        } else {
+            NOTHING
         }
-        need
     }
 
     fn fault(&self, object: usize, input: &ObjectInput, verdict: &ObjectVerdict) -> Option<ViolationKind> {
@@ -359,13 +413,15 @@ impl<'a> Checker<'a> {
                 let secs = until.as_second();
                 let cap = self.exact_now.as_second() + DAY * Secs::from(self.policy.lock_cap_days);
                 let whole = until.subsec_nanosecond() == 0;
-                let reach = need + self.lock_ahead;
-                // What falls short and is moved to its need or beyond, is moved to a later date.
-                (suffices || !whole || secs < need || secs > reach || secs > cap)
-                    .then_some(Kind::BadDate { object })
+                let reach = self.reach(input).min(cap);
+                // What falls short and is moved to its need or beyond, is moved to a later date. Short of its reach it would be safe,
+                // and be touched again too soon.
+                (suffices || !whole || secs < need || secs != reach).then_some(Kind::BadDate { object })
             }
             ObjectVerdict::AddAgain { need: named } => {
-                if !needed || suffices || named.kind != NeedKind::Upcoming {
+                // Where nothing is open the data may enter the next backup all the same, if that one's tier would ask for more.
+                let for_tier = suffices && self.can_extend && lock < Some(self.next_tier);
+                if !needed || (suffices && !for_tier) || (!suffices && named.kind != NeedKind::Upcoming) {
                     return Some(Kind::ObjectMisread { object });
                 }
                 (!self.next_run_comes_in_time(input)).then_some(Kind::LockTooShort { object })
@@ -412,39 +468,3 @@ impl<'a> Checker<'a> {
 }
 
 const NOTHING: Secs = Secs::MIN;
-
-/// The largest value in a range: a complete binary tree in an array, the leaves in its second half.
-struct MaxTree {
-    nodes: Vec<Secs>,
-}
-
-impl MaxTree {
-    fn new(leaves: &[Secs]) -> Self {
-        let count = leaves.len();
-        let mut nodes = vec![NOTHING; count];
-        nodes.extend_from_slice(leaves);
-        for node in (1..count).rev() {
-            nodes[node] = nodes[2 * node].max(nodes[2 * node + 1]);
-        }
-        Self { nodes }
-    }
-
-    /// `NOTHING` for an empty range.
-    fn max(&self, range: Range<usize>) -> Secs {
-        let count = self.nodes.len() / 2;
-        let (mut low, mut high) = (range.start + count, range.end.max(range.start) + count);
-        let mut largest = NOTHING;
-        while low < high {
-            if low % 2 == 1 {
-                largest = largest.max(self.nodes[low]);
-                low += 1;
-            }
-            if high % 2 == 1 {
-                high -= 1;
-                largest = largest.max(self.nodes[high]);
-            }
-            (low, high) = (low / 2, high / 2);
-        }
-        largest
-    }
-}

@@ -35,7 +35,10 @@ pub fn due(policy: &Policy, source: &SourceInput, now: Timestamp) -> Bounds {
         now,
     };
     let kept = Kept::new(rules, source, &plan_snapshots(policy, source, now));
-    let needs = kept.needs.iter().map(|need| need.until);
+    // What falls short of the upcoming snapshot's tier may be worth adding to it again.
+    let next_tier = |place: usize| kept.next_tier.filter(|_| kept.newest == Some(place));
+    let needs = kept.needs.iter().enumerate();
+    let needs = needs.map(|(place, need)| Some(need.until).max(next_tier(place)).unwrap_or(need.until));
     Bounds {
         latest: needs.clone().max().unwrap_or(now).max(now),
         open_run: rules.open_run().until,

@@ -63,6 +63,8 @@ pub struct SnapshotEntry {
     pub protected_until: Option<Timestamp>,
     #[serde(default)]
     pub pinned: bool,
+    #[serde(default = "yes")]
+    pub sound: bool,
 }
 
 /// An object in a [`PlanFile`]; see [`ObjectInput`].
@@ -269,6 +271,7 @@ impl SourceEntry {
             tiers: snapshot.tiers.clone(),
             protected_until: snapshot.protected_until,
             pinned: snapshot.pinned,
+            sound: snapshot.sound,
         });
         let objects = self.objects.iter().map(|object| ObjectInput {
             bytes: object.bytes,

@@ -86,6 +86,8 @@ pub struct SnapshotInput {
     pub protected_until: Option<Timestamp>,
     /// Held by an open anomaly or a restore.
     pub pinned: bool,
+    /// No anomaly is open on it: none was found, or a person has decided that it is good.
+    pub sound: bool,
 }
 
 /// Where an object stands.

@@ -37,7 +37,8 @@ impl Churn {
     ///
     /// With n objects, p dollars a refresh, c GB dropped a day and s dollars a GB-day: refreshing costs `n·p/Q` dollars a
     /// day, and what is dropped stays locked Q/2 days too long on average, which costs `c·s·Q/2`. The sum is least at
-    /// √(2·n·p / (c·s)). That is rounded up, and kept within [⌈interval⌉, max(⌈interval⌉, min(90, N))]: below the distance
+    /// √(2·n·p / (c·s)). That is rounded up, and kept within [⌈interval⌉, max(⌈interval⌉, min(90, T))], T being N or the longest
+    /// tier: below the distance
     /// of two runs every run would refresh everything. Without churn the longest is the cheapest. (The same balance as that
     /// of order costs against stock: Harris, "How Many Parts to Make at Once", 1913.)
     #[must_use]
@@ -47,7 +48,7 @@ impl Churn {
         }
         let interval_secs = self.interval.map_or(0, |interval| interval.as_secs()).max(1);
         let lowest = u32::try_from((interval_secs - 1) / 86_400 + 1).unwrap_or(u32::MAX);
-        let highest = lowest.max(policy.retention_days.min(90));
+        let highest = lowest.max(policy.longest_retention_days().min(90));
         let calls = 2.0 * self.objects as f64 * provider.refresh_usd();
         let waste = self.dropped_gb_per_day * provider.storage_usd_per_gb_day();
         if waste <= 0.0 {

@@ -34,10 +34,10 @@ pub use plan::plan;
 pub use policy::{LockAhead, LockMode, Period, Policy, PolicyError, Tier, days};
 pub use provider::{LockStrategy, Provider, ProviderError, gb};
 pub use simulate::{
-    Day, Event, EventKind, Horizon, Missed, Promises, Rival, SimulateError, Simulation, Timeline, Totals,
+    Day, Event, EventKind, Horizon, Promises, Rival, RunNumbers, SimulateError, Simulation, Timeline, Totals,
     Usd, Workload, simulate, simulate_rival,
 };
-pub use tier::{EarlierSnapshot, assign_tiers, tiers_look_back};
+pub use tier::{TierCandidate, TieredSnapshot, assign_tiers, expected_tiers, tiers_at_end, tiers_look_back};
 pub use verdict::{KeepReason, Need, NeedKind, ObjectVerdict, Plan, SnapshotPlan, SourcePlan};
 
 use jiff::{SignedDuration, Timestamp};

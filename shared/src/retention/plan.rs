@@ -14,7 +14,7 @@ use super::{
     ceil_to_second,
     cost::Worn,
     range_max::RangeMax,
-    rule::{Rules, given, tier_days},
+    rule::{Rules, given, tier_days, tier_until},
 };
 
 /// Decides what is to become of everything in `input` at the instant `now`.
@@ -65,7 +65,7 @@ fn plan_source(
 
 /// The verdict on each snapshot of a source.
 pub(super) fn plan_snapshots(policy: &Policy, source: &SourceInput, now: Timestamp) -> Vec<SnapshotPlan> {
-    let last_good_from = last_good_from(policy, source);
+    let last_good = LastGood::of(policy, source);
     let reasons = |snapshot: &SnapshotInput| {
         let mut reasons = Vec::new();
         if snapshot.state == SnapshotState::Expired {
@@ -87,7 +87,7 @@ pub(super) fn plan_snapshots(policy: &Policy, source: &SourceInput, now: Timesta
         if has_tier && given(policy, &snapshot.tiers, snapshot.received_at) >= now {
             reasons.push(KeepReason::Tier);
         }
-        if last_good_from.is_some_and(|from| snapshot.seq >= from) {
+        if last_good.contains(snapshot) {
             reasons.push(KeepReason::LastGood);
         }
         if snapshot.pinned {
@@ -111,20 +111,38 @@ fn protection(policy: &Policy, snapshot: &SnapshotInput) -> Timestamp {
     given(policy, &snapshot.tiers, snapshot.received_at).max(promise.unwrap_or(Timestamp::MIN))
 }
 
-/// The first of the `keep_last` newest complete snapshots; `None` when nothing is kept rolling.
-fn last_good_from(policy: &Policy, source: &SourceInput) -> Option<Seq> {
-    if source.retired {
-        return None;
+/// The snapshots that never lapse: the `keep_last` newest of those that are complete and sound, and the newest complete one, which
+/// the next run builds on. So the last sound one is held for as long as those after it are not sound.
+#[derive(Default)]
+struct LastGood {
+    /// The newest complete snapshot; `None` when nothing is kept rolling.
+    newest: Option<Seq>,
+    /// The first of the newest sound ones.
+    from: Option<Seq>,
+}
+
+impl LastGood {
+    fn of(policy: &Policy, source: &SourceInput) -> Self {
+        if source.retired {
+            return Self::default();
+        }
+        let is_complete = |snapshot: &&SnapshotInput| snapshot.state == SnapshotState::Complete;
+        let complete = source.snapshots.iter().rev().filter(is_complete);
+        let sound = complete.clone().filter(|snapshot| snapshot.sound);
+        let seq = |snapshot: &SnapshotInput| snapshot.seq;
+        Self {
+            newest: complete.map(seq).next(),
+            from: sound.map(seq).take(policy.keep_last as usize).last(),
+        }
     }
-    let complete = source
-        .snapshots
-        .iter()
-        .rev()
-        .filter(|snapshot| snapshot.state == SnapshotState::Complete);
-    complete
-        .take(policy.keep_last as usize)
-        .last()
-        .map(|snapshot| snapshot.seq)
+
+    /// Whether one that is complete is among them.
+    fn contains(&self, snapshot: &SnapshotInput) -> bool {
+        let among_sound = self
+            .from
+            .is_some_and(|from| snapshot.sound && snapshot.seq >= from);
+        among_sound || self.newest == Some(snapshot.seq)
+    }
 }
 
 /// What the kept snapshots of a source need of the objects below them.
@@ -136,8 +154,13 @@ pub(super) struct Kept {
     /// The newest number that is known of, kept or not.
     pub newest_known: Option<Seq>,
     /// The newest complete snapshot's place among the kept, where it is kept rolling.
-    newest: Option<usize>,
+    pub newest: Option<usize>,
+    /// Until when the upcoming snapshot's tier will ask for what it shares with the newest one. Nothing is locked for it before it
+    /// is there; but what is worn is added to that snapshot again instead of being locked so long.
+    pub next_tier: Option<Timestamp>,
     protections: RangeMax<Timestamp>,
+    /// What will be asked for again, later: the rolling needs, and the newest snapshot's tier, which the first snapshot of the
+    /// next period will take.
     rollings: RangeMax<Option<Timestamp>>,
     largest: RangeMax<Need>,
 }
@@ -176,14 +199,24 @@ impl Kept {
                 rolling.map_or(fixed, |rolling| rolling.max(fixed))
             })
             .collect();
+        let tier = |at: usize| {
+            let snapshot = kept.get(at).filter(|_| newest == Some(at))?.0;
+            tier_until(rules.policy, &snapshot.tiers, snapshot.received_at)
+        };
+        let rollings = rolling
+            .iter()
+            .enumerate()
+            .map(|(at, need)| need.map(|need| need.until).max(tier(at)))
+            .collect();
         Self {
             seqs,
             newest_known: source.snapshots.last().map(|snapshot| snapshot.seq),
             newest,
+            next_tier: newest.and_then(|_| rules.next_tier(&source.snapshots)),
             largest: RangeMax::new(needs.clone()),
             needs,
             protections: RangeMax::new(protections),
-            rollings: RangeMax::new(rolling.iter().map(|need| need.map(|need| need.until)).collect()),
+            rollings: RangeMax::new(rollings),
         }
     }
 
@@ -233,7 +266,12 @@ impl Planner<'_> {
         // What was never seen in the bucket has no lock to move.
         let unseen = object.state == ObjectState::Pending && object.locked_until.is_none();
         if unseen || object.locked_until.is_some_and(|lock| lock >= need.until) {
-            return Ok(ObjectVerdict::Hold { need: Some(need) });
+            let for_tier = object.locked_until < self.kept.next_tier && self.provider.can_extend;
+            return Ok(if for_tier && self.may_be_added_again(object, needing) {
+                ObjectVerdict::AddAgain { need }
+            } else {
+                ObjectVerdict::Hold { need: Some(need) }
+            });
         }
         if self.may_be_added_again(object, needing.clone()) {
             return Ok(ObjectVerdict::AddAgain { need });
@@ -263,7 +301,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the next run may be asked to add the object's data again, although its lock falls short: only where nothing
+    /// Whether the next run may be asked to add the object's data again, although its lock falls short or will: only where nothing
     /// but the newest snapshot's rolling need is open, where one missed run leaves no gap, and where it is the cheaper way.
     fn may_be_added_again(&self, object: &ObjectInput, needing: Range<usize>) -> bool {
         let (Some(newest), Some(lock), Some(interval)) =

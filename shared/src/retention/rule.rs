@@ -3,7 +3,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Need, NeedKind, Period, Policy, ceil_to_second, days, later};
+use super::{
+    Need, NeedKind, Period, Policy, SnapshotInput, TieredSnapshot, ceil_to_second, days, expected_tiers,
+    later, tiers_look_back,
+};
 
 /// How long what an open run has uploaded is kept locked, at least.
 const OPEN_RUN: SignedDuration = SignedDuration::from_hours(48);
@@ -65,20 +68,51 @@ impl Rules<'_> {
         let Some(next_due) = self.next_due else {
             return false;
         };
-        let is_late = self.now > later(next_due, self.policy.grace());
         let missed_too = ceil_to_second(later(self.roll(), interval));
-        !is_late && lock >= owed && lock.as_second() > missed_too.as_second()
+        !self.is_late(next_due) && lock >= owed && lock.as_second() > missed_too.as_second()
+    }
+
+    fn is_late(&self, next_due: Timestamp) -> bool {
+        self.now > later(next_due, self.policy.grace())
+    }
+
+    /// The end of the tier that the upcoming snapshot is expected to take: so long will whatever it shares with the newest one be
+    /// locked then. `None` where no run is expected, or no tier.
+    pub fn next_tier(&self, snapshots: &[SnapshotInput]) -> Option<Timestamp> {
+        let next_due = self.next_due.filter(|due| !self.is_late(*due))?;
+        if self.policy.tiers.is_empty() {
+            return None;
+        }
+        let received_at = next_due.max(self.now);
+        let tiered = |snapshot: &SnapshotInput| TieredSnapshot {
+            received_at: snapshot.received_at,
+            tiers: snapshot.tiers.clone(),
+            // Whether it is makes no difference to what is expected.
+            clean: true,
+            sound: snapshot.sound,
+        };
+        let since = tiers_look_back(received_at);
+        let recent = snapshots.iter().filter(|snapshot| snapshot.received_at >= since);
+        let recent: Vec<TieredSnapshot> = recent.map(tiered).collect();
+        let tiers = expected_tiers(self.policy, &recent, received_at).ok()?;
+        tier_until(self.policy, &tiers, received_at)
     }
 }
 
 /// What the policy gives a snapshot: `received_at` + N, or the longest of its tiers that the policy still has, whichever is
 /// later; upwards to a whole second.
 pub(super) fn given(policy: &Policy, tiers: &[Period], received_at: Timestamp) -> Timestamp {
+    let plain = ceil_to_second(later(received_at, policy.retention()));
+    tier_until(policy, tiers, received_at).map_or(plain, |until| until.max(plain))
+}
+
+/// Until when the longest of a snapshot's tiers that the policy still has protects it, upwards to a whole second.
+pub(super) fn tier_until(policy: &Policy, tiers: &[Period], received_at: Timestamp) -> Option<Timestamp> {
     let longest = tiers
         .iter()
         .filter_map(|period| tier_days(policy, *period))
-        .fold(policy.retention_days, u32::max);
-    ceil_to_second(later(received_at, days(longest)))
+        .max()?;
+    Some(ceil_to_second(later(received_at, days(longest))))
 }
 
 /// The retention of a tier, if the policy has it.

@@ -1,46 +1,131 @@
-//! Tiers: which snapshots are kept longer.
+//! Tiers: which snapshots are kept longer. Each period of the policy gives its tier once, and once more only where the first
+//! snapshot that took it was not clean: what is locked for years cannot be taken back.
+
+use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::{Period, Policy, PolicyError};
+use super::{Period, Policy, PolicyError, Seq, SnapshotInput, SnapshotState};
 
-/// A complete snapshot that came before.
+/// A complete snapshot as far as the tiers of others depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EarlierSnapshot {
+pub struct TieredSnapshot {
     /// When its commit was durable.
     pub received_at: Timestamp,
     /// The tiers it was given.
     pub tiers: Vec<Period>,
-    /// It has no warnings and no open anomaly. One that has does not use up its period: a better one may follow.
+    /// Nothing was left out that should be in it.
     pub clean: bool,
+    /// No anomaly is open on it: none was found, or a person has decided that it is good.
+    pub sound: bool,
 }
 
-/// The tiers of a snapshot that is being committed: those periods of the policy that no clean earlier snapshot has already
-/// been kept for. Decided once, stored with the snapshot and never reckoned anew.
+/// A snapshot that tiers may be given to: one that is being committed, or one that a person has just decided to be good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TierCandidate {
+    /// When its commit was durable.
+    pub received_at: Timestamp,
+    /// Nothing was left out that should be in it.
+    pub clean: bool,
+    /// No anomaly is open on it, or the decision was *good*.
+    pub sound: bool,
+}
+
+/// The tiers of a snapshot: those periods of the policy that nobody has taken yet, and where it is clean also those that one
+/// snapshot alone has taken which is not (not clean, or not sound). A snapshot that is not sound takes none. Decided at the commit,
+/// stored with the snapshot and never reckoned anew; asked once more when a person decides *good*, with the source's other
+/// snapshots before and after it: what comes out is added to what it has.
 ///
 /// # Errors
 /// When the policy's zone is unknown.
 pub fn assign_tiers(
     policy: &Policy,
-    earlier: &[EarlierSnapshot],
-    received_at: Timestamp,
+    others: &[TieredSnapshot],
+    candidate: TierCandidate,
 ) -> Result<Vec<Period>, PolicyError> {
     let zone = policy.zone()?;
-    let mut tiers: Vec<Period> = policy
-        .tiers
-        .iter()
-        .map(|tier| tier.every)
-        .filter(|period| {
-            let mine = PeriodId::of(*period, received_at, &zone);
-            !earlier.iter().any(|other| {
-                other.clean
-                    && other.tiers.contains(period)
-                    && PeriodId::of(*period, other.received_at, &zone) == mine
-            })
-        })
-        .collect();
+    if !candidate.sound {
+        return Ok(Vec::new());
+    }
+    let is_open = |period: &Period| {
+        let mine = PeriodId::of(*period, candidate.received_at, &zone);
+        let mut holders = others.iter().filter(|other| {
+            other.tiers.contains(period) && PeriodId::of(*period, other.received_at, &zone) == mine
+        });
+        match (holders.next(), holders.next()) {
+            (None, _) => true,
+            (Some(first), None) => candidate.clean && !(first.clean && first.sound),
+            (Some(_), Some(_)) => false,
+        }
+    };
+    let mut tiers: Vec<Period> = periods(policy).filter(is_open).collect();
     tiers.sort_unstable();
     Ok(tiers)
+}
+
+/// The tiers that a snapshot will take if it is committed at `received_at`, as far as that can be told before: whether it will be
+/// clean is not known, so that of a period which a snapshot has taken already nothing is expected. A guess, to spare calls: no lock
+/// that is promised depends on it.
+///
+/// # Errors
+/// When the policy's zone is unknown.
+pub fn expected_tiers(
+    policy: &Policy,
+    earlier: &[TieredSnapshot],
+    received_at: Timestamp,
+) -> Result<Vec<Period>, PolicyError> {
+    let candidate = TierCandidate {
+        received_at,
+        clean: false,
+        sound: true,
+    };
+    assign_tiers(policy, earlier, candidate)
+}
+
+/// What periods give that have ended by `now` and whose snapshots are all undecided (not sound): the tier goes to the last of them
+/// that is complete. It counts as not clean: should a clean one of the period be decided to be good later, that one takes the
+/// tier as well. By number, ascending. Nothing is given twice, also when it is asked again. What a person has decided to be bad
+/// is not undecided and takes nothing: the caller leaves it out.
+///
+/// # Errors
+/// When the policy's zone is unknown.
+pub fn tiers_at_end(
+    policy: &Policy,
+    snapshots: &[SnapshotInput],
+    now: Timestamp,
+) -> Result<Vec<(Seq, Vec<Period>)>, PolicyError> {
+    let zone = policy.zone()?;
+    let mut given: BTreeMap<Seq, Vec<Period>> = BTreeMap::new();
+    for period in periods(policy) {
+        let current = PeriodId::of(period, now, &zone);
+        // Of each period that has ended: whether something speaks against it, and the last snapshot that could take the tier.
+        let mut ended: BTreeMap<PeriodId, (bool, Option<Seq>)> = BTreeMap::new();
+        for snapshot in snapshots.iter().filter(|snapshot| snapshot.received_at <= now) {
+            let id = PeriodId::of(period, snapshot.received_at, &zone);
+            if id == current {
+                continue;
+            }
+            let (is_closed, last) = ended.entry(id).or_default();
+            *is_closed |= snapshot.sound || snapshot.tiers.contains(&period);
+            if snapshot.state == SnapshotState::Complete {
+                *last = Some(snapshot.seq);
+            }
+        }
+        for last in ended
+            .into_values()
+            .filter_map(|(is_closed, last)| last.filter(|_| !is_closed))
+        {
+            given.entry(last).or_default().push(period);
+        }
+    }
+    for tiers in given.values_mut() {
+        tiers.sort_unstable();
+    }
+    Ok(given.into_iter().collect())
+}
+
+fn periods(policy: &Policy) -> impl Iterator<Item = Period> {
+    policy.tiers.iter().map(|tier| tier.every)
 }
 
 /// The beginning of the oldest period that `received_at` lies in: [`assign_tiers`] need not be told of snapshots before it.
@@ -51,7 +136,7 @@ pub fn tiers_look_back(received_at: Timestamp) -> Timestamp {
 }
 
 /// One certain hour, day, week, month or year.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PeriodId {
     /// The date and the hour by the clock on the wall, and that clock's offset in seconds: a name that occurs twice in one
     /// autumn night is two hours.
@@ -80,96 +165,4 @@ impl PeriodId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::retention::{LockMode, Tier};
-
-    fn policy(zone: &str, periods: &[Period]) -> Policy {
-        Policy {
-            time_zone: zone.into(),
-            tiers: periods
-                .iter()
-                .map(|every| Tier {
-                    every: *every,
-                    retention_days: 400,
-                })
-                .collect(),
-            lock_cap_days: 500,
-            ..Policy::new(30, LockMode::Compliance).unwrap()
-        }
-    }
-
-    /// Commits at these instants, each with or without warnings, and gives the tiers of each.
-    fn assigned(policy: &Policy, commits: &[(&str, bool)]) -> Vec<Vec<Period>> {
-        let mut earlier = Vec::new();
-        for (at, clean) in commits {
-            let received_at: Timestamp = at.parse().unwrap();
-            let tiers = assign_tiers(policy, &earlier, received_at).unwrap();
-            earlier.push(EarlierSnapshot {
-                received_at,
-                tiers,
-                clean: *clean,
-            });
-        }
-        earlier.into_iter().map(|snapshot| snapshot.tiers).collect()
-    }
-
-    #[test]
-    fn the_first_of_a_period_in_the_policys_zone_carries_it() {
-        use Period::{Day, Month, Week, Year};
-        let policy = policy("America/New_York", &[Year, Day, Week, Month]);
-        let got = assigned(
-            &policy,
-            &[
-                ("2026-01-01T04:30:00Z", true), // still Wednesday 31 December 2025 in New York, ISO week 1 of 2026
-                ("2026-01-01T05:30:00Z", true), // Thursday 1 January 2026: the same ISO week
-                ("2026-01-01T20:00:00Z", true),
-                ("2026-01-05T05:00:00Z", true), // Monday
-            ],
-        );
-        let all = vec![Day, Week, Month, Year];
-        assert_eq!(got, [all, vec![Day, Month, Year], vec![], vec![Day, Week]]);
-    }
-
-    #[test]
-    fn hours_that_bear_one_name_in_autumn_are_two() {
-        let policy = policy("Europe/Berlin", &[Period::Hour]);
-        let commits = [
-            "2026-10-25T00:10:00Z",
-            "2026-10-25T00:50:00Z",
-            "2026-10-25T01:10:00Z",
-        ]
-        .map(|at| (at, true));
-        let counts: Vec<usize> = assigned(&policy, &commits).iter().map(Vec::len).collect();
-        assert_eq!(counts, [1, 0, 1]);
-    }
-
-    #[test]
-    fn a_snapshot_with_warnings_does_not_use_its_period_up() {
-        let policy = policy("UTC", &[Period::Day]);
-        let commits = [
-            ("2026-03-01T01:00:00Z", false),
-            ("2026-03-01T02:00:00Z", true),
-            ("2026-03-01T03:00:00Z", true),
-        ];
-        let counts: Vec<usize> = assigned(&policy, &commits).iter().map(Vec::len).collect();
-        assert_eq!(counts, [1, 1, 0]);
-    }
-
-    #[test]
-    fn a_tier_that_is_new_in_the_policy_begins_at_once() {
-        let mut later = policy("UTC", &[Period::Day]);
-        let first: Timestamp = "2026-03-02T01:00:00Z".parse().unwrap();
-        let earlier = EarlierSnapshot {
-            received_at: first,
-            tiers: assign_tiers(&later, &[], first).unwrap(),
-            clean: true,
-        };
-        later.tiers.push(Tier {
-            every: Period::Week,
-            retention_days: 400,
-        });
-        let tiers = assign_tiers(&later, &[earlier], "2026-03-02T02:00:00Z".parse().unwrap()).unwrap();
-        assert_eq!(tiers, [Period::Week]);
-    }
-}
+mod tests;

@@ -48,7 +48,7 @@ pub enum KeepReason {
     StoredPromise,
     /// The retention of one of its tiers has not passed.
     Tier,
-    /// It is one of the newest complete snapshots of a source that is not retired.
+    /// It is one of the newest complete and sound snapshots of a source that is not retired, or the newest complete one.
     LastGood,
     /// An anomaly or a restore holds it.
     Pinned,
@@ -97,7 +97,8 @@ pub enum ObjectVerdict {
     /// Do not reuse it in the next run: what it holds enters the next backup again. A wish; should the run not come, a later
     /// plan refreshes or copies.
     AddAgain {
-        /// What it falls short of.
+        /// What it falls short of, or what it is needed for now, where it would fall short of the tier that the next run's snapshot
+        /// takes.
         need: Need,
     },
     /// Put its bytes again as a new locked version: the provider cannot move the lock, and no run will come in time.

@@ -141,6 +141,7 @@ fn snapshot(dice: &mut Dice, now: Timestamp, policy: &Policy, seq: u64) -> Snaps
         tiers,
         protected_until,
         pinned: dice.percent(15),
+        sound: dice.percent(75),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people, clocks and providers do to a world.
 
 use jiff::SignedDuration;
-use shared::retention::ObjectState;
+use shared::retention::{ObjectState, TierCandidate, assign_tiers};
 
 use crate::{
     hours, runs,
@@ -35,13 +35,14 @@ pub fn meddle(world: &mut World) {
             let (seq, pinned) = (snapshot.seq, snapshot.pinned);
             world.note(|| format!("source {at}: {seq} pinned: {pinned}"));
         }
-        40..55 => {
+        40..45 | 73..80 => judge(world, at),
+        45..55 => {
             let until = world.now() + hours(world.dice.between(10, 24 * 400));
             world.sources[at].silent_until = Some(until);
             world.note(|| format!("source {at}: silent until {until}"));
         }
         55..65 => world.sources[at].silent_until = None,
-        65..80 => {
+        65..73 => {
             // The server's clock is set, forwards or a little back.
             let seconds = i64::try_from(world.dice.below(600)).unwrap() - 300;
             world.skew = SignedDuration::from_secs(seconds);
@@ -59,6 +60,37 @@ pub fn meddle(world: &mut World) {
         }
         _ => lose_track(world, at),
     }
+}
+
+/// An anomaly is found in a snapshot that is there, or a person decides that one is good: it then gets the tiers that its periods
+/// still have.
+fn judge(world: &mut World, at: usize) {
+    let policy = world.policy.clone();
+    let source = &mut world.sources[at];
+    let standing: Vec<usize> = (0..source.snapshots.len())
+        .filter(|place| !source.snapshots[*place].expired)
+        .collect();
+    if standing.is_empty() {
+        return;
+    }
+    let place = world.dice.pick(&standing);
+    let snapshot = &source.snapshots[place];
+    let (seq, sound) = (snapshot.seq, !snapshot.sound);
+    if sound {
+        let candidate = TierCandidate {
+            received_at: snapshot.received_at,
+            clean: snapshot.clean,
+            sound,
+        };
+        let more = assign_tiers(&policy, &source.tiered(seq), candidate).unwrap();
+        let tiers = &mut source.snapshots[place].tiers;
+        tiers.extend(more);
+        tiers.sort_unstable();
+        tiers.dedup();
+        world.tally.decisions += 1;
+    }
+    source.snapshots[place].sound = sound;
+    world.note(|| format!("source {at}: {seq} is sound: {sound}"));
 }
 
 /// The lock doctor finds something that it does not understand, or sets it right.

@@ -1,10 +1,10 @@
 //! A second opinion: section 5 of the design written down as plainly as it can be, in nanoseconds, each object held against
 //! each snapshot. Slow, and with no clever step in it.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use shared::retention::{
-    KeepReason, LockAhead, Need, NeedKind, ObjectInput, ObjectState, ObjectVerdict, PlanInput, Policy,
-    Provider, SnapshotInput, SnapshotPlan, SnapshotState, SourceInput, SourcePlan,
+    KeepReason, LockAhead, Need, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Period, PlanInput,
+    Policy, Provider, SnapshotInput, SnapshotPlan, SnapshotState, SourceInput, SourcePlan,
 };
 
 type Nanos = i128;
@@ -33,6 +33,8 @@ fn down(at: Nanos) -> Nanos {
 struct Ask {
     fixed: Nanos,
     rolling: Vec<(Nanos, NeedKind)>,
+    /// The newest snapshot's tier: a date that is fixed, and that another snapshot will ask for again, later.
+    tier_again: Option<Nanos>,
     is_newest: bool,
 }
 
@@ -93,6 +95,48 @@ pub fn may_wait(input: &PlanInput, source: &SourceInput, object: &ObjectInput, n
         .is_some_and(|lock| opinion.may_wait(object, at(lock), &opinion.asks(object)))
 }
 
+/// Whether an object whose lock suffices may be added again to the next snapshot, whose tier will ask for more.
+pub fn may_wait_for_tier(
+    input: &PlanInput,
+    source: &SourceInput,
+    object: &ObjectInput,
+    now: Timestamp,
+) -> bool {
+    let tier = next_tier(&input.policy, source, now);
+    input.provider.can_extend && object.locked_until < tier && may_wait(input, source, object, now)
+}
+
+/// The end of the longest tier that nobody has taken yet in the period in which the next run comes.
+pub fn next_tier(policy: &Policy, source: &SourceInput, now: Timestamp) -> Option<Timestamp> {
+    let due = source.next_due?;
+    if source.retired || at(now) > at(due) + HOUR * Nanos::from(policy.grace_hours) {
+        return None;
+    }
+    let comes = due.max(now);
+    let begins = |period: Period, at: Timestamp| {
+        let here = at.to_zoned(policy.zone().unwrap());
+        let day = here.date();
+        let first = match period {
+            Period::Hour | Period::Day => day,
+            Period::Week => day - day.weekday().to_monday_zero_offset().days(),
+            Period::Month => day.first_of_month(),
+            Period::Year => day.first_of_year(),
+        };
+        let hour = (here.hour(), here.offset());
+        (first, (period == Period::Hour).then_some(hour))
+    };
+    let mut dates = Vec::new();
+    for tier in &policy.tiers {
+        let taken = source.snapshots.iter().any(|s| {
+            s.tiers.contains(&tier.every) && begins(tier.every, s.received_at) == begins(tier.every, comes)
+        });
+        if !taken {
+            dates.push(date(up(at(comes) + DAY * Nanos::from(tier.retention_days))));
+        }
+    }
+    dates.into_iter().max()
+}
+
 /// The dates at which a verdict on an object of this source turns over.
 pub fn turning_points(policy: &Policy, source: &SourceInput, now: Timestamp) -> Vec<Timestamp> {
     let provider = &Provider::AWS_STANDARD;
@@ -116,7 +160,9 @@ pub fn turning_points(policy: &Policy, source: &SourceInput, now: Timestamp) -> 
     {
         points.extend([ask.fixed, ask.largest().0]);
     }
-    points.into_iter().map(date).collect()
+    let mut points: Vec<Timestamp> = points.into_iter().map(date).collect();
+    points.extend(next_tier(policy, source, now));
+    points
 }
 
 fn lock_ahead_days(policy: &Policy, provider: &Provider, source: &SourceInput) -> u32 {
@@ -129,7 +175,11 @@ fn lock_ahead_days(policy: &Policy, provider: &Provider, source: &SourceInput) -
     let interval = source.interval.map_or(0, |interval| interval.as_nanos());
     let whole_days = -(-(interval - interval % SECOND)).div_euclid(DAY);
     let lowest = u32::try_from(whole_days).unwrap().max(1);
-    let highest = lowest.max(policy.retention_days.min(90));
+    let mut longest = policy.retention_days;
+    for tier in &policy.tiers {
+        longest = longest.max(tier.retention_days);
+    }
+    let highest = lowest.max(longest.min(90));
     let complete = |s: &&SnapshotInput| s.state == SnapshotState::Complete;
     let gb_day = provider.storage_usd_per_gb_month * 12.0 / 365.0;
     let refresh = (provider.put_usd_per_1000 + provider.head_usd_per_1000) / 1_000.0;
@@ -183,14 +233,20 @@ impl Opinion<'_> {
         due.max(self.now) + HOUR * Nanos::from(self.policy.grace_hours)
     }
 
-    fn tier(&self, snapshot: &SnapshotInput) -> Option<Nanos> {
+    /// The end of the snapshot's longest tier; one that is shorter than N gives it nothing.
+    fn longest_tier(&self, snapshot: &SnapshotInput) -> Option<Nanos> {
         let policy = self
             .policy
             .tiers
             .iter()
             .filter(|tier| snapshot.tiers.contains(&tier.every));
         let longest = policy.map(|tier| tier.retention_days).max()?;
-        Some(at(snapshot.received_at) + DAY * Nanos::from(longest.max(self.policy.retention_days)))
+        Some(at(snapshot.received_at) + DAY * Nanos::from(longest))
+    }
+
+    fn tier(&self, snapshot: &SnapshotInput) -> Option<Nanos> {
+        let plain = at(snapshot.received_at) + self.retention();
+        Some(self.longest_tier(snapshot)?.max(plain))
     }
 
     fn protected(&self, snapshot: &SnapshotInput) -> Nanos {
@@ -201,13 +257,24 @@ impl Opinion<'_> {
             .max(up(snapshot.protected_until.map_or(plain, at)))
     }
 
-    fn newer(&self, snapshot: &SnapshotInput) -> usize {
+    /// The complete snapshots after this one.
+    fn newer(&self, snapshot: &SnapshotInput) -> impl Iterator<Item = &SnapshotInput> {
         let complete = self
             .source
             .snapshots
             .iter()
             .filter(|other| other.state == SnapshotState::Complete);
-        complete.filter(|other| other.seq > snapshot.seq).count()
+        complete.filter(move |other| other.seq > snapshot.seq)
+    }
+
+    fn is_newest(&self, snapshot: &SnapshotInput) -> bool {
+        !self.source.retired && self.newer(snapshot).count() == 0
+    }
+
+    /// One of the last that are known to be good.
+    fn is_last_good(&self, snapshot: &SnapshotInput) -> bool {
+        let better = self.newer(snapshot).filter(|other| other.sound).count();
+        !self.source.retired && snapshot.sound && better < self.policy.keep_last as usize
     }
 
     fn reasons(&self, snapshot: &SnapshotInput) -> Vec<KeepReason> {
@@ -225,7 +292,7 @@ impl Opinion<'_> {
         if self.tier(snapshot).is_some_and(lasts) {
             reasons.push(KeepReason::Tier);
         }
-        if !self.source.retired && self.newer(snapshot) < self.policy.keep_last as usize {
+        if self.is_last_good(snapshot) || self.is_newest(snapshot) {
             reasons.push(KeepReason::LastGood);
         }
         if snapshot.pinned {
@@ -247,13 +314,14 @@ impl Opinion<'_> {
         if reasons.contains(&KeepReason::Pinned) {
             rolling.push((up(self.now + self.retention()), NeedKind::Pinned));
         }
-        let is_newest = !self.source.retired && self.newer(snapshot) == 0;
+        let is_newest = self.is_newest(snapshot);
         if is_newest {
             rolling.push((up(self.roll() + self.retention()), NeedKind::Upcoming));
         }
         Some(Ask {
             fixed: self.protected(snapshot),
             rolling,
+            tier_again: self.longest_tier(snapshot).filter(|_| is_newest).map(up),
             is_newest,
         })
     }
@@ -306,6 +374,9 @@ impl Opinion<'_> {
         };
         let lock = object.locked_until.map(at);
         let never_seen = object.state == ObjectState::Pending && lock.is_none();
+        if lock.is_some_and(|lock| lock >= until && self.waits_for_tier(object, lock, &asks)) {
+            return Some(ObjectVerdict::AddAgain { need });
+        }
         if never_seen || lock.is_some_and(|lock| lock >= until) {
             return Some(ObjectVerdict::Hold { need: Some(need) });
         }
@@ -318,16 +389,23 @@ impl Opinion<'_> {
             return None;
         }
         let ahead = DAY * Nanos::from(self.lock_ahead_days);
-        let rolling = asks
-            .iter()
-            .flat_map(|ask| &ask.rolling)
-            .map(|(until, _)| until + ahead);
+        let rolling = asks.iter().flat_map(|ask| &ask.rolling).map(|(until, _)| *until);
+        let rolling = rolling.chain(asks.iter().filter_map(|ask| ask.tier_again));
+        let rolling = rolling.map(|until| until + ahead);
         let fixed = asks.iter().map(|ask| ask.fixed).chain(of_run);
         let to = date(rolling.chain(fixed).max().unwrap().min(cap));
         Some(match self.provider.can_extend {
             true => ObjectVerdict::Refresh { need, until: to },
             false => ObjectVerdict::Copy { need, until: to },
         })
+    }
+
+    fn waits_for_tier(&self, object: &ObjectInput, lock: Nanos, asks: &[Ask]) -> bool {
+        let tier = next_tier(self.policy, self.source, date(self.now));
+        self.provider.can_extend
+            && tier.is_some_and(|tier| lock < at(tier))
+            && self.may_wait(object, lock, asks)
+            && self.adding_again_pays(object, lock)
     }
 
     fn may_wait(&self, object: &ObjectInput, lock: Nanos, asks: &[Ask]) -> bool {

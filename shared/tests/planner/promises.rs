@@ -44,15 +44,23 @@ pub fn always(world: &World) {
     }
 }
 
-/// The newest complete snapshots, which never lapse.
+/// The snapshots that never lapse: the newest complete one, which comes first, and the newest of the sound ones.
 fn newest(world: &World, source: &Source) -> Vec<u64> {
-    let many = if source.retired {
-        0
-    } else {
-        world.policy.keep_last as usize
-    };
-    let complete = source.snapshots.iter().rev().filter(|snapshot| !snapshot.expired);
-    complete.take(many).map(|snapshot| snapshot.seq).collect()
+    if source.retired {
+        return Vec::new();
+    }
+    let many = world.policy.keep_last as usize;
+    let complete: Vec<_> = source
+        .snapshots
+        .iter()
+        .rev()
+        .filter(|snapshot| !snapshot.expired)
+        .collect();
+    let sound = complete.iter().filter(|snapshot| snapshot.sound).take(many);
+    let all = complete.first().into_iter().chain(sound);
+    let mut seqs: Vec<u64> = all.map(|snapshot| snapshot.seq).collect();
+    seqs.dedup();
+    seqs
 }
 
 /// From now on, these must not lapse.
@@ -245,7 +253,7 @@ fn latest_reason(world: &World, at: usize, id: RowId, leeway: SignedDuration) ->
             let days = source.interval.map_or(1, |interval| interval.as_hours() / 24 + 1);
             world
                 .policy
-                .retention_days
+                .longest_retention_days()
                 .min(90)
                 .max(u32::try_from(days).unwrap())
         }
@@ -266,6 +274,11 @@ fn latest_reason(world: &World, at: usize, id: RowId, leeway: SignedDuration) ->
         }
         if rolling.first() == Some(&snapshot.seq) {
             latest = latest.max(Some(next_begun(world, source) + ahead));
+            // The first snapshot of the next period takes its tier again.
+            if !snapshot.tiers.is_empty() {
+                let q = ahead - retention(world);
+                latest = latest.max(Some(protected(world, snapshot) + q));
+            }
         }
     }
     latest

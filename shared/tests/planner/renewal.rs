@@ -21,6 +21,7 @@ fn verdict(age_days: u64, late_hours: u64) -> ObjectVerdict {
         tiers: Vec::new(),
         protected_until: None,
         pinned: false,
+        sound: true,
     };
     let due = newest + hours(DAY);
     let now = if late_hours == 0 {

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     object::ObjectHash,
     retention::{
-        EarlierSnapshot, ObjectState, Policy, assign_tiers, commit_lock, protected_until, upload_lock,
+        ObjectState, Policy, TierCandidate, assign_tiers, commit_lock, expected_tiers, protected_until,
+        upload_lock,
     },
 };
 
@@ -105,7 +106,8 @@ fn upload(world: &mut World, at: usize) {
         hash[1] = u8::try_from(world.dice.below(256)).unwrap();
         let hash = ObjectHash::from_bytes(hash);
         let (ahead, schedule) = (source.lock_ahead_days, &source.schedule);
-        let lock = upload_lock(&run.policy, ahead, schedule, run.deadline, now, &hash).unwrap();
+        let tiers = expected_tiers(&run.policy, &source.tiered(0), now).unwrap();
+        let lock = upload_lock(&run.policy, ahead, schedule, run.deadline, now, &tiers, &hash).unwrap();
         let version = world.bucket.put(lock.retain_until);
         if world.bucket.lock(version) != Some(lock.retain_until) {
             world.fail("an upload's lock is not in whole seconds");
@@ -170,12 +172,20 @@ fn commit(world: &mut World, at: usize) {
     }
     source.do_not_reuse.clear();
     let count = needs.len();
+    let candidate = TierCandidate {
+        received_at,
+        clean: world.dice.percent(60),
+        sound: world.dice.percent(80),
+    };
+    let tiers = assign_tiers(&policy, &source.tiered(0), candidate).unwrap();
     source.locking = Some(Snapshot {
         seq,
         received_at,
         expired: false,
         pinned: false,
-        tiers: Vec::new(),
+        clean: candidate.clean,
+        sound: candidate.sound,
+        tiers,
         protected_until: None,
         policy,
         needs,
@@ -230,18 +240,9 @@ fn complete(world: &mut World, at: usize) {
     let source = &mut world.sources[at];
     let mut snapshot = source.locking.take().unwrap();
     let (policy, received_at) = (&snapshot.policy, snapshot.received_at);
-    let lock = commit_lock(policy, source.lock_ahead_days, &source.schedule, received_at).unwrap();
+    let (ahead, schedule) = (source.lock_ahead_days, &source.schedule);
+    let lock = commit_lock(policy, ahead, schedule, received_at, &snapshot.tiers).unwrap();
     let promise = protected_until(policy, received_at);
-    let earlier: Vec<EarlierSnapshot> = source
-        .snapshots
-        .iter()
-        .map(|other| EarlierSnapshot {
-            received_at: other.received_at,
-            tiers: other.tiers.clone(),
-            clean: !other.pinned,
-        })
-        .collect();
-    snapshot.tiers = assign_tiers(policy, &earlier, received_at).unwrap();
     snapshot.protected_until = Some(promise);
     snapshot.promised = received_at + hours(24 * u64::from(policy.retention_days));
     if promise < snapshot.promised || promise > snapshot.promised + SignedDuration::from_secs(1) {

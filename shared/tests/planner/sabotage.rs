@@ -80,7 +80,7 @@ fn lock_ahead(input: &PlanInput, at: usize, put: &mut impl FnMut(String, &dyn Fn
         .interval
         .map_or(0, |interval| interval.as_secs());
     let lowest = u32::try_from((interval + 86_399) / 86_400).unwrap().max(1);
-    let highest = lowest.max(input.policy.retention_days.min(90));
+    let highest = lowest.max(input.policy.longest_retention_days().min(90));
     let wrong = match input.policy.lock_ahead {
         LockAhead::Days(days) => [days - 1, days + 1, 0],
         LockAhead::Auto => [lowest - 1, highest + 1, u32::MAX],
@@ -134,13 +134,23 @@ fn snapshots(source: &SourceInput, plan: &Plan, at: usize, place: usize) -> Vec<
     found
 }
 
-/// Whether it matters which of two objects has which verdict. Two dates that both lie between the need and Q may change places.
+/// Whether it matters which of two objects has which verdict.
 fn tells_apart(one: ObjectVerdict, other: ObjectVerdict) -> bool {
-    use ObjectVerdict::{AddAgain, AwaitUnlock, Copy, Refresh};
+    use ObjectVerdict::{AddAgain, AwaitUnlock, Copy, Hold, Refresh};
     let until = |verdict: ObjectVerdict| verdict.need().map(|need| need.until);
     let same_kind = std::mem::discriminant(&one) == std::mem::discriminant(&other);
     match (one, other) {
         (AwaitUnlock { until: one }, AwaitUnlock { until: other }) => one != other,
+        (Refresh { until: one, .. }, Refresh { until: other, .. })
+        | (Copy { until: one, .. }, Copy { until: other, .. })
+            if one != other =>
+        {
+            true
+        }
+        // What may be added again for a tier may be left as it is instead.
+        (Hold { need: Some(_) }, AddAgain { .. }) | (AddAgain { .. }, Hold { need: Some(_) }) => {
+            until(one) != until(other)
+        }
         // What may be added again may be refreshed instead, and is asked for by the same need.
         (Refresh { .. } | Copy { .. } | AddAgain { .. }, Refresh { .. } | Copy { .. } | AddAgain { .. }) => {
             until(one) != until(other)
@@ -187,15 +197,15 @@ fn objects(
                 extend(need, lock.unwrap_or(need.until).max(need.until)),
             ));
             found.push(("a lock that suffices is shortened", extend(need, need.until)));
-            found.push((
-                "added again for nothing",
-                AddAgain {
-                    need: Need {
-                        kind: NeedKind::Upcoming,
-                        ..need
+            if !oracle::may_wait_for_tier(input, source, object, now) {
+                let kind = NeedKind::Upcoming;
+                found.push((
+                    "added again for nothing",
+                    AddAgain {
+                        need: Need { kind, ..need },
                     },
-                },
-            ));
+                ));
+            }
             found.push((
                 "its need is made smaller",
                 Hold {
@@ -224,6 +234,8 @@ fn objects(
             found.push(("beyond the cap", extend(need, cap + SECOND)));
             let reach = hours(24 * u64::from(plan.lock_ahead_days));
             found.push(("beyond Q", extend(need, need.until + reach + SECOND)));
+            found.push(("as far as the need and no further", extend(need, need.until)));
+            found.push(("a second further", extend(need, until + SECOND)));
             found.push(("a smaller need", extend(earlier(need), until)));
             found.push(("a larger need", extend(later(need), until)));
             let other = if input.provider.can_extend {
@@ -248,7 +260,11 @@ fn objects(
             }
         }
         AddAgain { need } => {
-            found.push(("left too short", Hold { need: Some(need) }));
+            if lock < Some(need.until) {
+                found.push(("left too short", Hold { need: Some(need) }));
+            } else {
+                found.push(("its lock suffices, and is moved", extend(need, cap)));
+            }
             found.push(("a smaller need", AddAgain { need: earlier(need) }));
             found.push(("a second too short", extend(need, need.until - SECOND)));
         }

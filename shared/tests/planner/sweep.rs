@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::{
-    LockAhead, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, SourcePlan, check, plan,
+    LockAhead, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, SourcePlan, check, plan, tiers_at_end,
 };
 
 use crate::{
@@ -31,6 +31,7 @@ pub fn groom(world: &mut World) {
 /// Carries out the first `most` verdicts on objects; all of it unless that is few.
 fn run(world: &mut World, grooms: bool, most: usize) {
     confirm(world);
+    end_periods(world);
     let (plan, ids) = planned(world);
     let mut done = 0;
     for (at, ids) in ids.iter().enumerate() {
@@ -69,6 +70,24 @@ fn confirm(world: &mut World) {
             if row.locked_until.is_none() && world.dice.percent(60) {
                 row.locked_until = world.bucket.lock(row.version);
             }
+        }
+    }
+}
+
+/// What periods give whose snapshots nobody has judged.
+fn end_periods(world: &mut World) {
+    for at in 0..world.sources.len() {
+        let (input, _) = world.sources[at].input();
+        for (seq, tiers) in tiers_at_end(&world.policy, &input.snapshots, world.now()).unwrap() {
+            let mut snapshots = world.sources[at].snapshots.iter_mut();
+            let snapshot = snapshots.find(|snapshot| snapshot.seq == seq.get()).unwrap();
+            if snapshot.expired || snapshot.sound {
+                world.fail(&format!("source {at}: {seq} is given {tiers:?}"));
+            }
+            snapshot.tiers.extend(&tiers);
+            snapshot.tiers.sort_unstable();
+            world.tally.late_tiers += 1;
+            world.note(|| format!("source {at}: {seq} is given {tiers:?} as its period has ended"));
         }
     }
 }
@@ -227,6 +246,8 @@ fn nothing_is_left_to_do(world: &World) {
         for (id, verdict) in ids.into_iter().zip(&plan.sources[0].objects) {
             match verdict {
                 ObjectVerdict::AddAgain { .. } if source.do_not_reuse.contains(&id) => {}
+                // What has just been refreshed for what is needed now, and is worth adding again for the next tier.
+                ObjectVerdict::AddAgain { need } if source.row(id).locked_until >= Some(need.until) => {}
                 ObjectVerdict::Refresh { .. }
                 | ObjectVerdict::Copy { .. }
                 | ObjectVerdict::AddAgain { .. } => {

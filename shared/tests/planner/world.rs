@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use shared::{
     retention::{
         Churn, LockAhead, LockMode, ObjectInput, ObjectState, Period, PlanInput, Policy, Provider, Seq,
-        SnapshotInput, SnapshotState, SourceInput, Tier,
+        SnapshotInput, SnapshotState, SourceInput, Tier, TieredSnapshot,
     },
     schedule::{Recurrence, Schedule},
 };
@@ -52,6 +52,8 @@ pub struct Tally {
     pub expiries: usize,
     pub returns: usize,
     pub promotions: usize,
+    pub decisions: usize,
+    pub late_tiers: usize,
 }
 
 pub struct Source {
@@ -89,6 +91,10 @@ pub struct Snapshot {
     pub received_at: Timestamp,
     pub expired: bool,
     pub pinned: bool,
+    /// Nothing was left out of it.
+    pub clean: bool,
+    /// No anomaly is open on it.
+    pub sound: bool,
     pub tiers: Vec<Period>,
     pub protected_until: Option<Timestamp>,
     /// The policy that it is committed under.
@@ -136,8 +142,20 @@ impl Source {
             .collect()
     }
 
+    /// What the tiers of another snapshot depend on: all but the one with the number `without`.
+    pub fn tiered(&self, without: u64) -> Vec<TieredSnapshot> {
+        let others = self.snapshots.iter().filter(|snapshot| snapshot.seq != without);
+        let tiered = |snapshot: &Snapshot| TieredSnapshot {
+            received_at: snapshot.received_at,
+            tiers: snapshot.tiers.clone(),
+            clean: snapshot.clean,
+            sound: snapshot.sound,
+        };
+        others.map(tiered).collect()
+    }
+
     /// As SQL would fetch it. The rows' ids come in the order of the objects.
-    fn input(&self) -> (SourceInput, Vec<RowId>) {
+    pub fn input(&self) -> (SourceInput, Vec<RowId>) {
         let seq = |seq| Seq::new(seq).unwrap();
         let ids = self.live_rows();
         let object = |id: &RowId| {
@@ -162,6 +180,7 @@ impl Source {
             tiers: snapshot.tiers.clone(),
             protected_until: snapshot.protected_until,
             pinned: snapshot.pinned,
+            sound: snapshot.sound,
         };
         let input = SourceInput {
             retired: self.retired,
@@ -436,8 +455,18 @@ fn worlds_are_eventful() {
         sum.expiries += tally.expiries;
         sum.returns += tally.returns;
         sum.promotions += tally.promotions;
+        sum.decisions += tally.decisions;
+        sum.late_tiers += tally.late_tiers;
     }
     let counts = [sum.snapshots, sum.refreshes, sum.copies, sum.wishes];
     let others = [sum.deletes, sum.expiries, sum.returns, sum.promotions];
-    assert!(counts.iter().chain(&others).all(|count| *count >= 20), "{sum:?}");
+    let judged = [sum.decisions, sum.late_tiers];
+    assert!(
+        counts
+            .iter()
+            .chain(&others)
+            .chain(&judged)
+            .all(|count| *count >= 20),
+        "{sum:?}"
+    );
 }

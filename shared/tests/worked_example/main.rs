@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use shared::{
     retention::{
-        EventKind, Horizon, LockAhead, LockMode, Missed, Policy, Provider, Rival, Simulation, Timeline,
+        EventKind, Horizon, LockAhead, LockMode, Policy, Provider, Rival, RunNumbers, Simulation, Timeline,
         Workload, simulate, simulate_rival,
     },
     schedule::{Recurrence, Schedule, Weekdays},
@@ -37,7 +37,8 @@ pub fn example(lock_ahead_days: u32) -> Simulation {
             pieces_per_object: 1,
             growth_objects_per_day: 0.0,
             churn_per_day: 0.0,
-            missed: Missed::default(),
+            missed: RunNumbers::default(),
+            unclean: RunNumbers::default(),
             run_deadline_hours: 24,
         },
         horizon: Horizon {

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use shared::{
     retention::{
-        Horizon, LockMode, Missed, Policy, Provider, Rival, Simulation, Timeline, Workload, simulate,
-        simulate_rival,
+        Horizon, LockMode, Policy, Provider, Rival, RunNumbers, Simulation, Tier, Timeline, Workload,
+        simulate, simulate_rival,
     },
     schedule::{Recurrence, Schedule},
 };
@@ -42,6 +42,7 @@ pub async fn command(args: &Args) -> Result<bool> {
         in_browser(&workspace, args.rounds).await?;
     }
     rivals()?;
+    tiers()?;
     Ok(true)
 }
 
@@ -164,7 +165,8 @@ fn a_million() -> Result<Simulation> {
             pieces_per_object: 1,
             growth_objects_per_day: 500.0,
             churn_per_day: 0.01,
-            missed: Missed::default(),
+            missed: RunNumbers::default(),
+            unclean: RunNumbers::default(),
             run_deadline_hours: 24,
         },
         horizon: Horizon {
@@ -176,7 +178,7 @@ fn a_million() -> Result<Simulation> {
 }
 
 fn with_tiers(mut simulation: Simulation) -> Simulation {
-    use shared::retention::{Period, Tier};
+    use shared::retention::Period;
     let tiers = [(Period::Week, 180), (Period::Month, 365), (Period::Year, 1_095)];
     simulation.policy.tiers = tiers
         .into_iter()
@@ -207,6 +209,57 @@ fn rivals() -> Result<()> {
         (1, "the chunks of a pack change together"),
     ] {
         compare(&one_tib(chunks)?, means)?;
+    }
+    Ok(())
+}
+
+/// A tier against as many days for every snapshot.
+fn tiers() -> Result<()> {
+    use shared::retention::Period::{Day, Hour, Week};
+    let daily = Recurrence::Day { hour: 2, minute: 0 };
+    let hourly = Recurrence::Hour { minute: 0 };
+    for (chunks, means, a_while) in [(1, "together", 365), (16, "each by itself", 90)] {
+        println!("\n## tiers: 1 TiB, 1 % replaced a day, the chunks of a pack changing {means}\n");
+        println!(
+            "| policy | runs | days | refreshes an object-year | dollars a TiB and month | of that calls | keeps P1 |"
+        );
+        println!("|---|---|---:|---:|---:|---:|---|");
+        for (retention_days, tier, runs, name, days) in [
+            (30, None, &daily, "daily", 730),
+            (30, Some((Day, 90)), &daily, "daily", 730),
+            (30, Some((Week, 90)), &daily, "daily", 730),
+            (90, None, &daily, "daily", 730),
+            (7, Some((Hour, 14)), &hourly, "hourly", a_while),
+            (14, None, &hourly, "hourly", a_while),
+        ] {
+            let mut simulation = one_tib(chunks)?;
+            simulation.policy = Policy::new(retention_days, LockMode::Compliance)?;
+            simulation.policy.lock_cap_days = 500;
+            simulation.schedule = Schedule {
+                recurrence: runs.clone(),
+                time_zone: "UTC".to_owned(),
+            };
+            simulation.horizon.days = days;
+            let mut policy = format!("N = {retention_days}");
+            if let Some((every, retention_days)) = tier {
+                simulation.policy.tiers = vec![Tier {
+                    every,
+                    retention_days,
+                }];
+                policy += &format!(", {every}/{retention_days}");
+            }
+            let timeline = simulate(&simulation)?;
+            let totals = &timeline.totals;
+            #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+            let touched =
+                totals.refreshes as f64 / simulation.workload.objects as f64 / f64::from(days) * 365.0;
+            println!(
+                "| {policy} | {name} | {days} | {touched:.1} | {:.2} | {:.2} | {} |",
+                totals.usd_per_tib_month,
+                totals.call_usd_per_tib_month,
+                if timeline.promises.kept() { "yes" } else { "no" },
+            );
+        }
     }
     Ok(())
 }

@@ -35,7 +35,10 @@ impl Commit<'_> {
     /// gone fails the run here, where failing costs nothing but the run.
     pub(super) async fn extend_inherited(&mut self, request: &CommitRequest) -> Result<(), Failure> {
         let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
-        let lock = self.commit_lock(received_at)?;
+        let tx = self.app.db.tenant(self.scope).await?;
+        let tiers = self.tiers(&tx, received_at, request.totals.warnings == 0).await?;
+        drop(tx);
+        let lock = self.commit_lock(received_at, &tiers)?;
         let mut dropped = Members::dropped(request);
         let mut after = None;
         loop {
@@ -65,16 +68,27 @@ impl Commit<'_> {
     }
 
     /// What the commit needs of every lock.
-    pub(super) fn commit_lock(&self, received_at: Timestamp) -> Result<CommitLock, Failure> {
+    pub(super) fn commit_lock(
+        &self,
+        received_at: Timestamp,
+        tiers: &[Period],
+    ) -> Result<CommitLock, Failure> {
         let (policy, schedule) = (&self.set.policy, &self.source.schedule);
-        Ok(commit_lock(policy, self.lock_ahead_days, schedule, received_at)?)
+        Ok(commit_lock(
+            policy,
+            self.lock_ahead_days,
+            schedule,
+            received_at,
+            tiers,
+        )?)
     }
 
     /// Step 3: whatever the snapshot needs and is locked too short is extended: to the promise, or to what the
     /// upcoming run needs.
     pub(super) async fn extend_short(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         let need = snapshot.protected_until;
-        let extend_to = self.commit_lock(snapshot.received_at)?.extend_to.max(need);
+        let lock = self.commit_lock(snapshot.received_at, &snapshot.tiers)?;
+        let extend_to = lock.extend_to.max(need);
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
             let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, Some(1_000)).await?;
@@ -138,6 +152,7 @@ impl Commit<'_> {
             &self.source.schedule,
             now,
             now,
+            &snapshot.tiers,
             &object.hash,
         )?;
         let retain_until = lock.retain_until.max(snapshot.protected_until);

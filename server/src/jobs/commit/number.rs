@@ -13,7 +13,7 @@ use shared::{
     },
     ids::SnapshotId,
     object::ObjectKind,
-    retention::{self, EarlierSnapshot, LockError, Period, assign_tiers},
+    retention::{self, LockError, Period, TierCandidate, assign_tiers},
 };
 
 use super::{Commit, Failure, of_store, presence, set::Touched};
@@ -120,8 +120,9 @@ impl Commit<'_> {
             mode: self.set.policy.mode,
             manifest: request.manifest,
             totals: request.totals,
-            tiers: self.tiers(&tx, received_at).await?,
+            tiers: self.tiers(&tx, received_at, request.totals.warnings == 0).await?,
             clean: request.totals.warnings == 0,
+            sound: true,
             pinned: false,
             expired_at: None,
         };
@@ -140,18 +141,20 @@ impl Commit<'_> {
 
     /// The tiers of a snapshot that is being committed: decided here, once. (The run uses the larger of the policy at its start
     /// and at its commit; that is today's, because a policy can not be changed yet.)
-    async fn tiers(&self, tx: &TenantTx, received_at: Timestamp) -> Result<Vec<Period>, Failure> {
+    pub(super) async fn tiers(
+        &self,
+        tx: &TenantTx,
+        received_at: Timestamp,
+        clean: bool,
+    ) -> Result<Vec<Period>, Failure> {
         let since = retention::tiers_look_back(received_at);
-        let earlier = db::snapshots::since(tx, self.source.id, since).await?;
-        let earlier: Vec<EarlierSnapshot> = earlier
-            .into_iter()
-            .map(|snapshot| EarlierSnapshot {
-                received_at: snapshot.received_at,
-                tiers: snapshot.tiers,
-                clean: snapshot.clean,
-            })
-            .collect();
-        assign_tiers(&self.set.policy, &earlier, received_at).map_err(|error| LockError::from(error).into())
+        let earlier = db::snapshots::tiered_since(tx, self.source.id, since).await?;
+        let candidate = TierCandidate {
+            received_at,
+            clean,
+            sound: true,
+        };
+        assign_tiers(&self.set.policy, &earlier, candidate).map_err(|error| LockError::from(error).into())
     }
 
     pub(super) async fn apply(

@@ -51,6 +51,7 @@ impl Sweep<'_> {
                 tiers: row.tiers.clone(),
                 protected_until: Some(row.protected_until),
                 pinned: row.pinned || held.contains(&row.id),
+                sound: row.sound,
             });
         }
         Ok(Loaded {

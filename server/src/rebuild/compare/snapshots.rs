@@ -90,6 +90,7 @@ impl Side<'_> {
             tiers: record.tiers.iter().copied().map(period).collect(),
             // What is not known to be whole uses no period up.
             clean: snapshot.totals.is_some_and(|totals| totals.warnings == 0),
+            sound: true,
             pinned: false,
             expired_at: None,
         }

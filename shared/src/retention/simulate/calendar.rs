@@ -17,8 +17,8 @@ pub(super) enum What {
     DayEnds,
     /// A run that does not come.
     Missed,
-    /// A run: sweep, backup, commit, sweep.
-    Run,
+    /// A run: sweep, backup, commit, sweep. Whether its snapshot is clean.
+    Run { clean: bool },
     /// A sweep between runs.
     Sweep,
 }
@@ -47,8 +47,18 @@ impl Calendar {
             .zip(1u32..)
             .map_while(|(at, number)| {
                 let due = occurrences.get::<usize>(at).filter(|due| **due < end)?;
-                let missed = simulation.workload.missed.contains(number);
-                Some((*due, if missed { What::Missed } else { What::Run }))
+                let (missed, unclean) = (&simulation.workload.missed, &simulation.workload.unclean);
+                let run = What::Run {
+                    clean: !unclean.contains(number),
+                };
+                Some((
+                    *due,
+                    if missed.contains(number) {
+                        What::Missed
+                    } else {
+                        run
+                    },
+                ))
             })
             .collect();
         instants
@@ -62,7 +72,7 @@ impl Calendar {
         instants.sort_unstable();
         // A run sweeps.
         instants.dedup_by(|later, earlier| {
-            later.0 == earlier.0 && earlier.1 == What::Run && later.1 == What::Sweep
+            later.0 == earlier.0 && matches!(earlier.1, What::Run { .. }) && later.1 == What::Sweep
         });
         Ok(Self {
             occurrences: if scheduled { occurrences } else { Vec::new() },

@@ -21,7 +21,7 @@ pub(super) fn run(simulation: &Simulation, way: Way) -> Result<Timeline, Simulat
         match what {
             What::DayEnds => engine.end_day(now),
             What::Missed => engine.tally.missed(),
-            What::Run => engine.run(now)?,
+            What::Run { clean } => engine.run(now, clean)?,
             What::Sweep => engine.sweep(now)?,
         }
     }
@@ -106,12 +106,12 @@ impl<'a> Engine<'a> {
     }
 
     /// Sweep, backup, commit, sweep.
-    fn run(&mut self, now: Secs) -> Result<(), SimulateError> {
+    fn run(&mut self, now: Secs, clean: bool) -> Result<(), SimulateError> {
         self.sweep(now)?;
         self.tally.run();
         self.keeper.begin_run(now);
         let dropped = self.back_up(now)?;
-        let newest = self.history.commit(now);
+        let newest = self.history.commit(now, clean);
         for group in dropped {
             self.drop(group, newest);
         }
@@ -152,7 +152,8 @@ impl<'a> Engine<'a> {
             if let Some(below) = self.keeper.uploads_again_below(&moment) {
                 again = self.live.take_short(below, |_| true);
             } else if let (Way::Holdfast, Some(demand)) = (self.keeper.way, self.keeper.demand(&moment)?) {
-                again = self.live.take_short(demand.need, |group| moment.waits(group));
+                let below = moment.may_add_again_below(demand, &self.history.expected_tiers(now));
+                again = self.live.take_short(below, |group| moment.waits(group));
             }
         }
         for group in &again {
@@ -180,6 +181,7 @@ impl<'a> Engine<'a> {
         let size = self.simulation.workload.pieces_per_object;
         let (full, rest) = (pieces / u64::from(size), pieces % u64::from(size));
         let slots = u64::from(self.simulation.horizon.upload_slots);
+        let tiers = self.history.expected_tiers(now);
         for slot in 0..slots {
             let count = full / slots + u64::from(slot < full % slots);
             // One slot stands for the whole of Q.
@@ -198,6 +200,7 @@ impl<'a> Engine<'a> {
                         self.calendar,
                         self.lock_ahead_days,
                         now,
+                        &tiers,
                         spread,
                     )?;
                     let group = Group {

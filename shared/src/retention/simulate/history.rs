@@ -1,16 +1,36 @@
 //! The snapshots: how many are kept, and what those promised that need an object.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Simulation, calendar::Secs, keeper::Newest, live::Live};
-use crate::retention::{Churn, ChurnWindow, Period, PolicyError, Seq, rule::given, tier::PeriodId};
+use crate::retention::{
+    Churn, ChurnWindow, Period, PolicyError, Seq,
+    rule::{given, tier_until},
+    tier::PeriodId,
+};
+
+fn at(secs: Secs) -> Timestamp {
+    Timestamp::from_second(secs).unwrap_or(Timestamp::MAX)
+}
+
+/// A period that has given its tier.
+struct Taken {
+    id: PeriodId,
+    /// Only a snapshot has it that is not clean: a clean one takes it too.
+    by_unclean: bool,
+}
 
 /// All snapshots so far.
 pub(super) struct History<'a> {
     simulation: &'a Simulation,
     zone: TimeZone,
+    /// Of each period, the last one that has given its tier.
+    taken: BTreeMap<Period, Taken>,
     pub snapshots: Vec<Newest>,
     /// The end of each promise that has not passed when it was last counted.
     open: BinaryHeap<Reverse<Secs>>,
@@ -28,6 +48,7 @@ impl<'a> History<'a> {
         Ok(Self {
             simulation,
             zone: simulation.policy.zone()?,
+            taken: BTreeMap::new(),
             snapshots: Vec::new(),
             open: BinaryHeap::new(),
             longest: Vec::new(),
@@ -46,26 +67,37 @@ impl<'a> History<'a> {
         self.newest().map_or(1, |newest| newest.number + 1)
     }
 
-    /// A snapshot is complete. It carries the tiers of the periods that begin with it: all of them are clean.
-    pub fn commit(&mut self, now: Secs) -> Newest {
-        let at = |secs| Timestamp::from_second(secs).unwrap_or(Timestamp::MAX);
-        let before = self.newest().map(|newest| at(newest.received_at));
-        let begins = |period: &Period| {
-            before.is_none_or(|before| {
-                PeriodId::of(*period, before, &self.zone) != PeriodId::of(*period, at(now), &self.zone)
-            })
+    /// The tiers that a snapshot takes at `now`: as `assign_tiers`, in step with time.
+    fn tiers(&self, now: Timestamp, clean: bool) -> Vec<Period> {
+        let is_open = |period: &Period| match self.taken.get(period) {
+            Some(taken) if taken.id == PeriodId::of(*period, now, &self.zone) => clean && taken.by_unclean,
+            _ => true,
         };
+        let periods = self.simulation.policy.tiers.iter().map(|tier| tier.every);
+        periods.filter(is_open).collect()
+    }
+
+    /// The tiers that a snapshot at `now` takes in any case.
+    pub fn expected_tiers(&self, now: Secs) -> Vec<Period> {
+        self.tiers(at(now), false)
+    }
+
+    /// A snapshot is complete, and carries its tiers.
+    pub fn commit(&mut self, now: Secs, clean: bool) -> Newest {
         let policy = &self.simulation.policy;
-        let tiers: Vec<Period> = policy
-            .tiers
-            .iter()
-            .map(|tier| tier.every)
-            .filter(begins)
-            .collect();
+        let tiers = self.tiers(at(now), clean);
+        for period in &tiers {
+            let taken = Taken {
+                id: PeriodId::of(*period, at(now), &self.zone),
+                by_unclean: !clean,
+            };
+            self.taken.insert(*period, taken);
+        }
         let newest = Newest {
             number: self.next_number(),
             received_at: now,
             protected_until: given(policy, &tiers, at(now)).as_second(),
+            tier_until: tier_until(policy, &tiers, at(now)).map(Timestamp::as_second),
         };
         self.snapshots.push(newest);
         self.open.push(Reverse(newest.protected_until));

@@ -7,7 +7,12 @@ use super::{
     calendar::{Calendar, DAY, Secs},
     live::Group,
 };
-use crate::retention::{NeedKind, cost::Worn, lock::last_commit, rule::Rules};
+use crate::retention::{
+    NeedKind, Period,
+    cost::Worn,
+    lock::last_commit,
+    rule::{Rules, tier_until},
+};
 
 /// Whose rule.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +27,8 @@ pub(super) struct Newest {
     pub number: u32,
     pub received_at: Secs,
     pub protected_until: Secs,
+    /// The end of its longest tier.
+    pub tier_until: Option<Secs>,
 }
 
 /// What is known at an instant.
@@ -66,23 +73,22 @@ impl Moment<'_> {
     fn live(&self) -> Result<Demand, SimulateError> {
         let rules = self.of_newest();
         let (own, upcoming) = (ts(self.newest.protected_until), rules.upcoming().until);
-        self.reach(rules, Some(own), upcoming)
+        let again = self.newest.tier_until.map(ts);
+        let need = own.max(upcoming);
+        let until = rules
+            .extend_to(Some(own), again.max(Some(upcoming)))
+            .unwrap_or(need);
+        Ok(Demand {
+            need: need.as_second(),
+            until: until.as_second(),
+        })
     }
 
     /// What the `keep_last` newest snapshots need.
     pub fn last_good(&self) -> Result<Demand, SimulateError> {
         let rules = self.of_newest();
-        self.reach(rules, None, rules.last_good(NeedKind::LastGood).until)
-    }
-
-    fn reach(
-        &self,
-        rules: Rules<'_>,
-        fixed: Option<Timestamp>,
-        rolling: Timestamp,
-    ) -> Result<Demand, SimulateError> {
-        let need = fixed.map_or(rolling, |fixed| fixed.max(rolling));
-        let until = rules.extend_to(fixed, Some(rolling)).unwrap_or(need);
+        let need = rules.last_good(NeedKind::LastGood).until;
+        let until = rules.extend_to(None, Some(need)).unwrap_or(need);
         Ok(Demand {
             need: need.as_second(),
             until: until.as_second(),
@@ -93,6 +99,19 @@ impl Moment<'_> {
     pub fn allow(&self, demand: Demand) -> Result<(), SimulateError> {
         self.simulation.policy.within_cap(ts(self.now), ts(demand.need))?;
         Ok(())
+    }
+
+    /// The lock below which a run looks whether a live group is to be added again: what is asked for now, or the tier that its own
+    /// snapshot will take.
+    pub fn may_add_again_below(&self, demand: Demand, tiers: &[Period]) -> Secs {
+        let (policy, provider) = (&self.simulation.policy, &self.simulation.provider);
+        let comes = ts(self.now);
+        let is_late = self
+            .calendar
+            .next_due(self.newest.received_at)
+            .is_none_or(|due| self.now > due + policy.grace().as_secs());
+        let tier = tier_until(policy, tiers, comes).filter(|_| provider.can_extend && !is_late);
+        tier.map_or(demand.need, |tier| tier.as_second().max(demand.need))
     }
 
     /// Whether a live group that falls short waits for the next run to add it again.
@@ -158,6 +177,7 @@ impl Keeper {
         calendar: &Calendar,
         lock_ahead_days: u32,
         now: Secs,
+        tiers: &[Period],
         spread: u16,
     ) -> Result<Secs, SimulateError> {
         let retention = DAY * Secs::from(simulation.policy.retention_days);
@@ -172,7 +192,7 @@ impl Keeper {
                     next_due: calendar.next_due(last_commit.as_second()).map(ts),
                     now: ts(now),
                 };
-                Ok(rules.upload(last_commit, spread)?.retain_until.as_second())
+                Ok(rules.upload(last_commit, tiers, spread)?.retain_until.as_second())
             }
             Way::Rival(Rival::Generations { days }) => {
                 Ok(self.last.unwrap_or(now) + DAY * Secs::from(days) + retention)

@@ -23,7 +23,7 @@ mod workload;
 
 pub use rival::Rival;
 pub use timeline::{Day, Event, EventKind, Promises, Timeline, Totals, Usd};
-pub use workload::{Horizon, Missed, Workload};
+pub use workload::{Horizon, RunNumbers, Workload};
 
 use serde::{Deserialize, Serialize};
 

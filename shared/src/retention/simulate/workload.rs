@@ -25,21 +25,25 @@ pub struct Workload {
     pub churn_per_day: f64,
     /// Runs that do not come.
     #[serde(default)]
-    pub missed: Missed,
+    pub missed: RunNumbers,
+    /// Runs whose snapshot is not clean: something that should be in it was left out, or changed while it was read.
+    #[serde(default)]
+    pub unclean: RunNumbers,
     /// How long a run may take, at most: its uploads are locked for a commit as late as that.
     #[serde(default = "a_day")]
     pub run_deadline_hours: u32,
 }
 
-/// Runs that do not come, by number; the first is 1. What would have changed with them changes with the next run.
+/// Some of the runs that are due, by number; the first is 1. What would have changed with a run that does not come changes with the
+/// next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Missed {
+pub struct RunNumbers {
     /// Each run whose number is a multiple of this; 0 for none.
     pub every: u32,
     /// These.
     pub runs: Vec<u32>,
-    /// This one and all that follow: the agent has gone silent. `null` for never.
+    /// This one and all that follow, as when the agent has gone silent. `null` for never.
     pub from: Option<u32>,
 }
 
@@ -69,8 +73,8 @@ fn slots() -> u32 {
     16
 }
 
-impl Missed {
-    /// Whether a run does not come.
+impl RunNumbers {
+    /// Whether a run is one of them.
     #[must_use]
     pub fn contains(&self, number: u32) -> bool {
         (self.every > 0 && number.is_multiple_of(self.every))

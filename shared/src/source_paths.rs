@@ -230,7 +230,7 @@ mod tests {
     proptest! {
         /// Looking at neighbours finds what looking at all pairs finds.
         #[test]
-        fn neighbours_suffice(paths in prop::collection::vec("(/[a-c.-]{1,2}){0,4}", 1..12)) {
+        fn neighbours_suffice(paths in prop::collection::vec("(/[ab]-?){0,3}", 1..6)) {
             let paths: Vec<String> = paths.into_iter().map(|path| if path.is_empty() { "/".to_owned() } else { path }).collect();
             prop_assume!(paths.iter().all(|path| path.split('/').all(|part| !matches!(part, "." | ".."))));
             let inside = paths.iter().any(|inner| {

@@ -148,7 +148,11 @@ impl ObjectStore for Guarded {
         self.ask(CLOCK, self.store.time(bucket)).await
     }
 
-    async fn delete_versions(&self, bucket: &str, versions: &[VersionName]) -> Vec<Result<Deletion, S3Error>> {
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[VersionName],
+    ) -> Vec<Result<Deletion, S3Error>> {
         if versions.is_empty() {
             return Vec::new();
         }

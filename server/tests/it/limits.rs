@@ -628,7 +628,9 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
             })
         }),
         (agents(&format!("/restores/{restore}/later")), json, {
-            swollen(json!({}), "lost", Limit::ObjectsBody.max(), |nth| json!(hash(nth)))
+            swollen(json!({}), "lost", Limit::ObjectsBody.max(), |nth| {
+                json!(hash(nth))
+            })
         }),
         (
             agents(&format!("/restores/{restore}/progress")),

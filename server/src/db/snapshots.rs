@@ -147,7 +147,21 @@ pub async fn of_source(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>,
         .collect()
 }
 
-/// Those of them that carry a tier and were received at `since` or later.
+/// Every broken snapshot of a source, by number.
+pub async fn broken(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>, DbError> {
+    let query = snapshot::Entity::find()
+        .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .filter(snapshot::Column::State.eq("broken"))
+        .order_by_asc(snapshot::Column::Seq);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
+}
+
+/// Those that are complete or have expired, carry a tier and were received at `since` or later.
 pub async fn tiered_since(
     tx: &TenantTx,
     source: SourceId,

@@ -198,6 +198,8 @@ async fn load(app: &App, scope: &TenantScope, id: SourceId) -> Result<Ledger, Ap
             snapshots.extend(db::snapshots::by_seq(&tx, id, source.newest_seq).await?);
         }
     }
+    // A record may have reached the bucket though its answer did not come.
+    snapshots.extend(db::snapshots::broken(&tx, id).await?);
     let rows = db::ledger::all(&tx, id).await?;
     Ok(Ledger {
         source,

@@ -20,7 +20,10 @@ impl Side<'_> {
         for (seq, snapshot) in &self.found.snapshots {
             let told = self.told(snapshot);
             let row = self.ledger.snapshots.get(seq);
-            if row.is_some_and(|row| row.state == SnapshotState::Expired) {
+            let is_final = |row: &Snapshot| {
+                matches!(row.state, SnapshotState::Expired | SnapshotState::Broken)
+            };
+            if row.is_some_and(|row| is_final(row)) {
                 continue;
             }
             if let Some(reason) = &snapshot.unlisted {

@@ -4,7 +4,7 @@
 //!
 //! - An answer has at most [`MAX_ANSWER_BYTES`]; only an object's content may be larger, and is bounded by its reader.
 //! - A web page is never S3's.
-//! - HeadObject, GetObject and PutObject name the object's ETag (Amazon S3 API); other PUTs answer without a body, all else
+//! - HeadObject, GetObject and PutObject name the object's ETag (Amazon S3 API); PutObjectRetention has no body, all else answers
 //!   with an XML document whose root is known. An `<Error>` in its place is left to the SDK, which tells its code.
 //! - A refusal of anything but a HEAD tells S3's code when it says 404 or 405: a page that was not found is no lost object.
 
@@ -97,8 +97,10 @@ enum Asked {
     Content,
     /// PutObject.
     Put,
-    /// Another PUT: no body.
+    /// PutObjectRetention: no body.
     Change,
+    /// CreateBucket: no body, or a document of the provider's own.
+    Create,
     /// XML with one of these roots.
     Document(&'static [&'static str]),
 }
@@ -111,7 +113,8 @@ impl Asked {
             "HEAD" => Self::Head,
             "GET" if query.contains("x-id=GetObject") => Self::Content,
             "PUT" if query.contains("x-id=PutObject") => Self::Put,
-            "PUT" => Self::Change,
+            "PUT" if has("retention") => Self::Change,
+            "PUT" => Self::Create,
             "POST" => Self::Document(&["DeleteResult"]),
             _ if has("versions") => Self::Document(&["ListVersionsResult"]),
             _ if has("versioning") => Self::Document(&["VersioningConfiguration"]),
@@ -184,6 +187,11 @@ fn judge(asked: Asked, status: u16, body: &[u8]) -> Result<(), NotS3> {
         (Asked::Document(_), _) if is_blank => Err(NotS3("an empty answer".to_owned())),
         (Asked::Document(_), _) => Err(NotS3("another document than was asked for".to_owned())),
         (..) if is_blank => Ok(()),
+        (Asked::Create, Some(root))
+            if !root.eq_ignore_ascii_case("html") && !root.eq_ignore_ascii_case("!doctype") =>
+        {
+            Ok(())
+        }
         _ => Err(NotS3("an answer with a body where S3 has none".to_owned())),
     }
 }
@@ -242,6 +250,11 @@ mod tests {
             assert!(judge(asked, 404, b"").is_err());
             assert!(judge(asked, 404, error).is_ok());
         }
+        assert!(judge(Asked::Create, 200, b"<CreateBucketResult/>").is_ok());
+        assert!(
+            judge(Asked::Create, 200, b"<!doctype html>").is_err()
+                && judge(Asked::Create, 200, b"ok").is_err()
+        );
         assert!(judge(Asked::Head, 404, b"").is_ok());
         assert!(judge(Asked::Change, 200, b"\n").is_ok() && judge(listing, 200, b"\n").is_err());
         assert!(judge(listing, 200, b"<ListVersionsResult/>").is_ok());

@@ -196,7 +196,7 @@ async fn every_limit_holds() {
     let wait = sender.http.get(work).bearer_auth(&sender.credential).send();
     let wait = tokio::spawn(tokio::time::timeout(Duration::from_secs(180), wait));
     for limit in Limit::ALL {
-        hold(&sender, *limit).await;
+        Box::pin(hold(&sender, *limit)).await;
     }
     let waited = wait.await.unwrap().expect("the call for work ended by itself");
     assert_eq!(waited.unwrap().status(), StatusCode::OK);

@@ -111,10 +111,11 @@ async fn another_snapshots_genuine_manifest_is_refused() {
             .run_id;
         inner.keep_record(&forged, &CommitSigningKey::from_seed([1; 32]))
     };
+    type Lie = Box<dyn FnMut(&mut RestoreWork) + Send>;
     type Check = fn(&RestoreError) -> bool;
     let other_manifest = move |work: &mut RestoreWork| work.manifest = old;
     let (as_first, as_old) = (first.clone(), first.clone());
-    let cases: Vec<(&str, Box<dyn FnMut(&mut RestoreWork) + Send>, Check)> = vec![
+    let cases: Vec<(&str, Lie, Check)> = vec![
         ("manifest", Box::new(other_manifest), |error| {
             matches!(error, RestoreError::OtherSnapshot)
         }),

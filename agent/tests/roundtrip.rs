@@ -328,7 +328,7 @@ fn what_cannot_be_backed_up_is_reported() {
 
     // One that was named as a path of its own is expected to be there.
     let pipe = root.join("pipe");
-    let mut named = Endpoint::new(&[&pipe, &other.path().to_path_buf()], &[]);
+    let mut named = Endpoint::new(&[&pipe, other.path()], &[]);
     let (_, header) = named.backup();
     assert_eq!((header.totals.warnings, header.totals.notes), (1, 0));
 

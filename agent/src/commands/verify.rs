@@ -8,7 +8,7 @@ use agent::{
 };
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
-use repository::commit::CommitVerifyingKey;
+use repository::{commit::CommitVerifyingKey, identity::IdentityError};
 use serde_json::json;
 use shared::ids::SnapshotId;
 
@@ -49,8 +49,8 @@ pub enum VerifyCommand {
         expect: ExpectArgs,
         /// The server's public key for commit records, in the place of the one that enrollment left behind: 64
         /// hexadecimal digits
-        #[arg(long, value_name = "HEX", value_parser = super::bucket::parse_commit_key)]
-        commit_key: Option<CommitVerifyingKey>,
+        #[arg(long, value_name = "HEX", value_parser = boxed_commit_key)]
+        commit_key: Option<Box<CommitVerifyingKey>>,
         #[command(flatten)]
         how: HowArgs,
     },
@@ -165,7 +165,7 @@ pub async fn verify(command: VerifyCommand) -> anyhow::Result<ExitCode> {
                 snapshot,
                 depth,
                 expected: expect.expected(),
-                commit_key,
+                commit_key: commit_key.map(|key| *key),
             };
             let observer = cli::observer(how.json);
             let report = agent::verify(&state.folder, &what, how.kit.as_deref(), observer).await?;
@@ -178,6 +178,11 @@ pub async fn verify(command: VerifyCommand) -> anyhow::Result<ExitCode> {
             Ok(exit(report.is_sound()))
         }
     }
+}
+
+/// A key is several times as large as everything else of the command.
+fn boxed_commit_key(text: &str) -> Result<Box<CommitVerifyingKey>, IdentityError> {
+    super::bucket::parse_commit_key(text).map(Box::new)
 }
 
 fn tell(report: &Report, depth: Depth, json: bool) {

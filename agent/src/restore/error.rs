@@ -64,7 +64,8 @@ pub enum RestoreError {
     Record(#[from] CommitError),
     /// The commit record is another snapshot's.
     #[error(
-        "the server answers with another snapshot: {asked} was asked for, and the commit record is of {found}, number          {seq}; nothing was written"
+        "the server answers with another snapshot: {asked} was asked for, and the commit record is of {found}, number \
+         {seq}; nothing was written"
     )]
     OtherRecord {
         /// What was asked for.
@@ -76,15 +77,18 @@ pub enum RestoreError {
     },
     /// The commit record is signed by another key than the pinned one.
     #[error(
-        "the snapshot's commit record is not signed by the server that this endpoint was enrolled with, whose key is          {pinned}; nothing was written. Either somebody stands in the server's place, or it has another master key now:          then its log names the new key, which --commit-key takes once you have compared it"
+        "the snapshot's commit record is not signed by the server that this endpoint was enrolled with, whose key is \
+         {pinned}; nothing was written. Either somebody stands in the server's place, or it has another master key now: \
+         then its log names the new key, which --commit-key takes once you have compared it"
     )]
     OtherCommitKey {
         /// The key that enrollment left behind.
-        pinned: CommitVerifyingKey,
+        pinned: Box<CommitVerifyingKey>,
     },
     /// Nothing binds the id.
     #[error(
-        "the snapshot's commit record cannot be had ({why}), and so only the server's word says which snapshot this is;          nothing was written. To restore it all the same, name the number that you mean with --seq"
+        "the snapshot's commit record cannot be had ({why}), and so only the server's word says which snapshot this is; \
+         nothing was written. To restore it all the same, name the number that you mean with --seq"
     )]
     NoRecord {
         /// Why not.

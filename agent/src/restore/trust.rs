@@ -54,7 +54,9 @@ impl Trust {
     ) -> Result<bool, RestoreError> {
         let record = match &self.commit_key {
             Some(key) => CommitRecord::open(bytes, key).map_err(|error| match error {
-                CommitError::Signature(_) => RestoreError::OtherCommitKey { pinned: *key },
+                CommitError::Signature(_) => RestoreError::OtherCommitKey {
+                    pinned: Box::new(*key),
+                },
                 error => RestoreError::Record(error),
             })?,
             None => CommitRecord::read(bytes)?,

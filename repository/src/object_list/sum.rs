@@ -14,7 +14,8 @@ use super::{
 };
 
 /// Nibbles that the objects of a bucket share.
-const DEPTH: usize = 3;
+const DEPTH: usize = LEN as usize;
+const LEN: u8 = 3;
 /// How many buckets there are.
 pub const BUCKETS: u16 = 1 << (4 * DEPTH);
 /// Bytes of a bucket in the stored form.
@@ -37,10 +38,7 @@ impl Prefix {
     #[must_use]
     pub fn of(hash: &ObjectHash) -> Self {
         let nibbles = (0..DEPTH).fold(0, |all, at| all << 4 | u16::from(nibble(hash, at)));
-        Self {
-            nibbles,
-            len: DEPTH as u8,
-        }
+        Self { nibbles, len: LEN }
     }
 
     /// The hash below which none of its objects is.

@@ -107,7 +107,7 @@ impl Order {
             });
         // An INSERT names the row's id first, a condition last.
         let is_insert = statement.sql.trim_start().starts_with("INSERT");
-        let id = if is_insert { ids.next() } else { ids.last() };
+        let id = if is_insert { ids.next() } else { ids.next_back() };
         match (id, self.source) {
             (Some(id), Some(held)) if id != held => Err(format!("a second source: {}", statement.sql)),
             (None, _) => Err(format!("sources without naming one: {}", statement.sql)),

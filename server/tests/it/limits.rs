@@ -1,6 +1,7 @@
 //! The limits on what people and agents send: each one holds, and the largest bodies leave the server to the others.
 
 use std::{
+    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -245,7 +246,7 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
                 .holds(&accounts, "region", limit, |n| {
                     with(sender.account(), "region", text(n))
                 })
-                .await
+                .await;
         }
         Limit::AccessKey => {
             let body = |n| with(sender.account(), "access_key", text(n));
@@ -258,7 +259,7 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
         Limit::Bucket => {
             sender
                 .holds(&sets, "bucket", limit, |n| with(sender.set(), "bucket", text(n)))
-                .await
+                .await;
         }
         Limit::Prefix => {
             let body = |n| with(with(sender.set(), "prefix", text(n)), "create_bucket", false);
@@ -756,7 +757,8 @@ async fn the_largest_bodies_leave_the_server_to_the_others() {
     done.store(true, Ordering::SeqCst);
     let (silent, asked) = health.await.unwrap();
     let grown = peak_memory().saturating_sub(before);
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "slowest: {slowest:?}; /healthz: {asked} times, at most {silent:?}; memory: {} KiB more",
         grown / 1_024
     );

@@ -19,6 +19,7 @@ use crate::{
         sessions::PostgresSessions,
     },
     scope::TenantScope,
+    secrets::{Bearer, BearerKey, MasterKey},
 };
 
 /// Lets a future wait `polls` times and drops it then; with `linger`, a moment later, when the answer that it waited for may be
@@ -57,12 +58,14 @@ async fn must_keep_a_session(db: &Db, owner: &DatabaseConnection) {
         data: Default::default(),
         expiry_date: time::OffsetDateTime::from_unix_timestamp(4_000_000_000).unwrap(),
     };
-    PostgresSessions::new(db.clone())
+    let key = BearerKey::new(&MasterKey::new([7; 32]));
+    PostgresSessions::new(db.clone(), key.clone())
         .create(&mut record)
         .await
         .unwrap();
+    let kept = data_encoding::HEXLOWER.encode(&key.hash(Bearer::Session, &record.id.to_string()));
     let sql = "SELECT 1 AS one FROM sessions WHERE id = $1";
-    let values = [record.id.to_string().into()];
+    let values = [kept.into()];
     let statement = Statement::from_sql_and_values(owner.get_database_backend(), sql, values);
     assert!(
         owner.query_one_raw(statement).await.unwrap().is_some(),

@@ -125,7 +125,7 @@ pub async fn execute(app: &App, scope: &TenantScope, run: Uuid, attempt: i32) ->
     let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else {
         return Ok(());
     };
-    let Err(failure) = within(JobKind::Commit, commit.drive()).await else {
+    let Err(failure) = Box::pin(within(JobKind::Commit, commit.drive())).await else {
         return Ok(());
     };
     let waited = app

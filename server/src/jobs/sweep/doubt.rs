@@ -84,7 +84,9 @@ impl Sweep<'_> {
         match noted.gone {
             0 => {}
             1 => {
-                self.refuse("1 object is gone from the bucket. Its data enters the next backup again.".into())
+                self.refuse(
+                    "1 object is gone from the bucket. Its data enters the next backup again.".into(),
+                );
             }
             gone => self.refuse(format!(
                 "{gone} objects are gone from the bucket. Their data enters the next backup again."

@@ -48,7 +48,7 @@ pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(),
         return Ok(());
     };
     let began_at = app.clock.now();
-    let outcome = within(JobKind::Sweep, sweep.drive()).await;
+    let outcome = Box::pin(within(JobKind::Sweep, sweep.drive())).await;
     if let Err(error) = &outcome {
         sweep.refuse(match error {
             ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.clone(),

@@ -20,10 +20,9 @@ impl Side<'_> {
         for (seq, snapshot) in &self.found.snapshots {
             let told = self.told(snapshot);
             let row = self.ledger.snapshots.get(seq);
-            let is_final = |row: &Snapshot| {
-                matches!(row.state, SnapshotState::Expired | SnapshotState::Broken)
-            };
-            if row.is_some_and(|row| is_final(row)) {
+            let is_final =
+                |row: &Snapshot| matches!(row.state, SnapshotState::Expired | SnapshotState::Broken);
+            if row.is_some_and(is_final) {
                 continue;
             }
             if let Some(reason) = &snapshot.unlisted {

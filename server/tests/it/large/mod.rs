@@ -76,7 +76,7 @@ impl<'a> Large<'a> {
             unlisted: Vec::new(),
             list: ObjectList::default(),
             list_pages: HashMap::new(),
-            listed: ListedPacks::answer_for(&stack.lockbox.faults()),
+            listed: ListedPacks::answer_for(stack.lockbox.faults()),
             made: 0,
         }
     }

@@ -33,6 +33,9 @@ struct Liar {
     asked: Arc<AtomicU32>,
 }
 
+/// S3 names one with every object (Amazon S3 API, GetObject).
+const ETAG: &str = "\"0123456789abcdef0123456789abcdef-1\"";
+
 fn object() -> Vec<u8> {
     [
         b"HFST".as_slice(),
@@ -52,6 +55,7 @@ async fn get(State(liar): State<Liar>, headers: HeaderMap) -> Response {
         let header = named.then_some(("content-range", header));
         let headers: HeaderMap = header
             .into_iter()
+            .chain([("etag", ETAG.to_owned())])
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
         (
@@ -69,7 +73,7 @@ async fn get(State(liar): State<Liar>, headers: HeaderMap) -> Response {
         return part(begin, last, true);
     }
     match liar.wrong {
-        Wrong::Whole => object.into_response(),
+        Wrong::Whole => ([("etag", ETAG)], object).into_response(),
         Wrong::Html => axum::response::Html("<html>please sign in</html>").into_response(),
         Wrong::OtherRange => part(begin + 1, last + 1, true),
         Wrong::Unnamed => part(begin, last, false),

@@ -25,28 +25,28 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0003_bucket_checks.sql"),
             },
             SqlStep {
-                name: "m0005_sound_snapshots",
-                up: include_str!("sql/m0005_sound_snapshots.sql"),
+                name: "m0004_sound_snapshots",
+                up: include_str!("sql/m0004_sound_snapshots.sql"),
             },
             SqlStep {
-                name: "m0006_later_packs",
-                up: include_str!("sql/m0006_later_packs.sql"),
+                name: "m0005_later_packs",
+                up: include_str!("sql/m0005_later_packs.sql"),
             },
             SqlStep {
-                name: "m0007_job_turns",
-                up: include_str!("sql/m0007_job_turns.sql"),
+                name: "m0006_job_turns",
+                up: include_str!("sql/m0006_job_turns.sql"),
             },
             SqlStep {
-                name: "m0008_bearers",
-                up: include_str!("sql/m0008_bearers.sql"),
+                name: "m0007_bearers",
+                up: include_str!("sql/m0007_bearers.sql"),
             },
             SqlStep {
-                name: "m0010_commit_pages",
-                up: include_str!("sql/m0010_commit_pages.sql"),
+                name: "m0008_commit_pages",
+                up: include_str!("sql/m0008_commit_pages.sql"),
             },
             SqlStep {
-                name: "m0011_absence",
-                up: include_str!("sql/m0011_absence.sql"),
+                name: "m0009_absence",
+                up: include_str!("sql/m0009_absence.sql"),
             },
         ];
         steps

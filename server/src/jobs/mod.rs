@@ -242,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_five_minutes() {
+    fn pauses_grow_to_a_quarter_of_an_hour() {
         let secs: Vec<i64> = (0..12).map(|attempt| backoff(attempt).as_secs()).collect();
-        assert_eq!(secs, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(secs, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900]);
     }
 }

@@ -66,6 +66,26 @@ async fn delete(stack: &Stack, site: &Site, kind: &str) {
     }
 }
 
+/// A backup during which every version of one kind is deleted, when `rule` has been met so many times; then the rule ends.
+async fn backup_that_loses(
+    stack: &Stack,
+    site: &Site,
+    kind: &str,
+    rule: Rule,
+    hits: u64,
+) -> Result<SnapshotSummary, String> {
+    let placed = stack.lockbox.faults().add(rule);
+    let lose = async {
+        while placed.hits() < hits {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        delete(stack, site, kind).await;
+        placed.remove();
+    };
+    let (done, ()) = tokio::join!(site.backup_while_time_passes(stack), lose);
+    done
+}
+
 async fn page(stack: &Stack, site: &Site) -> TenantPage {
     let path = format!("/tenants/{}", site.tenant);
     stack.operator.get(&path).await.unwrap()
@@ -152,15 +172,7 @@ async fn what_is_lost_while_a_run_uploads_is_not_built_on() {
         let (site, _) = backed_up(&stack, &format!("b{}", kind.replace('/', ""))).await;
         // The manifest is the last object of a run: it waits until everything else is there.
         let stall = Rule::new(On::operation("PutObject").key("*/manifests/*"), Action::Stall);
-        let stalled = stack.lockbox.faults().add(stall);
-        let lose = async {
-            while stalled.hits() == 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            delete(&stack, &site, kind).await;
-            stalled.remove();
-        };
-        let (second, ()) = tokio::join!(site.backup_while_time_passes(&stack), lose);
+        let second = backup_that_loses(&stack, &site, kind, stall, 1).await;
         goes_on(&stack, &site, second, kind).await;
     }
 }
@@ -172,15 +184,7 @@ async fn what_is_lost_after_the_commit_request_is_not_built_on() {
         let (site, _) = backed_up(&stack, &format!("c{}", kind.replace('/', ""))).await;
         // Everything that was sent is confirmed when the manifest is read.
         let stall = Rule::new(On::operation("GetObject").key("*/manifests/*"), Action::Stall);
-        let stalled = stack.lockbox.faults().add(stall);
-        let lose = async {
-            while stalled.hits() == 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            delete(&stack, &site, kind).await;
-            stalled.remove();
-        };
-        let (second, ()) = tokio::join!(site.backup_while_time_passes(&stack), lose);
+        let second = backup_that_loses(&stack, &site, kind, stall, 1).await;
         goes_on(&stack, &site, second, kind).await;
     }
 }
@@ -196,16 +200,8 @@ async fn what_is_lost_after_the_number_breaks_the_snapshot() {
             On::operation("PutObject").key("*/commits/*"),
             Action::status(503, "SlowDown"),
         );
-        let refused = stack.lockbox.faults().add(refuse);
-        let lose = async {
-            // The client of the store tries three times; then the job has to begin anew.
-            while refused.hits() < 3 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            delete(&stack, &site, kind).await;
-            refused.remove();
-        };
-        let (second, ()) = tokio::join!(site.backup_while_time_passes(&stack), lose);
+        // The client of the store tries three times; then the job has to begin anew.
+        let second = backup_that_loses(&stack, &site, kind, refuse, 3).await;
         if kind == "/commits/" {
             // The first snapshot's: this one needs it not.
             assert_eq!(second.as_ref().unwrap().seq, 2);

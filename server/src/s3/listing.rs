@@ -99,6 +99,70 @@ impl Listed {
     }
 }
 
+/// A listing under way: each page must go on behind the one before, and there are only so many.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    prefix: &'a str,
+    bounds: Bounds,
+    from: Option<PageMarker>,
+    pages: u64,
+    entries: u64,
+    /// Where pages began within one key.
+    within: HashSet<Option<String>>,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins. The bound of time is the caller's to keep.
+    #[must_use]
+    pub fn below(prefix: &'a str, bounds: Bounds) -> Self {
+        Self {
+            prefix,
+            bounds,
+            from: None,
+            pages: 0,
+            entries: 0,
+            within: HashSet::new(),
+        }
+    }
+
+    /// The next page.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or lists what makes no sense, or more than the bounds.
+    pub async fn page(&mut self, store: &dyn ObjectStore, bucket: &str) -> Result<VersionPage, S3Error> {
+        let prefix = self.prefix;
+        let page = store.list_versions(bucket, prefix, self.from.as_ref()).await?;
+        page.follows(prefix, self.from.as_ref())?;
+        self.pages += 1;
+        self.entries += page.entries.len() as u64;
+        if self.entries > self.bounds.entries || self.pages > self.bounds.pages {
+            return Err(S3Error::Malformed(format!(
+                "a listing of {prefix}* does not end: {} entries in {} pages, far more than is known of",
+                self.entries, self.pages
+            )));
+        }
+        Ok(page)
+    }
+
+    /// Says where the next page begins.
+    ///
+    /// # Errors
+    /// `Malformed` when a page began there before.
+    pub fn go_on(&mut self, next: PageMarker) -> Result<(), S3Error> {
+        if self.from.as_ref().is_none_or(|from| from.key != next.key) {
+            self.within.clear();
+        }
+        if !self.within.insert(next.version_id.clone()) {
+            let key = &next.key;
+            return Err(S3Error::Malformed(format!(
+                "a listing goes round within the versions of {key}"
+            )));
+        }
+        self.from = Some(next);
+        Ok(())
+    }
+}
+
 /// Gives every page of a listing to `take`, in order. `take` says where the next page begins: where the page says, or
 /// further on; `None` ends the listing.
 ///
@@ -112,33 +176,13 @@ pub async fn each_page(
     mut take: impl FnMut(VersionPage) -> Option<PageMarker> + Send,
 ) -> Result<(), S3Error> {
     let walk = async {
-        let mut from: Option<PageMarker> = None;
-        let (mut pages, mut entries) = (0_u64, 0_u64);
-        // Where pages began within one key.
-        let mut within: HashSet<Option<String>> = HashSet::new();
+        let mut walk = Walk::below(prefix, bounds);
         loop {
-            let page = store.list_versions(bucket, prefix, from.as_ref()).await?;
-            page.follows(prefix, from.as_ref())?;
-            pages += 1;
-            entries += page.entries.len() as u64;
-            if entries > bounds.entries || pages > bounds.pages {
-                return Err(S3Error::Malformed(format!(
-                    "a listing of {prefix}* does not end: {entries} entries in {pages} pages, far more than is known of"
-                )));
-            }
+            let page = walk.page(store, bucket).await?;
             let Some(next) = take(page) else {
                 return Ok(());
             };
-            if from.as_ref().is_none_or(|from| from.key != next.key) {
-                within.clear();
-            }
-            if !within.insert(next.version_id.clone()) {
-                let key = &next.key;
-                return Err(S3Error::Malformed(format!(
-                    "a listing goes round within the versions of {key}"
-                )));
-            }
-            from = Some(next);
+            walk.go_on(next)?;
         }
     };
     match tokio::time::timeout(bounds.time, walk).await {

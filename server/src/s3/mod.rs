@@ -8,7 +8,7 @@ mod listing;
 
 pub use aws::connect;
 pub use guarded::Guarded;
-pub use listing::{Bounds, KeyVersion, each_page, versions_of_key};
+pub use listing::{Bounds, KeyVersion, Walk, each_page, versions_of_key};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};

@@ -240,6 +240,10 @@ async fn listings_without_end_are_refused() {
         rule.remove();
     }
     assert_eq!(dry(&stack, &site).await.sources[0].findings, []);
+    // A check that was refused waits before it is tried again.
+    stack
+        .change("UPDATE jobs SET run_at = '-infinity' WHERE kind = 'check'")
+        .await;
     check(&stack).await;
     let (_, found) = page(&stack, &site).await;
     assert_eq!(found.report.refused, None);

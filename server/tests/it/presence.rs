@@ -6,7 +6,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use jiff::SignedDuration;
-use lockbox::faults::{Action, On, Rule};
+use lockbox::faults::{Action, Listing, On, Rule};
 use shared::{
     api::{
         agent::{RunState, SnapshotSummary},
@@ -269,6 +269,34 @@ async fn a_false_answer_marks_nothing_for_ever() {
     assert_eq!(check.report.missing, 0);
     assert_eq!(snapshot(&stack, &site, first.id).await.snapshot.damage, None);
     assert_eq!(site.backup().await.unwrap().seq, 3);
+}
+
+/// A listing that does not end, or goes round, ends a try of the commit with an error, and the commit goes on when it is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_without_end_holds_no_commit() {
+    let stack = start().await;
+    let (site, _) = backed_up(&stack, "endless").await;
+    for listing in [
+        Listing::NoMarker,
+        Listing::SamePage,
+        Listing::Endless { per_page: 10_000 },
+    ] {
+        fs::write(site.data.join("new"), format!("{listing:?}")).unwrap();
+        let rule = Rule::new(
+            On::operation("ListObjectVersions"),
+            Action::Listing(listing.clone()),
+        );
+        let placed = stack.lockbox.faults().add(rule);
+        let mend = async {
+            let end = stack.clock.now() + SignedDuration::from_secs(60);
+            while placed.hits() == 0 || stack.clock.now() < end {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            placed.remove();
+        };
+        let (done, ()) = tokio::join!(site.backup_while_time_passes(&stack), mend);
+        done.unwrap_or_else(|error| panic!("{listing:?}: {error}"));
+    }
 }
 
 /// In GOVERNANCE mode a lock may be taken away while its object stays. It is asked for once a day, and put on again.

@@ -25,7 +25,7 @@ use crate::{
     },
     error::ApiError,
     presence::{self, Presence},
-    s3::{Listed, S3Error},
+    s3::{Bounds, Listed, S3Error, Walk},
     use_cases::confirm,
 };
 
@@ -62,9 +62,12 @@ impl Commit<'_> {
     /// snapshot is for [`none_missing`](Self::none_missing) to say.
     pub(super) async fn look_for_all(&mut self) -> Result<(), Failure> {
         let now = self.app.clock.now();
+        let tx = self.app.db.tenant(self.scope).await?;
+        let bounds = Bounds::expecting(db::ledger::count(&tx, self.source.id).await?);
+        drop(tx);
         let mut absent = Vec::new();
         for kind in KINDS {
-            let held = self.held(kind).await?;
+            let held = self.held(kind, bounds).await?;
             absent.extend(held.absent);
             if held.seen.is_empty() {
                 continue;
@@ -92,18 +95,17 @@ impl Commit<'_> {
         self.set.policy.mode == LockMode::Compliance && self.set.compliance_proven_at.is_some()
     }
 
-    async fn held(&self, kind: ObjectKind) -> Result<Held, Failure> {
+    async fn held(&self, kind: ObjectKind, bounds: Bounds) -> Result<Held, Failure> {
         let zero = ObjectHash::from_bytes([0; 32]);
         let key = layout::object_key(&self.set.prefix, self.source.id, kind, &zero);
         let folder = &key[..key.len() - zero.to_string().len()];
         let mut held = Held::default();
         let mut from = From::start();
-        let mut page_from = None;
+        let mut walk = Walk::below(folder, bounds);
         let mut listed: BTreeMap<ObjectHash, Vec<(String, u64)>> = BTreeMap::new();
         loop {
-            let page = self
-                .store
-                .list_versions(&self.set.bucket, folder, page_from.as_ref())
+            let page = walk
+                .page(self.store.as_ref(), &self.set.bucket)
                 .await
                 .map_err(|error| of_store("The bucket could not be listed", error))?;
             for entry in page.entries {
@@ -117,19 +119,17 @@ impl Commit<'_> {
                     listed.entry(hash).or_default().push((version_id, size_bytes));
                 }
             }
-            page_from = page.next;
-            // The last key of a page may go on in the next one.
-            let to = match &page_from {
-                Some(_) => listed.keys().next_back().copied(),
-                None => None,
-            };
-            if page_from.is_some() && to.is_none() {
-                continue;
-            }
-            self.compare(kind, (&from, to), &listed, &mut held).await?;
-            let Some(to) = to else {
+            let Some(next) = page.next else {
+                self.compare(kind, (&from, None), &listed, &mut held).await?;
                 return Ok(held);
             };
+            walk.go_on(next)
+                .map_err(|error| of_store("The bucket could not be listed", error))?;
+            // The last key of a page may go on in the next one.
+            let Some(to) = listed.keys().next_back().copied() else {
+                continue;
+            };
+            self.compare(kind, (&from, Some(to)), &listed, &mut held).await?;
             listed = listed.split_off(&to);
             from = From::at(&to);
         }

@@ -295,6 +295,8 @@ impl ObjectStore for AwsStore {
             Err(S3Error::Refused {
                 status: 404 | 405, ..
             }) => return Ok(None),
+            // 400: the id is none that S3 gives out (Amazon S3, "Invalid version id specified").
+            Err(S3Error::Refused { status: 400, .. }) if version.is_some() => return Ok(None),
             Err(error) => return Err(error),
         };
         let mode = match answer.object_lock_mode() {

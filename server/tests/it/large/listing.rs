@@ -73,7 +73,9 @@ impl ListedPacks {
             None => body.push_str("<IsTruncated>false</IsTruncated>"),
         }
         body.push_str("</ListVersionsResult>");
+        // The store itself refuses to go on behind a version that it never gave.
         Answer {
+            status: http::StatusCode::OK,
             body: body.into(),
             ..answer
         }

@@ -81,7 +81,8 @@ async fn a_refused_sweep_comes_again_soon() {
             .await;
         stack.settle().await;
     }
-    assert!(waits.iter().all(|secs| *secs <= 900), "{waits:?}");
+    // The database rounds to whole seconds.
+    assert!(waits.iter().all(|secs| *secs <= 901), "{waits:?}");
     assert!(waits[0] <= 2 && waits[13] > 800, "{waits:?}");
     assert!(refused.hits() > 14);
 

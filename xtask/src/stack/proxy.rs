@@ -1,7 +1,7 @@
 //! A proxy in front of the S3 endpoint that answers wrongly when it is told to: the same faults for every store.
 //!
-//! Each connection carries one request: the head is read and told `Connection: close`, which no S3 client signs, and the rest
-//! passes in both directions as it is.
+//! Each connection carries one request: `Connection: close` is added to its head, which no S3 client signs, and to the head of the
+//! answer, since not every store repeats it. The rest passes in both directions as it is.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -117,13 +117,8 @@ fn judge(state: &Mutex<State>, head: &[u8]) -> Fault {
 
 async fn pass(mut client: TcpStream, upstream: u16, state: &Mutex<State>) -> Result<()> {
     let mut read = Vec::new();
-    let head_end = loop {
-        if let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            break end + 2;
-        }
-        if read.len() > MAX_HEAD_BYTES || client.read_buf(&mut read).await? == 0 {
-            return Ok(());
-        }
+    let Some(head_end) = read_head(&mut client, &mut read).await? else {
+        return Ok(());
     };
     match judge(state, &read[..head_end]) {
         Fault::Away => return Ok(()),
@@ -134,11 +129,52 @@ async fn pass(mut client: TcpStream, upstream: u16, state: &Mutex<State>) -> Res
         Fault::None => {}
     }
     let mut store = TcpStream::connect(("127.0.0.1", upstream)).await?;
-    store.write_all(&read[..head_end]).await?;
-    store.write_all(b"Connection: close\r\n").await?;
-    store.write_all(&read[head_end..]).await?;
-    copy_bidirectional(&mut client, &mut store).await?;
-    Ok(())
+    write_closing(&mut store, &read, head_end).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_store, mut to_store) = store.into_split();
+    let sent = async {
+        copy(&mut from_client, &mut to_store).await?;
+        // The answer is still to come.
+        std::future::pending::<Result<()>>().await
+    };
+    let answered = async {
+        let mut answer = Vec::new();
+        while let Some(head_end) = read_head(&mut from_store, &mut answer).await? {
+            if !answer.starts_with(b"HTTP/1.1 1") {
+                write_closing(&mut to_client, &answer, head_end).await?;
+                break;
+            }
+            // "Continue": the answer itself comes behind it.
+            let rest = answer.split_off(head_end + 2);
+            to_client.write_all(&answer).await?;
+            answer = rest;
+        }
+        copy(&mut from_store, &mut to_client).await?;
+        Ok(())
+    };
+    tokio::select! {
+        done = answered => done,
+        done = sent => done,
+    }
+}
+
+/// Reads up to the end of a head. Gives where the empty line begins that ends it; `None` when there is none.
+async fn read_head(from: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) -> Result<Option<usize>> {
+    loop {
+        if let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            return Ok(Some(end + 2));
+        }
+        if read.len() > MAX_HEAD_BYTES || from.read_buf(read).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// Writes a head, and what was read behind it, with the word that nothing follows on this connection.
+async fn write_closing(to: &mut (impl AsyncWrite + Unpin), read: &[u8], head_end: usize) -> Result<()> {
+    to.write_all(&read[..head_end]).await?;
+    to.write_all(b"Connection: close\r\n").await?;
+    Ok(to.write_all(&read[head_end..]).await?)
 }
 
 #[cfg(test)]

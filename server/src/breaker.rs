@@ -99,6 +99,15 @@ impl Breaker {
         self
     }
 
+    /// The breaker when the trial request was dropped: it told nothing.
+    #[must_use]
+    pub fn without_trial(mut self) -> Self {
+        if let Some(open) = &mut self.open {
+            open.trial_at = None;
+        }
+        self
+    }
+
     /// The breaker after a request that ended at `now`.
     #[must_use]
     pub fn after(self, outcome: Outcome, now: Timestamp) -> Self {
@@ -141,6 +150,30 @@ impl Breaker {
     }
 }
 
+/// Leave to send one request. A trial that is dropped before anything [became](Asking::told) of it frees its place.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    breakers: &'a Breakers,
+    account: StorageAccountId,
+    is_trial: bool,
+}
+
+impl Asking<'_> {
+    /// Takes note of what became of the request.
+    pub fn told(mut self, outcome: Outcome, now: Timestamp) {
+        self.is_trial = false;
+        self.breakers.told(self.account, outcome, now);
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.is_trial {
+            self.breakers.give_trial_up(self.account);
+        }
+    }
+}
+
 /// The breakers of all storage accounts.
 #[derive(Debug, Default)]
 pub struct Breakers(Mutex<HashMap<StorageAccountId, Breaker>>);
@@ -150,21 +183,34 @@ impl Breakers {
     ///
     /// # Errors
     /// While the store is left alone.
-    pub fn ask(&self, account: StorageAccountId, now: Timestamp) -> Result<(), Silence> {
+    pub fn ask(&self, account: StorageAccountId, now: Timestamp) -> Result<Asking<'_>, Silence> {
         let mut breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let breaker = breakers.entry(account).or_default();
-        match breaker.leave(now) {
-            Leave::Given => Ok(()),
+        let is_trial = match breaker.leave(now) {
+            Leave::Given => false,
             Leave::Trial => {
                 *breaker = breaker.on_trial(now);
-                Ok(())
+                true
             }
-            Leave::Refused(silence) => Err(silence),
+            Leave::Refused(silence) => return Err(silence),
+        };
+        Ok(Asking {
+            breakers: self,
+            account,
+            is_trial,
+        })
+    }
+
+    /// The trial request was dropped before anything became of it: the next one is the trial.
+    fn give_trial_up(&self, account: StorageAccountId) {
+        let mut breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(breaker) = breakers.get_mut(&account) {
+            *breaker = breaker.without_trial();
         }
     }
 
     /// Takes note of what became of a request.
-    pub fn told(&self, account: StorageAccountId, outcome: Outcome, now: Timestamp) {
+    fn told(&self, account: StorageAccountId, outcome: Outcome, now: Timestamp) {
         let mut breakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let breaker = breakers.entry(account).or_default();
         let before = *breaker;
@@ -221,6 +267,24 @@ mod tests {
         assert_eq!(silent(3).leave(at(3)), Leave::Refused(silence));
         assert_eq!(silent(3).leave(at(11)), Leave::Refused(silence));
         assert_eq!(silent(3).silence(), Some(silence));
+    }
+
+    /// A request that is sent side by side with others is dropped when one of them fails: it must not stand in the way of the next.
+    #[test]
+    fn a_trial_that_is_dropped_makes_room_for_another() {
+        let breakers = Breakers::default();
+        let account = StorageAccountId::from_uuid(uuid::Uuid::from_u128(1));
+        for second in 0..3 {
+            let asking = breakers.ask(account, at(second)).unwrap();
+            asking.told(Outcome::Silent, at(second));
+        }
+        assert!(breakers.ask(account, at(5)).is_err());
+        let trial = breakers.ask(account, at(60)).unwrap();
+        assert!(breakers.ask(account, at(61)).is_err());
+        drop(trial);
+        let next = breakers.ask(account, at(62)).unwrap();
+        next.told(Outcome::Answered, at(63));
+        assert_eq!(breakers.silence(account), None);
     }
 
     #[test]

@@ -213,15 +213,15 @@ pub async fn churn(
     })
 }
 
-/// The earliest confirmed lock among what snapshot `seq` needs; `None` when S3 no longer has one of these objects, or there
-/// are none.
+/// The earliest confirmed lock among what snapshot `seq` needs; `None` when one of these objects is gone or was not found when it
+/// was last asked for, or there are none.
 pub async fn earliest_lock(tx: &TenantTx, source: SourceId, seq: Seq) -> Result<Option<Timestamp>, DbError> {
     #[derive(FromQueryResult)]
     struct Row {
         whole: bool,
         earliest: Option<At>,
     }
-    let sql = "SELECT count(missing_since) = 0 AS whole, min(locked_until) AS earliest FROM objects
+    let sql = "SELECT count(*) FILTER (WHERE missing_since IS NOT NULL OR absent_askings > 0) = 0 AS whole, min(locked_until) AS earliest FROM objects
                WHERE source_id = $1 AND state = 'live' AND born <= $2 AND (dropped IS NULL OR dropped > $2)";
     let values = [source.as_uuid().into(), signed("objects.born", seq.get())?.into()];
     let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);

@@ -55,7 +55,8 @@ impl Guarded {
         limit: Duration,
         request: impl Future<Output = Result<T, S3Error>>,
     ) -> Result<T, S3Error> {
-        self.breakers
+        let asking = self
+            .breakers
             .ask(self.account, self.clock.now())
             .map_err(|silence| {
                 // The same words for as long as the silence lasts: a day without the store is one sweep's row.
@@ -71,7 +72,7 @@ impl Guarded {
             Err(S3Error::Unreachable(_)) => Outcome::Silent,
             _ => Outcome::Answered,
         };
-        self.breakers.told(self.account, outcome, self.clock.now());
+        asking.told(outcome, self.clock.now());
         answer
     }
 }

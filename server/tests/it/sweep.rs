@@ -388,7 +388,12 @@ async fn a_tiers_date_is_shown_when_it_is_confirmed() {
     delete.bypass_governance_retention(true).send().await.unwrap();
     stack
         .owner
-        .execute_unprepared(r#"UPDATE snapshots SET tiers = '["week"]' WHERE seq = 2"#)
+        .execute_unprepared(&format!(
+            r#"UPDATE snapshots SET tiers = '["week"]' WHERE seq = 2;
+               UPDATE objects SET locked_until = '{}' WHERE encode(hash, 'hex') = '{}'"#,
+            stack.clock.now() + days(40),
+            own.object.hash
+        ))
         .await
         .unwrap();
     stack.sweep().await;

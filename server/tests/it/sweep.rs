@@ -390,9 +390,8 @@ async fn a_tiers_date_is_shown_when_it_is_confirmed() {
         .owner
         .execute_unprepared(&format!(
             r#"UPDATE snapshots SET tiers = '["week"]' WHERE seq = 2;
-               UPDATE objects SET locked_until = '{}' WHERE encode(hash, 'hex') = '{}'"#,
-            stack.clock.now() + days(40),
-            own.object.hash
+               UPDATE objects SET locked_until = '{}' WHERE born = 2"#,
+            stack.clock.now() + days(40)
         ))
         .await
         .unwrap();

@@ -153,7 +153,8 @@ async fn each_damage_is_named_and_nothing_else() {
     .into();
     expected.retain(|(kind, _)| left.contains(kind));
     assert_eq!(named(&dry(&stack, &site).await), expected);
-    // The next backup sends the lost data again, and nothing was deleted.
+    // The next backup sends the lost data again, once the loss is believed, and nothing was deleted.
+    stack.live_through(jiff::SignedDuration::from_mins(5)).await;
     let sixth: SnapshotSummary = site.backup().await.unwrap();
     assert_eq!(sixth.seq, 6);
     assert!(sixth.totals.bytes_sent > 50_000, "{:?}", sixth.totals);

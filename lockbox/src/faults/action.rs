@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::request::Seen;
+
 /// What happens to a request that a rule matches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -140,13 +142,15 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// A closure that makes an answer out of the store's.
+type Change = dyn Fn(&Seen, Answer) -> Answer + Send + Sync;
+
+/// A closure that makes an answer out of the store's, knowing the request.
 #[derive(Clone)]
-pub struct Rewrite(Arc<dyn Fn(Answer) -> Answer + Send + Sync>);
+pub struct Rewrite(Arc<Change>);
 
 impl Rewrite {
-    pub(super) fn apply(&self, answer: Answer) -> Answer {
-        (self.0)(answer)
+    pub(super) fn apply(&self, seen: &Seen, answer: Answer) -> Answer {
+        (self.0)(seen, answer)
     }
 }
 
@@ -219,6 +223,12 @@ impl Action {
     /// The answer is what `change` makes of the store's.
     #[must_use]
     pub fn rewrite(change: impl Fn(Answer) -> Answer + Send + Sync + 'static) -> Self {
+        Self::rewrite_for(move |_, answer| change(answer))
+    }
+
+    /// The same, where it depends on the request.
+    #[must_use]
+    pub fn rewrite_for(change: impl Fn(&Seen, Answer) -> Answer + Send + Sync + 'static) -> Self {
         Self::Rewrite(Rewrite(Arc::new(change)))
     }
 }

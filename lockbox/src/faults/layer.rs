@@ -130,7 +130,7 @@ impl Layer {
                 answer.body.truncate(*at_bytes);
                 response = send(answer);
             }
-            Action::Rewrite(rewrite) => response = send(rewrite.apply(collect(response).await?)),
+            Action::Rewrite(rewrite) => response = send(rewrite.apply(seen, collect(response).await?)),
             Action::Listing(Listing::Endless { .. }) => {}
             Action::Listing(wrong) if response.status().is_success() => {
                 let mut answer = collect(response).await?;

@@ -49,8 +49,23 @@ pub struct Ceilings {
     pub account: i64,
     /// On one endpoint, whoever's.
     pub endpoint: i64,
+    /// Of any tenant that has one at work already. Beyond it only a tenant that has none may begin one.
+    pub shared: i64,
+    /// Sweeps and checks: they may be long, and people wait for commits.
+    pub background: Background,
     /// Checks, whoever's: they are long, and nothing else waits for them.
     pub checks: i64,
+}
+
+/// How many jobs that are no commits may be at work side by side.
+#[derive(Debug, Clone, Copy)]
+pub struct Background {
+    /// On one storage account.
+    pub account: i64,
+    /// On one endpoint, whoever's.
+    pub endpoint: i64,
+    /// In all.
+    pub all: i64,
 }
 
 /// Tenants and storage accounts are remembered, at most.
@@ -114,13 +129,30 @@ pub async fn queue(
         source.map(SourceId::as_uuid).into(),
         At::try_from(run_at)?.into(),
     ];
-    tx.tx
-        .execute_raw(Statement::from_sql_and_values(
-            tx.tx.get_database_backend(),
-            sql,
-            values,
-        ))
-        .await?;
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    tx.tx.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// The same; one that waits already is due at `run_at` at the latest.
+pub async fn queue_by(
+    tx: &TenantTx,
+    id: Uuid,
+    kind: JobKind,
+    subject: Uuid,
+    source: Option<SourceId>,
+    run_at: Timestamp,
+) -> Result<(), DbError> {
+    queue(tx, id, kind, subject, source, run_at).await?;
+    let sql =
+        "UPDATE jobs SET run_at = $3 WHERE kind = $1 AND subject = $2 AND state = 'ready' AND run_at > $3";
+    let values = [
+        to_text(&kind)?.into(),
+        subject.into(),
+        At::try_from(run_at)?.into(),
+    ];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    tx.tx.execute_raw(statement).await?;
     Ok(())
 }
 
@@ -131,7 +163,7 @@ const CLAIM_LOCK: i64 = 0x486f_6c64_4a6f_6273;
 /// Claims a job that is due, until `lease_until`: of the tenant and then of the storage account whose turn is longest ago,
 /// commits before sweeps before checks, and then what has been due longest. A job whose lease has run out counts as due: its
 /// worker is gone. A job waits while another one of its source is running, or as many of its tenant, storage account,
-/// endpoint or kind as may.
+/// endpoint or kind as may, or so many that what is left is for tenants with none.
 pub async fn claim(
     tx: &InstanceTx,
     now: Timestamp,
@@ -167,6 +199,14 @@ pub async fn claim(
                              AND (SELECT count(*) FROM at_work w WHERE w.endpoint = j.endpoint) < $5
                              AND (j.kind <> 'check'
                                   OR (SELECT count(*) FROM at_work w WHERE w.kind = 'check') < $6)
+                             AND ((SELECT count(*) FROM at_work) < $9
+                                  OR NOT EXISTS (SELECT FROM at_work w WHERE w.tenant_id = j.tenant_id))
+                             AND (j.kind = 'commit'
+                                  OR ((SELECT count(*) FROM at_work w
+                                       WHERE w.storage_account_id = j.storage_account_id AND w.kind <> 'commit') < $10
+                                      AND (SELECT count(*) FROM at_work w
+                                           WHERE w.endpoint = j.endpoint AND w.kind <> 'commit') < $11
+                                      AND (SELECT count(*) FROM at_work w WHERE w.kind <> 'commit') < $12))
                            ORDER BY COALESCE(array_position($7::text::uuid[], j.tenant_id), 0),
                                     COALESCE(array_position($8::text::uuid[], j.storage_account_id), 0),
                                     CASE j.kind WHEN 'commit' THEN 0 WHEN 'sweep' THEN 1 ELSE 2 END,
@@ -182,6 +222,10 @@ pub async fn claim(
         ceilings.checks.into(),
         array(&turns.tenants).into(),
         array(&turns.accounts).into(),
+        ceilings.shared.into(),
+        ceilings.background.account.into(),
+        ceilings.background.endpoint.into(),
+        ceilings.background.all.into(),
     ];
     let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
     let row = match Row::find_by_statement(statement)

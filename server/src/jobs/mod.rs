@@ -21,7 +21,7 @@ use crate::{
     app::App,
     db::{
         self,
-        jobs::{Ceilings, Job, JobKind, Turns},
+        jobs::{Background, Ceilings, Job, JobKind, Turns},
     },
     error::ApiError,
     scope::TenantScope,
@@ -34,11 +34,18 @@ const POLL: Duration = Duration::from_secs(1);
 /// Jobs that run side by side.
 const SLOTS: usize = 8;
 /// How many of them at most are of one tenant, of one storage account, of one endpoint, and checks. None of these may have
-/// all: a store that answers nothing, or a tenant with a thousand sources, leaves slots to the others.
-const CEILINGS: Ceilings = Ceilings {
+/// all: a store that answers nothing, or a tenant with a thousand sources, leaves slots to the others. The last two are for
+/// tenants that have none, and long sweeps leave two to commits, on each account and endpoint as well.
+pub(crate) const CEILINGS: Ceilings = Ceilings {
     tenant: 4,
-    account: 2,
+    account: 3,
     endpoint: 6,
+    shared: 6,
+    background: Background {
+        account: 2,
+        endpoint: 4,
+        all: 6,
+    },
     checks: 3,
 };
 
@@ -235,6 +242,8 @@ mod tests {
             CEILINGS.tenant,
             CEILINGS.account,
             CEILINGS.endpoint,
+            CEILINGS.shared,
+            CEILINGS.background.all,
             CEILINGS.checks,
         ] {
             assert!(0 < ceiling && ceiling < slots);

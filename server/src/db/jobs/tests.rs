@@ -4,21 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use uuid::Uuid;
 
-use super::{Ceilings, Job, JobKind, Turns, claim, finish};
+use super::{Job, JobKind, Turns, claim, finish, postpone, queue_by};
 use crate::{
     db::{
         Db,
         scratch::{database, tenant},
         types::to_text,
     },
+    jobs::CEILINGS,
     scope::TenantScope,
-};
-
-const CEILINGS: Ceilings = Ceilings {
-    tenant: 4,
-    account: 2,
-    endpoint: 6,
-    checks: 3,
 };
 
 fn now() -> Timestamp {
@@ -162,14 +156,46 @@ async fn no_tenant_and_no_endpoint_has_every_slot() {
             queue.queue(tenant, account, "shared", JobKind::Sweep).await;
         }
     }
-    claimed = 0;
-    while queue.claim().await.is_some() {
-        claimed += 1;
+    let mut shared = Vec::new();
+    while let Some(job) = queue.claim().await {
+        shared.push(job);
     }
-    assert_eq!(claimed, 6);
-    queue.queue(&tenants[1], 999, "another", JobKind::Commit).await;
+    assert_eq!(shared.len(), 2);
+    // Two slots are left for commits, and for tenants that have none at work.
+    queue.queue(&tenants[1], 101, "shared", JobKind::Commit).await;
+    assert!(queue.claim().await.is_none(), "this tenant has one at work");
+    queue.queue(&tenants[3], 999, "another", JobKind::Commit).await;
     let next = queue.claim().await.unwrap();
-    assert_eq!(next.kind, JobKind::Commit);
+    assert_eq!(next.tenant, tenants[3].tenant());
+    queue.end(&shared[0]).await;
+    queue.end(&shared[1]).await;
+    assert_eq!(queue.claim().await.unwrap().kind, JobKind::Commit);
+}
+
+/// What takes long on a storage account or an endpoint leaves room there for a commit, which people wait for.
+#[tokio::test]
+async fn sweeps_leave_room_for_commits() {
+    let mut queue = Queue::new().await;
+    let mut tenants = Vec::new();
+    for name in ["a", "b", "c"] {
+        tenants.push(tenant(&queue.db, name).await);
+    }
+    for (at, tenant) in tenants.iter().enumerate() {
+        for _ in 0..3 {
+            queue.queue(tenant, at as u128, "region", JobKind::Sweep).await;
+        }
+    }
+    let mut sweeps = 0;
+    while queue.claim().await.is_some() {
+        sweeps += 1;
+    }
+    assert_eq!(sweeps, 4);
+    for (at, tenant) in tenants.iter().enumerate().take(2) {
+        queue.queue(tenant, at as u128, "region", JobKind::Commit).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(queue.claim().await.unwrap().kind, JobKind::Commit);
+    }
 }
 
 #[tokio::test]
@@ -201,4 +227,40 @@ async fn commits_go_before_sweeps_before_checks_and_checks_leave_slots() {
     assert_eq!(checks, 3);
     queue.queue(&tenants[4], 54, "e", JobKind::Sweep).await;
     assert_eq!(queue.claim().await.unwrap().kind, JobKind::Sweep);
+}
+
+/// A commit's sweep does not wait for as long as one that failed, and one that is at work is left alone.
+#[tokio::test]
+async fn a_job_that_waits_is_due_at_the_latest_when_it_is_queued_by() {
+    let mut queue = Queue::new().await;
+    let one = tenant(&queue.db, "one").await;
+    let id = queue.queue(&one, 1, "a", JobKind::Sweep).await;
+    let job = queue.claim().await.unwrap();
+    let db = queue.db.clone();
+    let by = |at: Timestamp| {
+        let (db, one) = (db.clone(), &one);
+        async move {
+            let tx = db.tenant(one).await.unwrap();
+            queue_by(&tx, Uuid::from_u128(99), JobKind::Sweep, id, None, at)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
+    };
+    by(now() - SignedDuration::from_secs(1)).await;
+    assert!(queue.claim().await.is_none());
+    let tx = queue.db.instance().await.unwrap();
+    postpone(
+        &tx,
+        &job,
+        now() + SignedDuration::from_mins(15),
+        "a lock that nobody can end",
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    by(now() + SignedDuration::from_mins(20)).await;
+    assert!(queue.claim().await.is_none());
+    by(now()).await;
+    assert_eq!(queue.claim().await.unwrap().subject, id);
 }

@@ -11,6 +11,7 @@ use shared::{
         commit::{CommitPage, StoredPage},
     },
     ids::{RestoreId, RunId, SourceId},
+    object::{ObjectHash, ObjectRef},
 };
 
 use crate::{
@@ -193,6 +194,19 @@ impl Client {
     ) -> Result<Vec<SignedRead>, ClientError> {
         self.post(&format!("/sources/{source}/reads"), request, Repeat::Always)
             .await
+    }
+
+    /// What the newest snapshot of this source needs by the server's books, but its manifest: the part behind `after`.
+    #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
+    pub async fn source_objects(
+        &self,
+        source: SourceId,
+        seq: u64,
+        after: Option<ObjectHash>,
+    ) -> Result<Vec<ObjectRef>, ClientError> {
+        let after = after.map_or_else(String::new, |after| format!("?after={after}"));
+        let call = format!("/sources/{source}/snapshots/{seq}/objects{after}");
+        self.get(&call, Repeat::Always).await
     }
 
     /// Addresses to put objects to.

@@ -101,6 +101,8 @@ limits! {
     TypedText = 6_000, Bytes, "what a refused form brings back in the address of its page; longer fields come back empty", "frontend/src/functions/form.rs";
     TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope.rs";
     ObjectsPerCall = 256, Items, "objects that one call asks to sign", "server/src/use_cases/agent_uploads.rs";
+    LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/restores.rs";
+    ObjectsPerAnswer = 4_096, Items, "objects that one answer names of what a snapshot needs", "server/src/use_cases/agent_uploads.rs";
     ObjectBytes = 268_435_456, Bytes, "one object that an agent sends to the bucket", "server/src/use_cases/agent_uploads.rs";
     Reason = 500, Characters, "why a run or a restore ended, in an agent's words; the rest is cut off", "server/src/use_cases/agent_runs.rs, restores.rs";
     Wait = 30, Seconds, "how long a call for work is held open; a longer wait is cut short", "server/src/http/agent_api.rs";

@@ -109,9 +109,11 @@ pub enum BackupError {
     /// A path that cannot be backed up.
     #[error("the source's path `{0}` is not an absolute path without `..`")]
     Path(String),
-    /// The newest snapshot's manifest.
-    #[error("the newest snapshot's manifest cannot be read, so nothing was sent: {0}")]
-    ParentUnreadable(String),
+    /// What the server says the newest snapshot needs.
+    #[error(
+        "the server's list of what the newest snapshot needs is out of order or has no end, so nothing was sent"
+    )]
+    ParentList,
     /// Nothing of the source is there.
     #[error("none of the source's paths exists on this endpoint; is a disk not mounted?")]
     NothingThere,

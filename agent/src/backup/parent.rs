@@ -16,6 +16,9 @@ use shared::{
 use super::{BackupError, Parent};
 use crate::{cache::CacheRun, client::Client, fetch};
 
+/// Objects of a snapshot: full packs of them hold 256 TiB.
+const MOST_OBJECTS: usize = 16 << 20;
+
 /// Fills an empty cache with what the parent needs. Segments that do not open are skipped: their packs are not
 /// reused, and everything in them is sent again.
 pub(super) async fn reload(
@@ -27,13 +30,23 @@ pub(super) async fn reload(
 ) -> Result<Parent, BackupError> {
     let (list, objects) = match objects(client, source, snapshot, run).await {
         Ok(read) => read,
-        // Without it nobody can say what the new snapshot drops, and the server would refuse the commit after
-        // everything had been sent.
-        Err(reason) => return Err(BackupError::ParentUnreadable(reason)),
+        Err(reason) => {
+            tracing::warn!(
+                reason,
+                "the newest snapshot's list does not read; going on by the server's"
+            );
+            run.clear()?;
+            // Nothing of the list stays: its pages are dropped, and the next one begins afresh.
+            (
+                ObjectList::default(),
+                objects_by_server(client, source, snapshot.seq).await?,
+            )
+        }
     };
+    let kept: HashSet<&ObjectRef> = list.pages().collect();
     let mut needed: HashMap<ObjectHash, ObjectRef> = objects
         .iter()
-        .filter(|object| object.kind != ObjectKind::ListPage)
+        .filter(|object| !kept.contains(object))
         .map(|object| (object.hash, *object))
         .collect();
     let segments: Vec<ObjectRef> = objects
@@ -107,6 +120,29 @@ async fn objects(
         .finish(&header.objects_root)
         .map_err(|error| error.to_string())?;
     Ok((header.list, objects))
+}
+
+/// What the snapshot needs, as the server's books have it. A server that lies here gains nothing: it refuses the commit itself,
+/// or it has what it could have said of its books anyway.
+async fn objects_by_server(
+    client: &Client,
+    source: SourceId,
+    seq: u64,
+) -> Result<Vec<ObjectRef>, BackupError> {
+    let mut objects: Vec<ObjectRef> = Vec::new();
+    loop {
+        let after = objects.last().map(|object| object.hash);
+        let part = client.source_objects(source, seq, after).await?;
+        let Some(first) = part.first() else {
+            return Ok(objects);
+        };
+        let ascends =
+            part.is_sorted_by(|a, b| a.hash < b.hash) && after.is_none_or(|after| after < first.hash);
+        if !ascends || objects.len() + part.len() > MOST_OBJECTS {
+            return Err(BackupError::ParentList);
+        }
+        objects.extend(part);
+    }
 }
 
 async fn read_one(client: &Client, source: SourceId, object: ObjectHash) -> Result<Vec<u8>, String> {

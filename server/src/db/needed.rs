@@ -11,7 +11,7 @@ use shared::{
 use super::{DbError, TenantTx, types::signed};
 
 /// Objects of a part: less than 1 MB of the database's answer.
-const PART: u32 = 20_000;
+const PART: usize = 20_000;
 
 /// Reads what snapshot `seq` needs of a prefix, apart from its manifest and commit record, ascending by hash.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Needed {
     /// Below every hash that is still to come, and above every one before it.
     after: Vec<u8>,
     last: ObjectHash,
+    /// Objects of a part.
+    part: usize,
     is_done: bool,
 }
 
@@ -40,7 +42,19 @@ impl Needed {
             seq,
             after,
             last: prefix.last(),
+            part: PART,
             is_done: false,
+        }
+    }
+
+    /// Begins behind `after`, or with the first object; each part has so many objects.
+    #[must_use]
+    pub fn after(source: SourceId, seq: u64, after: Option<ObjectHash>, part: usize) -> Self {
+        let all = Self::of(source, seq, Prefix::ALL);
+        Self {
+            after: after.map_or(all.after, |hash| hash.as_bytes().to_vec()),
+            part,
+            ..all
         }
     }
 
@@ -65,7 +79,7 @@ impl Needed {
             signed("objects.born", self.seq)?.into(),
             self.after.clone().into(),
             self.last.as_bytes().to_vec().into(),
-            i64::from(PART).into(),
+            i64::try_from(self.part).unwrap_or(i64::MAX).into(),
         ];
         let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
         let row = tx.tx.query_one_raw(statement).await?;
@@ -79,7 +93,7 @@ impl Needed {
             CommitPage::Added(objects) => objects,
             CommitPage::Dropped(_) | CommitPage::Worn(_) => return Err(corrupt(&"another section")),
         };
-        self.is_done = objects.len() < PART as usize;
+        self.is_done = objects.len() < self.part;
         if let Some(last) = objects.last() {
             self.after = last.hash.as_bytes().to_vec();
         }

@@ -21,6 +21,7 @@ use shared::{
     },
     ids::{RestoreId, RunId, SourceId},
     limits::Limit,
+    object::{ObjectHash, ObjectRef},
 };
 
 use super::api::Body;
@@ -42,6 +43,7 @@ pub fn routes(app: &App) -> Router {
         .route("/work", get(work))
         .route("/sources", get(sources))
         .route("/sources/{source}/runs", post(start))
+        .route("/sources/{source}/snapshots/{seq}/objects", get(own_objects))
         .route("/runs/{run}", get(status))
         .route("/runs/{run}/progress", post(progress))
         .route("/runs/{run}/commit", post(commit))
@@ -162,6 +164,22 @@ async fn own_reads(
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
     agent_uploads::sign_own_reads(&app, &caller, source, request)
+        .await
+        .map(Json)
+}
+
+#[derive(Deserialize)]
+struct Behind {
+    after: Option<ObjectHash>,
+}
+
+async fn own_objects(
+    State(app): State<App>,
+    AgentCaller(caller): AgentCaller,
+    Path((source, seq)): Path<(SourceId, u64)>,
+    Query(Behind { after }): Query<Behind>,
+) -> Answer<Vec<ObjectRef>> {
+    agent_uploads::list_own_objects(&app, &caller, source, seq, after)
         .await
         .map(Json)
 }

@@ -10,7 +10,7 @@ use shared::{
     api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead, UploadTicket, UploadsRequest},
     ids::{RunId, SourceId},
     limits::Limit,
-    object::{ObjectHash, ObjectKind},
+    object::{ObjectHash, ObjectKind, ObjectRef},
     retention::{ObjectState, UploadLock, upload_lock},
 };
 
@@ -25,6 +25,7 @@ use crate::{
         backup_sets::BackupSet,
         groom::SpareVersion,
         ledger::{ConfirmedLock, LedgerObject, NewObject},
+        needed::Needed,
         storage_accounts::StorageAccount,
     },
     error::ApiError,
@@ -302,6 +303,34 @@ pub async fn sign_own_reads(
         ADDRESS_LIFE,
     )
     .await
+}
+
+/// What the newest snapshot of an agent's source needs but its manifest, ascending by hash: the next part behind `after`, empty
+/// when there is no more. For an agent that has lost its cache when the bucket has lost the manifest or a page of its list.
+///
+/// # Errors
+/// `NotFound` when the source is not the agent's, `Conflict` when `seq` is not its newest snapshot.
+pub async fn list_own_objects(
+    app: &App,
+    caller: &Caller,
+    source: SourceId,
+    seq: u64,
+    after: Option<ObjectHash>,
+) -> Result<Vec<ObjectRef>, ApiError> {
+    let tx = app.db.tenant(&caller.scope).await?;
+    let source = db::sources::find(&tx, source).await?;
+    let source = source
+        .filter(|source| source.agent_id == caller.agent.id)
+        .ok_or(ApiError::NotFound("source"))?;
+    let newest = db::snapshots::parent(&tx, source.id).await?;
+    if newest.is_none_or(|newest| newest.seq != seq) {
+        return Err(ApiError::conflict(
+            "parent",
+            format!("Snapshot {seq} is not the newest of this source. Start another run."),
+        ));
+    }
+    let part = Limit::ObjectsPerAnswer.max();
+    Ok(Needed::after(source.id, seq, after, part).next(&tx).await?)
 }
 
 /// Signs reads of these objects, in the order asked.

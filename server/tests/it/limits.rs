@@ -491,8 +491,8 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
                 .unwrap();
             assert_eq!(view.error.unwrap().chars().count(), limit.max());
         }
-        // Asked for at the beginning, and awaited at the end.
-        Limit::Wait => {}
+        // The first is asked for at the beginning, and awaited at the end; for the others see `large` and `later`.
+        Limit::Wait | Limit::ObjectsPerAnswer | Limit::LaterSnapshots => {}
         Limit::SmallBody | Limit::SourceBody | Limit::ObjectsBody => {
             let path = match limit {
                 Limit::SmallBody => "/api/v1/tenants".to_owned(),

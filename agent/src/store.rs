@@ -56,14 +56,14 @@ pub trait ObjectSource: Send + Sync {
         false
     }
 
-    /// Packs and index segments of the source's other snapshots, in which chunks of the snapshot may lie as well. Asked
-    /// for once, when objects that the snapshot needs are lost.
+    /// Packs and index segments of the source's other snapshots, in which chunks of the snapshot may lie as well: part `nth`,
+    /// counted from 0; `None` when there are no more. Asked for when objects that the snapshot needs are lost.
     ///
     /// # Errors
-    /// When it cannot be told.
-    fn others(&self, lost: &[ObjectHash]) -> Result<Vec<ObjectRef>, ReadError> {
-        let _ = lost;
-        Ok(Vec::new())
+    /// When this part cannot be told; the next one may.
+    fn others(&self, lost: &[ObjectHash], nth: u32) -> Result<Option<Vec<ObjectRef>>, ReadError> {
+        let _ = (lost, nth);
+        Ok(None)
     }
 
     /// Every pack and index segment of the snapshot's source, needed or not, if that can be told without the snapshot's

@@ -48,6 +48,10 @@ impl MigratorTrait for Migrator {
                 name: "m0009_absence",
                 up: include_str!("sql/m0009_absence.sql"),
             },
+            SqlStep {
+                name: "m0012_commit_refusals",
+                up: include_str!("sql/m0012_commit_refusals.sql"),
+            },
         ];
         steps
             .into_iter()

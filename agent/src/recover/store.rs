@@ -173,8 +173,12 @@ impl ObjectSource for SourceStore<'_> {
         self.turn(object).unwrap_or(false)
     }
 
-    fn others(&self, _lost: &[ObjectHash]) -> Result<Vec<ObjectRef>, ReadError> {
-        Ok(self.listed()?)
+    fn others(&self, _lost: &[ObjectHash], nth: u32) -> Result<Option<Vec<ObjectRef>>, ReadError> {
+        // All of the bucket at once.
+        if nth > 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.listed()?))
     }
 
     fn everything(&self) -> Vec<ObjectRef> {

@@ -4,7 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use repository::{chunk::ChunkId, pack::PackLayout};
-use shared::object::{ObjectHash, ObjectKind, ObjectRef};
+use shared::{
+    limits::Limit,
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
 
 use super::{
     RestoreError,
@@ -13,12 +16,16 @@ use super::{
 };
 use crate::crew;
 
+/// Parts that are asked for: as many later snapshots as the server lets a restore read.
+const MOST_PARTS: usize = Limit::LaterSnapshots.max();
+
 /// Packs of other snapshots of the source.
 #[derive(Default)]
 pub(super) struct Others {
     /// Their numbers follow those of the library's own packs.
     pub(super) packs: Vec<PackLayout>,
     places: HashMap<ChunkId, Vec<Place>>,
+    known: HashSet<ObjectHash>,
     /// Why there may be more.
     pub(super) problem: Option<RestoreError>,
 }
@@ -32,21 +39,35 @@ impl Others {
     /// Looks through what the source has besides the library's own packs. What cannot be read there is passed over.
     pub(super) fn look(library: &Library<'_>, lost: &[ObjectHash]) -> Self {
         let mut others = Self::default();
-        if let Err(error) = others.fill(library, lost) {
-            tracing::warn!(%error, "packs of other snapshots cannot be looked through");
-            others.problem = Some(error);
+        for nth in (0..).take(MOST_PARTS) {
+            let read = match library.source.others(lost, nth) {
+                Ok(None) => break,
+                Ok(Some(objects)) => others.fill(library, lost, objects),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = read {
+                tracing::warn!(%error, "packs of another snapshot cannot be looked through");
+                others.problem = Some(error);
+            }
         }
         others
     }
 
-    fn fill(&mut self, library: &Library<'_>, lost: &[ObjectHash]) -> Result<(), RestoreError> {
-        let objects = library.source.others(lost)?;
+    fn fill(
+        &mut self,
+        library: &Library<'_>,
+        lost: &[ObjectHash],
+        objects: Vec<ObjectRef>,
+    ) -> Result<(), RestoreError> {
         let is_lost: HashSet<&ObjectHash> = lost.iter().collect();
         let (segments, packs): (Vec<ObjectRef>, Vec<ObjectRef>) = objects
             .into_iter()
             .filter(|object| !matches!(object.kind, ObjectKind::ListPage | ObjectKind::Manifest))
             .partition(|object| object.kind == ObjectKind::Index);
-        let mut wanted: HashSet<ObjectRef> = packs.into_iter().collect();
+        let mut wanted: HashSet<ObjectRef> = packs
+            .into_iter()
+            .filter(|pack| !self.known.contains(&pack.hash))
+            .collect();
         wanted.retain(|pack| library.layout(pack).is_none() && !is_lost.contains(&pack.hash));
         if wanted.is_empty() {
             return Ok(());
@@ -72,6 +93,7 @@ impl Others {
 
     fn add(&mut self, library: &Library<'_>, layout: PackLayout) {
         let pack = library.packs.len() + self.packs.len();
+        self.known.insert(layout.object.hash);
         for (position, entry) in layout.entries.iter().enumerate() {
             let places = self.places.entry(entry.id).or_default();
             places.push(Place { pack, position });

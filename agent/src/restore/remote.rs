@@ -144,15 +144,16 @@ impl ObjectSource for Remote {
         again.insert(object.hash)
     }
 
-    fn others(&self, lost: &[ObjectHash]) -> Result<Vec<ObjectRef>, ReadError> {
+    fn others(&self, lost: &[ObjectHash], nth: u32) -> Result<Option<Vec<ObjectRef>>, ReadError> {
         let request = LaterRequest {
             lost: lost.iter().take(OBJECTS_PER_CALL).copied().collect(),
+            nth,
         };
         let asked = self.client.restore_later(self.restore_id, &request);
         let later = match self.handle.block_on(asked) {
             Ok(later) => later,
             // There is no later one, or the server knows no such thing.
-            Err(ClientError::Refused { .. }) => return Ok(Vec::new()),
+            Err(ClientError::Refused { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let manifest = later.manifest;
@@ -186,7 +187,7 @@ impl ObjectSource for Remote {
                 addresses.order.push(object.hash);
             }
         }
-        Ok(objects)
+        Ok(Some(objects))
     }
 }
 

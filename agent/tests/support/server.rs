@@ -686,7 +686,7 @@ async fn restore_later(State(server): State<Server>, Json(request): Json<LaterRe
             "the snapshot does not need it",
         );
     }
-    if at + 1 == inner.snapshots.len() {
+    if request.nth > 0 || at + 1 == inner.snapshots.len() {
         return refuse(StatusCode::CONFLICT, "no_later_snapshot", "it is the newest");
     }
     inner.lost = Some(request.lost);

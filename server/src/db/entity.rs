@@ -156,6 +156,8 @@ table!(run = "runs" {
     to_confirm: i64,
     snapshot_id: Option<Uuid>,
     error: Option<String>,
+    refused_since: Option<At>,
+    refusals: i32,
 });
 
 table!(snapshot = "snapshots" {
@@ -268,7 +270,7 @@ table!(restore = "restores" {
     finished_at: Option<At>,
     progress: Option<Json>,
     error: Option<String>,
-    later_snapshot_id: Option<Uuid>,
+    later_snapshots: Json,
 });
 
 table!(commit_request = "commit_requests" {

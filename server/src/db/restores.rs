@@ -57,8 +57,8 @@ pub struct Restore {
     pub progress: Option<RestoreProgress>,
     /// Why it failed.
     pub error: Option<String>,
-    /// A later snapshot whose objects may be read as well, since the restored one has lost some.
-    pub later_snapshot_id: Option<SnapshotId>,
+    /// Later snapshots whose objects may be read as well, since the restored one has lost some.
+    pub later_snapshots: Vec<SnapshotId>,
 }
 
 impl TryFrom<restore::Model> for Restore {
@@ -79,7 +79,7 @@ impl TryFrom<restore::Model> for Restore {
                 .map(|json| from_json("restores.progress", json))
                 .transpose()?,
             error: row.error,
-            later_snapshot_id: row.later_snapshot_id.map(SnapshotId::from_uuid),
+            later_snapshots: from_json("restores.later_snapshots", row.later_snapshots)?,
         })
     }
 }
@@ -97,7 +97,7 @@ fn row(tx: &TenantTx, restore: &Restore) -> Result<restore::Model, DbError> {
         finished_at: restore.finished_at.map(TryInto::try_into).transpose()?,
         progress: restore.progress.as_ref().map(to_json).transpose()?,
         error: restore.error.clone(),
-        later_snapshot_id: restore.later_snapshot_id.map(SnapshotId::as_uuid),
+        later_snapshots: to_json(&restore.later_snapshots)?,
     })
 }
 
@@ -163,13 +163,18 @@ pub async fn holding(
     let query = restore::Entity::find()
         .select_only()
         .column(restore::Column::SnapshotId)
-        .column(restore::Column::LaterSnapshotId)
+        .column(restore::Column::LaterSnapshots)
         .filter(restore::Column::SnapshotId.in_subquery(snapshots))
         .filter(restore::Column::State.is_in(["authorised", "running"]))
         .filter(restore::Column::ExpiresAt.gt(At::try_from(now)?));
-    let held: Vec<(uuid::Uuid, Option<uuid::Uuid>)> = query.into_tuple().all(&tx.tx).await?;
-    let ids = held.into_iter().flat_map(|(own, later)| [Some(own), later]);
-    Ok(ids.flatten().map(SnapshotId::from_uuid).collect())
+    let rows: Vec<(uuid::Uuid, serde_json::Value)> = query.into_tuple().all(&tx.tx).await?;
+    let mut held = HashSet::new();
+    for (own, later) in rows {
+        let later: Vec<SnapshotId> = from_json("restores.later_snapshots", later)?;
+        held.extend(later);
+        held.insert(SnapshotId::from_uuid(own));
+    }
+    Ok(held)
 }
 
 /// The newest restores of the tenant, newest first.

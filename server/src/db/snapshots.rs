@@ -200,6 +200,36 @@ pub async fn newest_complete(tx: &TenantTx, source: SourceId) -> Result<Option<S
     query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
 }
 
+/// Complete snapshots after number `seq` whose data may be there when some of that one's is lost: the newest, then those that
+/// were received after `since`, the earliest first; at most `limit`.
+pub async fn later(
+    tx: &TenantTx,
+    source: SourceId,
+    seq: u64,
+    since: Option<Timestamp>,
+    limit: u64,
+) -> Result<Vec<Snapshot>, DbError> {
+    let newest = newest_complete(tx, source).await?;
+    let Some(newest) = newest.filter(|newest| newest.seq > seq) else {
+        return Ok(Vec::new());
+    };
+    let mut query = snapshot::Entity::find()
+        .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .filter(snapshot::Column::State.eq("complete"))
+        .filter(snapshot::Column::Seq.gt(signed("snapshots.seq", seq)?))
+        .filter(snapshot::Column::Seq.lt(signed("snapshots.seq", newest.seq)?))
+        .order_by_asc(snapshot::Column::Seq)
+        .limit(limit.saturating_sub(1));
+    if let Some(since) = since {
+        query = query.filter(snapshot::Column::ReceivedAt.gte(At::try_from(since)?));
+    }
+    let mut later = vec![newest];
+    for row in query.all(&tx.tx).await? {
+        later.push(row.try_into()?);
+    }
+    Ok(later)
+}
+
 /// What the next run of a source builds on: the newest snapshot that has its number, complete or broken.
 pub async fn parent(tx: &TenantTx, source: SourceId) -> Result<Option<Snapshot>, DbError> {
     let query = snapshot::Entity::find()

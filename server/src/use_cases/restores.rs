@@ -142,7 +142,7 @@ pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<Resto
         finished_at: None,
         progress: None,
         error: None,
-        later_snapshot_id: None,
+        later_snapshots: Vec::new(),
     };
     db::restores::add(&tx, &restore).await?;
     let event = db::audit::Event {
@@ -206,7 +206,7 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     }
     restore.state = StoredState::Running;
     restore.progress = None;
-    restore.later_snapshot_id = None;
+    restore.later_snapshots.clear();
     db::restores::save(&tx, &restore).await?;
     let event = db::audit::Event {
         actor: &caller.agent.id.to_string(),
@@ -261,9 +261,10 @@ fn must_be_own(app: &App, caller: &Caller, restore: Option<Restore>) -> Result<R
     Ok(restore)
 }
 
-/// Lets a restore read what the newest complete snapshot of the source needs as well, since objects of its own are lost:
-/// a run that came later may have sent the same data again. The agent says what is lost; nothing is read to find out, for
-/// what is damaged only shows to whoever opens it. The audit log has it.
+/// Lets a restore read what a later complete snapshot of the source needs as well, since objects of its own are lost: a run that
+/// came later may have sent the same data again. The first to be asked is the newest; then those that followed the loss, in
+/// their order, since what was sent again may have been dropped before the newest. The agent says what is lost; nothing is read
+/// to find out, for what is damaged only shows to whoever opens it. The audit log has it.
 ///
 /// # Errors
 /// `NotFound` when the restored snapshot does not need what is said to be lost; `Conflict` when the restore is over, or
@@ -294,15 +295,23 @@ pub async fn later(
     if needed.len() < named.len() {
         return Err(ApiError::NotFound("object of this snapshot"));
     }
-    let later = db::snapshots::newest_complete(&tx, source.id).await?;
-    let later = later.filter(|later| later.seq > snapshot.seq).ok_or_else(|| {
+    let lost_since = needed.iter().filter_map(|row| row.missing_since).min();
+    let later = db::snapshots::later(
+        &tx,
+        source.id,
+        snapshot.seq,
+        lost_since,
+        Limit::LaterSnapshots.max() as u64,
+    )
+    .await?;
+    let later = later.into_iter().nth(request.nth as usize).ok_or_else(|| {
         ApiError::conflict(
             "no_later_snapshot",
-            "No later snapshot of the source is complete.",
+            "No further later snapshot of the source is complete.",
         )
     })?;
-    if restore.later_snapshot_id != Some(later.id) {
-        restore.later_snapshot_id = Some(later.id);
+    if !restore.later_snapshots.contains(&later.id) {
+        restore.later_snapshots.push(later.id);
         db::restores::save(&tx, &restore).await?;
         let event = db::audit::Event {
             actor: &caller.agent.id.to_string(),
@@ -341,7 +350,7 @@ pub async fn sign_reads(
     let restore = own(app, &tx, caller, id).await?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
     let mut found = db::ledger::needed_among(&tx, source.id, snapshot.seq, &request.objects).await?;
-    if let Some(later) = restore.later_snapshot_id {
+    for later in restore.later_snapshots {
         let later = db::snapshots::find(&tx, later)
             .await?
             .ok_or(ApiError::NotFound("snapshot"))?;

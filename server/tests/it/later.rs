@@ -1,5 +1,5 @@
-//! A snapshot that has lost a pack is restored through the server out of packs of a later one: of the newest complete
-//! snapshot of the same source, once the agent has said what is lost, and of no other.
+//! A snapshot that has lost a pack is restored through the server out of packs of later ones: of the newest complete snapshot
+//! of the same source and of those that followed the loss, once the agent has said what is lost, and of no others.
 
 use std::{collections::BTreeSet, fs};
 
@@ -89,6 +89,24 @@ async fn a_lost_pack_is_read_out_of_the_newest_snapshots_packs() {
     assert_eq!(stack.query(events).await.len(), 1);
 }
 
+/// What was sent again after the loss, and is not in the newest snapshot: its file was deleted since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_pack_is_read_out_of_a_snapshot_in_between() {
+    let stack = Stack::start().await;
+    let (site, [first, _], _) = lost(&stack).await;
+    for i in 0..5 {
+        fs::remove_file(site.data.join(format!("file-{i}"))).unwrap();
+    }
+    site.backup().await.unwrap();
+    site.authorise(&stack.operator, first.id).await;
+    let target = stack.folder.path().join("restored");
+    site.restore(first.id, &target).await.unwrap();
+    let restored = target.join(site.data.strip_prefix("/").unwrap());
+    for i in 0..5 {
+        assert!(fs::read(restored.join(format!("file-{i}"))).unwrap() == content(i));
+    }
+}
+
 /// What may be read, and by whom, before and after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_is_lost_opens_the_newest_snapshot() {
@@ -105,7 +123,10 @@ async fn only_what_is_lost_opens_the_newest_snapshot() {
         .await
         .unwrap();
     let reads = |hash| ReadsRequest { objects: vec![hash] };
-    let asks = |lost: &[ObjectHash]| LaterRequest { lost: lost.to_vec() };
+    let asks = |lost: &[ObjectHash]| LaterRequest {
+        lost: lost.to_vec(),
+        nth: 0,
+    };
     let status = |error: ClientError| match error {
         ClientError::Refused { status, .. } => status,
         other => panic!("{other}"),

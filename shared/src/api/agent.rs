@@ -9,6 +9,7 @@
 //! | `GET sources` | → `Vec<`[`SourceSpec`]`>` |
 //! | `POST sources/{source}/runs` | → [`BackupWork`]: start a run now |
 //! | `POST sources/{source}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: its own manifests and index segments |
+//! | `GET sources/{source}/snapshots/{seq}/objects?after=HASH` | → `Vec<`[`ObjectRef`]`>`: what its newest snapshot needs but the manifest, in parts |
 //! | `POST runs/{run}/uploads` | [`UploadsRequest`] → `Vec<`[`UploadTicket`]`>`, in the order asked |
 //! | `POST runs/{run}/progress` | [`RunProgress`] → 204 |
 //! | `PUT runs/{run}/commit/pages/{number}` | [`CommitPage`] → 204: a part of the change, before the commit |
@@ -376,12 +377,15 @@ pub struct RestoreWork {
     pub expires_at: Timestamp,
 }
 
-/// Says that objects which the snapshot of a restore needs are lost, and asks for the newest complete snapshot of the
-/// source: what that one needs may be read for this restore as well, from then on. At most [`OBJECTS_PER_CALL`] of them.
+/// Says that objects which the snapshot of a restore needs are lost, and asks for a later complete snapshot of the source:
+/// what that one needs may be read for this restore as well, from then on. At most [`OBJECTS_PER_CALL`] of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaterRequest {
     /// What is gone or damaged, at least one.
     pub lost: Vec<ObjectHash>,
+    /// Which of the later snapshots, from 0: the newest, then those that followed the loss, in their order.
+    #[serde(default)]
+    pub nth: u32,
 }
 
 /// The snapshot whose packs may hold what is lost.

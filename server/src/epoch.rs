@@ -1,5 +1,5 @@
-//! The epoch: how often the server was started, in the data folder and in the database, raised in both at each start. A
-//! database whose epoch is lower than the folder's was restored from a backup.
+//! The epoch: a number in the data folder and in the database, raised in both at each start and then once in [`EVERY`]. A
+//! database whose epoch is lower than the folder's was restored from a backup, also one of this morning.
 //!
 //! The database is raised first. A crash between the two leaves the folder one behind, which is not taken for anything.
 //! When folder and database were restored together, to the same moment, nobody can tell.
@@ -7,12 +7,17 @@
 use std::{
     fs,
     io::{ErrorKind, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use shared::{api::notice::NoticeKind, ids::NoticeId};
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::{app::App, db, error::ApiError, random, scope::TenantScope};
+
+/// How often a running server raises the epoch: a backup of the database that is older than this is told from the database.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// The file in the data folder: the epoch in decimal digits.
 pub const FILE: &str = "epoch";
@@ -33,20 +38,32 @@ fn judge(folder: Option<u64>, database: Option<u64>) -> Option<NoticeKind> {
 ///
 /// # Errors
 /// When the file can not be read or written, or the database does not answer.
-pub async fn begin(app: &App, data: &Path) -> Result<(), ApiError> {
+pub async fn raise(app: &App, data: &Path) -> Result<(), ApiError> {
     let file = data.join(FILE);
     let folder = read(&file)?;
     let tx = app.db.instance().await?;
     let database = db::epoch::find(&tx).await?;
     let epoch = folder.max(database).unwrap_or(0) + 1;
+    db::epoch::set(&tx, epoch).await?;
     if let Some(kind) = judge(folder, database) {
         tracing::error!(folder, database, "{}: {}", kind.title(), kind.text());
         end_tokens(app).await?;
         distrust(app, &tx, kind, folder, database).await?;
     }
-    db::epoch::set(&tx, epoch).await?;
     tx.commit().await?;
     write(&file, epoch)
+}
+
+/// Raises the epoch for as long as the server runs.
+pub async fn keep_raising(app: App, data: PathBuf) {
+    let mut ticks = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = raise(&app, &data).await {
+            tracing::error!(%error, "the epoch could not be raised");
+        }
+    }
 }
 
 async fn end_tokens(app: &App) -> Result<(), ApiError> {
@@ -68,8 +85,8 @@ async fn distrust(
 ) -> Result<(), ApiError> {
     let now = app.clock.now();
     let sessions = db::sessions::delete_all(tx).await?;
-    let leases = db::jobs::void_leases(tx).await?;
     db::notices::add(tx, NoticeId::from_uuid(random::uuid(now)), kind, now).await?;
+    let leases = db::jobs::void_leases(tx).await?;
     let event = db::audit::Event {
         actor: "system",
         action: match kind {

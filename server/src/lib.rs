@@ -6,7 +6,7 @@ pub mod breaker;
 pub mod clock;
 pub mod clocks;
 pub mod db;
-mod epoch;
+pub mod epoch;
 pub mod error;
 pub mod http;
 pub mod jobs;

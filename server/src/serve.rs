@@ -90,7 +90,7 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
         clock,
     )
     .await?;
-    epoch::begin(&app, &settings.data).await?;
+    epoch::raise(&app, &settings.data).await?;
     key_bearers(&app).await?;
     users::ensure_operator(
         &app,
@@ -162,6 +162,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     jobs::start(app);
+    tokio::spawn(epoch::keep_raising(app.clone(), settings.data.clone()));
     axum::serve(listener, http::router(app, &settings.site_root))
         .with_graceful_shutdown(shutdown)
         .await?;

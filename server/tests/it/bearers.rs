@@ -351,6 +351,27 @@ async fn a_restored_database_is_noticed() {
     assert_eq!(again.status(), StatusCode::NOT_FOUND);
 }
 
+/// Most backups of a database are of last night, and the server was started long before that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_last_night_is_noticed() {
+    let stack = Stack::start().await;
+    let epoch = "SELECT epoch FROM server_epoch";
+    let last_night: i64 = stack.query(epoch).await[0].try_get("", "epoch").unwrap();
+    // As every minute.
+    holdfast_server::epoch::raise(&stack.app, &stack.data)
+        .await
+        .unwrap();
+    assert_eq!(notices(&stack.operator).await, []);
+    stack
+        .change(&format!("UPDATE server_epoch SET epoch = {last_night}"))
+        .await;
+    holdfast_server::epoch::raise(&stack.app, &stack.data)
+        .await
+        .unwrap();
+    let operator = Session::sign_in(&stack.url, EMAIL, PASSWORD).await.unwrap();
+    assert_eq!(notices(&operator).await[0].kind, NoticeKind::DatabaseRestored);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_folder_without_an_epoch_is_not_trusted_either() {
     let stack = Stack::start().await;

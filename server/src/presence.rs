@@ -2,8 +2,9 @@
 //!
 //! One answer decides nothing that cannot be undone: stores answer 404 for objects that they hold, while a node is
 //! away or before a write has reached every replica. An object counts as gone after [`ASKINGS`] askings spread over
-//! [`SPAN`], each of which found it neither by its name nor in the listing of its key. One sighting in between, or any
-//! time later, clears what was noted.
+//! [`SPAN`], each of which did not find it by its name, and the last neither in the listing of its key. What is listed all
+//! the time and never given (an entry of the store's index without an object) counts as gone after [`LISTED_SPAN`]. One
+//! sighting by name in between, or any time later, clears what was noted; a listing alone clears nothing.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,6 +14,8 @@ use crate::s3::{ObjectStore, S3Error, VersionHead, versions_of_key};
 const ASKINGS: u32 = 3;
 /// At least so long must lie between the first of them and the last.
 const SPAN: SignedDuration = SignedDuration::from_mins(2);
+/// The same for what is listed: an index may be behind for longer than an object is not found.
+const LISTED_SPAN: SignedDuration = SignedDuration::from_hours(1);
 /// Askings that follow each other faster count as one.
 const APART: SignedDuration = SignedDuration::from_secs(20);
 
@@ -28,11 +31,11 @@ pub struct Absence {
 }
 
 impl Absence {
-    /// What is to be noted after one more asking at `now` that found nothing. A clock that was set back counts as
-    /// no time.
+    /// What is to be noted after one more asking at `now` that found nothing. What a clock noted that was ahead, and was set
+    /// back since, is forgotten: it would hold the count for as long as it was ahead.
     #[must_use]
     pub fn asked(before: Option<Self>, now: Timestamp) -> Self {
-        match before {
+        match before.filter(|before| before.asked_at <= now) {
             None => Self {
                 askings: 1,
                 since: now,
@@ -47,11 +50,24 @@ impl Absence {
         }
     }
 
-    /// Whether the object counts as gone.
+    /// Whether the object counts as gone, when the last asking found this.
     #[must_use]
-    pub fn is_believed(&self) -> bool {
-        self.askings >= ASKINGS && self.asked_at.duration_since(self.since) >= SPAN
+    pub fn is_believed(&self, last: Unseen) -> bool {
+        let span = match last {
+            Unseen::Absent => SPAN,
+            Unseen::OnlyListed => LISTED_SPAN,
+        };
+        self.askings >= ASKINGS && self.asked_at.duration_since(self.since) >= span
     }
+}
+
+/// How a version was not found by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    /// The listing of its key does not name it either.
+    Absent,
+    /// The listing of its key names it: the two answers contradict each other.
+    OnlyListed,
 }
 
 /// What S3 says of one version.
@@ -59,10 +75,8 @@ impl Absence {
 pub enum Presence {
     /// A HEAD shows it.
     Shown(VersionHead),
-    /// A HEAD says that there is none, and the listing of its key names it.
-    OnlyListed,
-    /// Neither shows it.
-    Absent,
+    /// A HEAD says that there is none.
+    Unseen(Unseen),
 }
 
 /// Asks for one version by name, and where that finds nothing, for the listing of its key.
@@ -79,11 +93,12 @@ pub async fn ask(
         return Ok(Presence::Shown(head));
     }
     let listed = versions_of_key(store, bucket, key).await?;
-    Ok(if listed.iter().any(|one| one.version_id == version) {
-        Presence::OnlyListed
+    let is_listed = listed.iter().any(|one| one.version_id == version);
+    Ok(Presence::Unseen(if is_listed {
+        Unseen::OnlyListed
     } else {
-        Presence::Absent
-    })
+        Unseen::Absent
+    }))
 }
 
 #[cfg(test)]
@@ -104,18 +119,30 @@ mod tests {
 
     #[test]
     fn gone_is_believed_after_three_askings_over_two_minutes() {
-        assert!(after(&[0, 60, 120]).is_believed());
-        assert!(!after(&[0, 60, 119]).is_believed());
-        assert!(!after(&[0, 3_600]).is_believed());
+        let believed = |askings: &[i64]| after(askings).is_believed(Unseen::Absent);
+        assert!(believed(&[0, 60, 120]));
+        assert!(!believed(&[0, 60, 119]));
+        assert!(!believed(&[0, 3_600]));
         // A burst counts as one asking, however many there are in it.
-        assert!(!after(&[0, 1, 2, 3, 4, 5, 6, 7, 140]).is_believed());
-        assert!(after(&[0, 1, 31, 63, 127]).is_believed());
+        assert!(!believed(&[0, 1, 2, 3, 4, 5, 6, 7, 140]));
+        assert!(believed(&[0, 1, 31, 63, 127]));
     }
 
     #[test]
-    fn a_clock_that_was_set_back_makes_nothing_believed() {
+    fn what_is_listed_and_never_given_is_believed_later() {
+        let believed = |askings: &[i64]| after(askings).is_believed(Unseen::OnlyListed);
+        assert!(!believed(&[0, 60, 120, 3_599]));
+        assert!(believed(&[0, 60, 3_600]));
+        assert!(!believed(&[0, 3_600]));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_believed_and_holds_nothing() {
         let absence = after(&[0, 60, -100_000]);
-        assert_eq!((absence.askings, absence.since), (2, at(0)));
-        assert!(!absence.is_believed());
+        assert_eq!((absence.askings, absence.since), (1, at(-100_000)));
+        assert!(!absence.is_believed(Unseen::Absent));
+        // Noted by a clock that was years ahead.
+        let absence = after(&[200_000_000, 200_000_060, 0, 60, 120]);
+        assert!(absence.is_believed(Unseen::Absent));
     }
 }

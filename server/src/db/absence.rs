@@ -21,7 +21,7 @@ use super::{
     ledger::{LedgerObject, ROWS_PER_STATEMENT, named, needed_by},
     types::{At, bytes32, signed, to_json, unsigned},
 };
-use crate::presence::Absence;
+use crate::presence::{Absence, Unseen};
 
 /// What became of a number of askings that found nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,15 +32,15 @@ pub struct Noted {
     pub suspected: u64,
 }
 
-/// Notes that S3 had none of these objects at `now`. Those of which it is believed by that are marked as missing, since
-/// they were first not found.
+/// Notes how S3 did not show these objects at `now`. Those of which it is believed by that are marked as missing, since they
+/// were first not found.
 ///
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn note(
     tx: &TenantTx,
     source: SourceId,
-    hashes: &[ObjectHash],
+    unseen: &[(ObjectHash, Unseen)],
     now: Timestamp,
 ) -> Result<Noted, DbError> {
     #[derive(Serialize)]
@@ -52,20 +52,24 @@ pub async fn note(
         gone: bool,
     }
     let mut noted = Noted::default();
-    for part in hashes.chunks(ROWS_PER_STATEMENT) {
+    for part in unseen.chunks(ROWS_PER_STATEMENT) {
+        let how: HashMap<ObjectHash, Unseen> = part.iter().copied().collect();
+        let hashes: Vec<ObjectHash> = how.keys().copied().collect();
         let mut rows = Vec::with_capacity(part.len());
         for row in object::Entity::find()
-            .filter(named(source, part))
+            .filter(named(source, &hashes))
             .order_by_asc(object::Column::Hash)
             .all(&tx.tx)
             .await?
         {
+            let hash = ObjectHash::from_bytes(bytes32("objects.hash", &row.hash)?);
+            let last = how.get(&hash).copied().unwrap_or(Unseen::OnlyListed);
             let absence = Absence::asked(absence(&row)?, now);
-            let gone = row.missing_since.is_some() || absence.is_believed();
+            let gone = row.missing_since.is_some() || absence.is_believed(last);
             noted.gone += u64::from(gone);
             noted.suspected += u64::from(!gone);
             rows.push(Row {
-                hash: ObjectHash::from_bytes(bytes32("objects.hash", &row.hash)?).to_string(),
+                hash: hash.to_string(),
                 askings: absence.askings,
                 since: absence.since,
                 asked_at: absence.asked_at,
@@ -211,19 +215,15 @@ pub struct Confirmed {
     pub size_bytes: u64,
     /// It counts as gone, or is suspected.
     pub in_doubt: bool,
+    /// It counts as gone.
+    pub missing: bool,
 }
 
-/// Where a range of hashes begins, as bytes: the first hash of all, a hash itself, or right behind one.
+/// Where a range of hashes begins, as bytes: a hash itself, or right behind one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct From(Vec<u8>);
 
 impl From {
-    /// With the first hash of all.
-    #[must_use]
-    pub const fn start() -> Self {
-        Self(Vec::new())
-    }
-
     /// With this hash.
     #[must_use]
     pub fn at(hash: &ObjectHash) -> Self {
@@ -252,9 +252,11 @@ pub async fn confirmed_between(
         version_id: String,
         size_bytes: i64,
         in_doubt: bool,
+        missing: bool,
     }
     let sql =
-        "SELECT hash, version_id, size_bytes, (absent_askings > 0 OR missing_since IS NOT NULL) AS in_doubt
+        "SELECT hash, version_id, size_bytes, (absent_askings > 0 OR missing_since IS NOT NULL) AS in_doubt,
+                      missing_since IS NOT NULL AS missing
                FROM objects
                WHERE source_id = $1 AND kind = $2 AND hash >= $3 AND ($4::bytea IS NULL OR hash < $4)
                  AND state IN ('live', 'pending') AND version_id IS NOT NULL
@@ -275,22 +277,27 @@ pub async fn confirmed_between(
                 version_id: row.version_id,
                 size_bytes: unsigned("objects.size_bytes", row.size_bytes)?,
                 in_doubt: row.in_doubt,
+                missing: row.missing,
             })
         })
         .collect()
 }
 
-/// Objects that snapshot `seq` needs and whose lock was last shown before `asked_before`, at most `limit` of them.
+/// Objects that snapshot `seq` needs and whose lock was last shown before `asked_before`, by hash behind `after`, at most
+/// `limit` of them. What counts as gone is not among them.
 pub async fn asked_before(
     tx: &TenantTx,
     source: SourceId,
     seq: u64,
     asked_before: Timestamp,
+    after: Option<ObjectHash>,
     limit: u64,
 ) -> Result<Vec<LedgerObject>, DbError> {
     let query = object::Entity::find()
         .filter(needed_by(source, seq)?)
         .filter(object::Column::MissingSince.is_null())
+        .filter(object::Column::Hash.gt(after.map_or(Vec::new(), |hash| hash.as_bytes().to_vec())))
+        .order_by_asc(object::Column::Hash)
         .filter(
             Condition::any()
                 .add(Expr::col(object::Column::ConfirmedAt).lt(At::try_from(asked_before)?))

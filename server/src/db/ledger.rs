@@ -3,6 +3,8 @@
 //! An object of a source is needed by the snapshots `born ≤ seq < dropped`. A commit writes only what was added
 //! and dropped, so that bookkeeping costs churn and not size.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use repository::layout;
 use sea_orm::{
@@ -62,8 +64,12 @@ pub struct LedgerObject {
     pub signed_until: Timestamp,
     /// What S3 confirmed.
     pub lock: Option<ConfirmedLock>,
+    /// When S3 last showed that lock.
+    pub confirmed_at: Option<Timestamp>,
     /// S3 no longer has the version: believed after several askings.
     pub missing: bool,
+    /// When it was first not found, if it counts as gone.
+    pub missing_since: Option<Timestamp>,
     /// It counts as gone, or was not found when it was last asked for.
     pub in_doubt: bool,
     /// The first snapshot that needs it.
@@ -100,11 +106,15 @@ impl LedgerObject {
     }
 }
 
+fn kind_of(tag: i16) -> Result<ObjectKind, DbError> {
+    let kind = u8::try_from(tag).ok().and_then(ObjectKind::from_tag);
+    kind.ok_or_else(|| DbError::corrupt("objects.kind", tag))
+}
+
 impl TryFrom<object::Model> for LedgerObject {
     type Error = DbError;
 
     fn try_from(row: object::Model) -> Result<Self, DbError> {
-        let kind = u8::try_from(row.kind).ok().and_then(ObjectKind::from_tag);
         let seq = |seq: Option<i64>| seq.map(|seq| unsigned("objects.born", seq)).transpose();
         let lock = match (row.version_id, row.lock_mode, optional_time(row.locked_until)?) {
             (Some(version_id), Some(mode), Some(locked_until)) => Some(ConfirmedLock {
@@ -116,7 +126,7 @@ impl TryFrom<object::Model> for LedgerObject {
         };
         Ok(Self {
             object: ObjectRef {
-                kind: kind.ok_or_else(|| DbError::corrupt("objects.kind", row.kind))?,
+                kind: kind_of(row.kind)?,
                 hash: ObjectHash::from_bytes(bytes32("objects.hash", &row.hash)?),
                 size_bytes: unsigned("objects.size_bytes", row.size_bytes)?,
             },
@@ -127,7 +137,9 @@ impl TryFrom<object::Model> for LedgerObject {
             state: from_text("objects.state", row.state)?,
             signed_until: row.signed_until.try_into()?,
             lock,
+            confirmed_at: optional_time(row.confirmed_at)?,
             missing: row.missing_since.is_some(),
+            missing_since: optional_time(row.missing_since)?,
             in_doubt: row.missing_since.is_some() || row.absent_askings > 0,
             born: seq(row.born)?,
             dropped: seq(row.dropped)?,
@@ -200,6 +212,28 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
     object::Entity::insert_many(rows)
         .on_conflict(renew)
         .exec_without_returning(&tx.tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes the number of the snapshot whose commit record an object is: its key has it, also when it never becomes live. That
+/// snapshot needs it and no other.
+pub async fn set_number(
+    tx: &TenantTx,
+    source: SourceId,
+    record: ObjectHash,
+    seq: u64,
+) -> Result<(), DbError> {
+    object::Entity::update_many()
+        .col_expr(object::Column::Born, Expr::value(signed("objects.born", seq)?))
+        .col_expr(
+            object::Column::Dropped,
+            Expr::value(signed("objects.dropped", seq + 1)?),
+        )
+        .filter(named(source, &[record]))
+        .filter(object::Column::Kind.eq(i16::from(ObjectKind::Commit.tag())))
+        .filter(object::Column::Born.is_null())
+        .exec(&tx.tx)
         .await?;
     Ok(())
 }
@@ -419,6 +453,20 @@ pub async fn all(tx: &TenantTx, source: SourceId) -> Result<Vec<LedgerObject>, D
         .await?
         .into_iter()
         .map(TryInto::try_into)
+        .collect()
+}
+
+/// How many rows a source has of each kind.
+pub async fn counts(tx: &TenantTx, source: SourceId) -> Result<HashMap<ObjectKind, u64>, DbError> {
+    let query = object::Entity::find()
+        .select_only()
+        .column(object::Column::Kind)
+        .column_as(object::Column::Hash.count(), "count")
+        .filter(object::Column::SourceId.eq(source.as_uuid()))
+        .group_by(object::Column::Kind);
+    let rows: Vec<(i16, i64)> = query.into_tuple().all(&tx.tx).await?;
+    rows.into_iter()
+        .map(|(kind, count)| Ok((kind_of(kind)?, unsigned("objects.count", count)?)))
         .collect()
 }
 

@@ -49,6 +49,32 @@ pub struct Run {
     pub snapshot_id: Option<SnapshotId>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The store's refusals that the last tries of its commit met, one after the other.
+    pub refusals: Option<Refusals>,
+}
+
+/// Refusals of a store in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusals {
+    /// The first.
+    pub since: Timestamp,
+    /// How many, at least one.
+    pub count: u32,
+}
+
+impl Refusals {
+    /// With one more.
+    #[must_use]
+    pub fn with(before: Option<Self>, now: Timestamp) -> Self {
+        // What a clock noted that was ahead, and was set back since, is forgotten.
+        match before.filter(|before| before.since <= now) {
+            None => Self { since: now, count: 1 },
+            Some(before) => Self {
+                count: before.count.saturating_add(1),
+                ..before
+            },
+        }
+    }
 }
 
 impl Run {
@@ -70,6 +96,7 @@ impl Run {
             to_confirm: 0,
             snapshot_id: None,
             error: None,
+            refusals: None,
         }
     }
 
@@ -103,6 +130,10 @@ impl TryFrom<run::Model> for Run {
             to_confirm: unsigned("runs.to_confirm", row.to_confirm)?,
             snapshot_id: row.snapshot_id.map(SnapshotId::from_uuid),
             error: row.error,
+            refusals: match (optional_time(row.refused_since)?, u32::try_from(row.refusals)) {
+                (Some(since), Ok(count @ 1..)) => Some(Refusals { since, count }),
+                _ => None,
+            },
         })
     }
 }
@@ -125,6 +156,10 @@ fn row(tx: &TenantTx, run: &Run) -> Result<run::Model, DbError> {
         to_confirm: signed("runs.to_confirm", run.to_confirm)?,
         snapshot_id: run.snapshot_id.map(SnapshotId::as_uuid),
         error: run.error.clone(),
+        refused_since: time(run.refusals.map(|refusals| refusals.since))?,
+        refusals: run
+            .refusals
+            .map_or(0, |refusals| i32::try_from(refusals.count).unwrap_or(i32::MAX)),
     })
 }
 

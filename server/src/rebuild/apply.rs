@@ -13,6 +13,7 @@ use crate::{
     app::App,
     db::{self, DbError, TenantTx, agents::Agent, backup_sets::BackupSet, sources::Source},
     error::ApiError,
+    presence::Unseen,
     random,
     scope::TenantScope,
 };
@@ -79,7 +80,9 @@ pub(super) async fn apply(
         db::ledger::confirm(&tx, id, *hash, lock, now).await?;
     }
     // One reading of the bucket is one asking: the sweeps that follow ask again, until it is believed.
-    db::absence::note(&tx, id, &comparison.missing, now).await?;
+    let absent = comparison.missing.iter().map(|hash| (*hash, Unseen::Absent));
+    let absent: Vec<_> = absent.collect();
+    db::absence::note(&tx, id, &absent, now).await?;
     if !comparison.missing.is_empty() {
         db::sources::set_next_sweep(&tx, id, now).await?;
     }

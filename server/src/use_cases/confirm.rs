@@ -5,7 +5,7 @@ use shared::retention::LockMode;
 
 use crate::{
     db::ledger::{ConfirmedLock, LedgerObject},
-    presence::{self, Presence},
+    presence::{self, Presence, Unseen},
     s3::{Lock, ObjectStore, S3Error, VersionHead, versions_of_key},
 };
 
@@ -95,34 +95,26 @@ pub async fn versions(
     Ok(found)
 }
 
-/// The lock of one version as S3 shows it now; `None` when neither a HEAD nor the listing of its key shows the version. What
-/// is not locked at all is as if its lock had ended long ago.
+/// The lock of one version as S3 shows it now, or how the version was not found. What is not locked at all is as if its lock
+/// had ended long ago.
 ///
 /// # Errors
-/// When S3 could not be asked, or contradicts itself.
+/// When S3 could not be asked.
 pub async fn shown(
     store: &dyn ObjectStore,
     bucket: &str,
     key: &str,
     old: &ConfirmedLock,
-) -> Result<Option<ConfirmedLock>, S3Error> {
+) -> Result<Result<ConfirmedLock, Unseen>, S3Error> {
     let head = match presence::ask(store, bucket, key, &old.version_id).await? {
         Presence::Shown(head) => head,
-        Presence::OnlyListed => return Err(contradicted(key)),
-        Presence::Absent => return Ok(None),
+        Presence::Unseen(how) => return Ok(Err(how)),
     };
-    Ok(Some(ConfirmedLock {
+    Ok(Ok(ConfirmedLock {
         version_id: old.version_id.clone(),
         mode: head.lock.map_or(old.mode, |lock| lock.mode),
         locked_until: head.lock.map_or(Timestamp::UNIX_EPOCH, |lock| lock.retain_until),
     }))
-}
-
-/// The listing of a key names a version, and a HEAD says that there is none. Neither answer is believed.
-fn contradicted(key: &str) -> S3Error {
-    S3Error::Malformed(format!(
-        "{key} is listed, and S3 says that there is no such version"
-    ))
 }
 
 /// Why a lock was not extended.
@@ -139,9 +131,8 @@ pub enum NotExtended {
     },
 }
 
-/// Extends one version's lock, and asks S3 what it is now; `None` when neither a HEAD nor the listing of its key shows the
-/// version. Never shortens: a lock that
-/// is as strong and reaches as far, whoever set it, stays as it is.
+/// Extends one version's lock, and asks S3 what it is now, or how the version was not found. Never shortens: a lock that is as
+/// strong and reaches as far, whoever set it, stays as it is.
 ///
 /// # Errors
 /// See [`NotExtended`].
@@ -151,7 +142,7 @@ pub async fn extend(
     key: &str,
     old: &ConfirmedLock,
     lock: Lock,
-) -> Result<Option<ConfirmedLock>, NotExtended> {
+) -> Result<Result<ConfirmedLock, Unseen>, NotExtended> {
     let suffices = |shown: &Lock| {
         (shown.mode == lock.mode || shown.mode == LockMode::Compliance)
             && shown.retain_until >= lock.retain_until
@@ -166,8 +157,7 @@ pub async fn extend(
     if !shown.as_ref().is_some_and(suffices) {
         let before = match presence::ask(store, bucket, key, &old.version_id).await? {
             Presence::Shown(head) => head,
-            Presence::OnlyListed => return Err(contradicted(key).into()),
-            Presence::Absent => return Ok(None),
+            Presence::Unseen(how) => return Ok(Err(how)),
         };
         shown = before.lock;
     }
@@ -178,7 +168,7 @@ pub async fn extend(
         shown = head().await?.and_then(|head| head.lock);
     }
     match shown.filter(suffices) {
-        Some(shown) => Ok(Some(ConfirmedLock {
+        Some(shown) => Ok(Ok(ConfirmedLock {
             version_id: old.version_id.clone(),
             mode: shown.mode,
             locked_until: shown.retain_until,

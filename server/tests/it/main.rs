@@ -12,6 +12,7 @@ mod large;
 mod later;
 mod lies;
 mod limits;
+mod mixed_faults;
 mod pages;
 mod presence;
 mod rebuild;

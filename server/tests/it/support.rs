@@ -679,12 +679,19 @@ async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, Refus
 
 /// Every version in a bucket: key, version id, lock.
 pub async fn versions(s3: &aws_sdk_s3::Client, bucket: &str) -> Vec<(String, String)> {
-    let listed = s3.list_object_versions().bucket(bucket).send().await.unwrap();
-    assert!(!listed.is_truncated().unwrap_or(false));
-    let pairs = listed.versions().iter();
-    pairs
-        .map(|v| (v.key().unwrap().to_owned(), v.version_id().unwrap().to_owned()))
-        .collect()
+    let mut pairs = Vec::new();
+    let (mut key, mut version) = (None, None);
+    loop {
+        let page = s3.list_object_versions().bucket(bucket);
+        let page = page.set_key_marker(key).set_version_id_marker(version);
+        let page = page.send().await.unwrap();
+        let of_page = page.versions().iter();
+        pairs.extend(of_page.map(|v| (v.key().unwrap().to_owned(), v.version_id().unwrap().to_owned())));
+        if page.next_key_marker.is_none() {
+            return pairs;
+        }
+        (key, version) = (page.next_key_marker, page.next_version_id_marker);
+    }
 }
 
 /// The earliest retain-until among the versions whose key contains `part`; panics when one is not locked in

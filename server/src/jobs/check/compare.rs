@@ -19,6 +19,7 @@ use crate::{
         ledger::{ConfirmedLock, LedgerObject},
     },
     error::ApiError,
+    presence::Unseen,
     s3::{Bounds, S3Error, VersionHead},
     scope::TenantScope,
     shelf::{Place, Shelf},
@@ -43,9 +44,9 @@ pub(super) struct Compared {
     pub unlooked: u64,
     /// Delete markers beyond those that are named.
     pub unnamed_markers: u64,
-    /// Objects of the ledger that are not in the bucket: neither listed nor given by name.
-    pub gone: Vec<ObjectHash>,
-    /// Objects that were in doubt and are listed.
+    /// Objects of the ledger that S3 does not give by name, and whether they are listed.
+    pub gone: Vec<(ObjectHash, Unseen)>,
+    /// Objects that were in doubt and are given.
     pub seen: Vec<ObjectHash>,
     /// Locks that end sooner than the ledger has it, as they are.
     pub shorter: Vec<(ObjectHash, ConfirmedLock)>,
@@ -96,10 +97,9 @@ pub(super) async fn source(
                     .push(ledger.finding(BucketFindingKind::OtherSize, row, key, detail));
             }
             Some(_) => {
-                out.seen.extend(row.in_doubt.then_some(row.object.hash));
                 let [a, b, ..] = *row.object.hash.as_bytes();
                 let is_turn = u32::from(u16::from_be_bytes([a, b])) % slices == slice;
-                if is_turn || again.contains(&key) {
+                if is_turn || row.in_doubt || again.contains(&key) {
                     sample.push(row);
                 }
             }
@@ -114,7 +114,7 @@ pub(super) async fn source(
             let detail = "the version that was confirmed is no longer there".to_owned();
             out.findings
                 .push(ledger.finding(BucketFindingKind::Missing, row, key, detail));
-            out.gone.push(row.object.hash);
+            out.gone.push((row.object.hash, Unseen::Absent));
         }
     }
     let asked = heads(place, id, sample).await?;
@@ -123,12 +123,14 @@ pub(super) async fn source(
         let key = row.key(place.prefix, id);
         match head {
             None => {
-                // One of the two answers is false: that is told, and decides nothing.
+                // One of the two answers is false: that is told, and decides nothing soon.
                 let detail = "it is listed, and S3 does not give it".to_owned();
                 out.findings
                     .push(ledger.finding(BucketFindingKind::Missing, row, key, detail));
+                out.gone.push((row.object.hash, Unseen::OnlyListed));
             }
             Some(head) => {
+                out.seen.extend(row.in_doubt.then_some(row.object.hash));
                 out.shorter
                     .extend(shorter(row, &head).map(|lock| (row.object.hash, lock)));
                 if let Some(detail) = weakness(row, &head) {
@@ -311,9 +313,12 @@ impl Ledger {
     }
 
     fn stored(&self) -> impl Iterator<Item = &LedgerObject> {
-        self.rows
-            .values()
-            .filter(|row| matches!(row.state, ObjectState::Live | ObjectState::Unknown))
+        self.rows.values().filter(|row| match row.state {
+            ObjectState::Live | ObjectState::Unknown => true,
+            // What was sent and confirmed, and is in doubt since.
+            ObjectState::Pending => row.in_doubt && row.lock.is_some(),
+            ObjectState::Deleting => false,
+        })
     }
 
     fn finding(
@@ -380,7 +385,7 @@ impl Ledger {
             let row = self.rows.get(hash);
             row.is_none_or(|row| row.lock.is_none() || is_same(row))
         };
-        out.gone.retain(|hash| is_here(hash));
+        out.gone.retain(|(hash, _)| is_here(hash));
         out.shorter.retain(|(hash, _)| is_here(hash));
         Ok(())
     }

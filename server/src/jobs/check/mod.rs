@@ -33,6 +33,7 @@ use crate::{
         ledger::ConfirmedLock,
     },
     error::ApiError,
+    presence::Unseen,
     scope::TenantScope,
     shelf::Place,
 };
@@ -99,8 +100,8 @@ struct Check<'a> {
     set: BackupSet,
     report: BucketCheckReport,
     findings: Vec<NewFinding>,
-    /// Objects of the ledger that are not in the bucket.
-    gone: Vec<(SourceId, Vec<ObjectHash>)>,
+    /// Objects of the ledger that S3 does not show.
+    gone: Vec<(SourceId, Vec<(ObjectHash, Unseen)>)>,
     /// Objects that were in doubt and are there.
     seen: Vec<(SourceId, Vec<ObjectHash>)>,
     /// Locks that end sooner than the ledger has it.
@@ -131,6 +132,12 @@ impl Check<'_> {
             .map(|finding| finding.key.clone())
             .collect();
         let parts = (self.report.slice, self.report.slices);
+        // What is noted of absent objects bears a time.
+        self.app
+            .clocks
+            .compare(self.app, account.id, store.as_ref(), &self.set.bucket)
+            .await
+            .map_err(unanswered)?;
         let mut done = Vec::with_capacity(sources.len());
         for source in sources {
             let compared = compare::source(self.app, self.scope, place, source.id, parts, &again)

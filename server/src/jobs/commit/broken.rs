@@ -37,7 +37,7 @@ impl Commit<'_> {
             };
             db::audit::add(&tx, event, now).await?;
             let sweep = random::uuid(now);
-            db::jobs::queue(
+            db::jobs::queue_by(
                 &tx,
                 sweep,
                 JobKind::Sweep,

@@ -119,12 +119,8 @@ impl Commit<'_> {
         self.confirm_all(short, Some(lock)).await
     }
 
-    /// Step 4: the commit record, the last object of a snapshot. It is the same bytes at every try.
-    pub(super) async fn put_record(
-        &self,
-        snapshot: &Snapshot,
-    ) -> Result<(LedgerObject, ConfirmedLock), Failure> {
-        let now = self.app.clock.now();
+    /// The commit record of a numbered snapshot. It is the same bytes at every try.
+    async fn record(&self, snapshot: &Snapshot) -> Result<(ObjectRef, Vec<u8>), Failure> {
         let tx = self.app.db.tenant(self.scope).await?;
         let parent = db::snapshots::by_seq(&tx, self.source.id, snapshot.seq - 1).await?;
         drop(tx);
@@ -146,6 +142,40 @@ impl Commit<'_> {
             hash: repository::hash(&bytes),
             size_bytes: bytes.len() as u64,
         };
+        Ok((object, bytes))
+    }
+
+    /// The commit record, where a try before this one has put it: then the snapshot is complete, for whoever reads the bucket,
+    /// whatever was lost since. That can not be answered with a refusal, however often.
+    pub(super) async fn placed_record(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<Option<(LedgerObject, ConfirmedLock)>, Failure> {
+        let (object, _) = self.record(snapshot).await?;
+        let tx = self.app.db.tenant(self.scope).await?;
+        let rows = db::ledger::find(&tx, self.source.id, &[object.hash]).await?;
+        drop(tx);
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let key = layout::commit_key(&self.set.prefix, self.source.id, snapshot.seq);
+        match confirm::confirm(self.store.as_ref(), &self.set.bucket, &key, &row, snapshot.mode).await {
+            Ok(lock) if lock.locked_until >= snapshot.protected_until => Ok(Some((row, lock))),
+            Ok(_) | Err(NotConfirmed::Absent { .. } | NotConfirmed::Unlocked { .. }) => Ok(None),
+            Err(NotConfirmed::Store(error)) => Err(Failure::Passing(ApiError::conflict(
+                "object_store",
+                format!("Whether the commit record is there could not be asked: {error}"),
+            ))),
+        }
+    }
+
+    /// Step 4: the commit record, the last object of a snapshot.
+    pub(super) async fn put_record(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<(LedgerObject, ConfirmedLock), Failure> {
+        let now = self.app.clock.now();
+        let (object, bytes) = self.record(snapshot).await?;
         let lock = upload_lock(
             &self.set.policy,
             self.lock_ahead_days,
@@ -164,6 +194,7 @@ impl Commit<'_> {
         };
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::ledger::sign(&tx, self.source.id, self.run.id, &[new]).await?;
+        db::ledger::set_number(&tx, self.source.id, object.hash, snapshot.seq).await?;
         let rows = db::ledger::find(&tx, self.source.id, &[object.hash]).await?;
         tx.commit().await?;
         let row = rows
@@ -240,10 +271,7 @@ impl Commit<'_> {
                 "a lock is still too short".into(),
             )));
         }
-        match db::absence::missing_of(&tx, source.id, snapshot.seq).await? {
-            0 => {}
-            missing => return Err(presence::gone(missing)),
-        }
+        // What is found to be gone from here on is damage of a complete snapshot: its record is in the bucket.
         db::snapshots::complete(&tx, snapshot.id).await?;
         run.state = RunState::Succeeded;
         run.finished_at = Some(now);
@@ -259,7 +287,7 @@ impl Commit<'_> {
         };
         db::audit::add(&tx, event, now).await?;
         // What it shares with the snapshots before is swept right away: its tiers' longer promise is given by that.
-        db::jobs::queue(
+        db::jobs::queue_by(
             &tx,
             random::uuid(now),
             JobKind::Sweep,

@@ -9,7 +9,7 @@
 //!
 //! Every step can be repeated: after a crash the job is claimed again and finds what is already done. Nothing fails by one
 //! answer of S3: what is not found is asked for over minutes (see [`crate::presence`]), and a refusal is believed when it
-//! is still there after [`PATIENCE`]. After [`GIVE_UP`] the run ends, whatever it waits for.
+//! met tries in a row for [`REFUSED_FOR`]. After [`GIVE_UP`] the run ends, whatever it waits for.
 
 mod broken;
 mod change;
@@ -33,16 +33,18 @@ use uuid::Uuid;
 use super::within;
 use crate::{
     app::App,
+    clocks::CLOCKS_DISAGREE,
     db::{
         self,
         agents::Agent,
         backup_sets::BackupSet,
         jobs::JobKind,
         ledger::{ConfirmedLock, LedgerObject},
-        runs::Run,
+        runs::{Refusals, Run},
         sources::Source,
     },
     error::ApiError,
+    presence::Unseen,
     s3::{Lock, ObjectStore, S3Error},
     scope::TenantScope,
     use_cases::{
@@ -55,12 +57,15 @@ use crate::{
 const PARALLEL: usize = 16;
 /// Confirmations written in one transaction, and shown as progress.
 const BATCH: usize = 64;
-/// A refusal of S3 is believed when so much time has passed since the commit was received,
-const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
-/// and so many tries have met it.
-const TRIES: i32 = 4;
-/// For so long a commit is tried.
+/// A refusal of S3 is believed when tries in a row met one for so long,
+const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(5);
+/// and so many of them.
+const REFUSALS: u32 = 4;
+/// A commit is given up when it was received so long ago,
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+/// and so many tries have failed: pauses are a quarter of an hour at most, so that a server that was down for a day still tries for
+/// about half of one.
+const GIVE_UP_TRIES: i32 = 50;
 
 /// Why a commit did not go through.
 enum Failure {
@@ -128,23 +133,27 @@ pub async fn execute(app: &App, scope: &TenantScope, run: Uuid, attempt: i32) ->
     let Err(failure) = Box::pin(within(JobKind::Commit, commit.drive())).await else {
         return Ok(());
     };
-    let waited = app
-        .clock
-        .now()
-        .duration_since(commit.run.received_at.unwrap_or(commit.run.created_at));
-    let again = match failure {
+    let now = app.clock.now();
+    let (again, refusals) = match failure {
         Failure::Run(reason) => return commit.end(reason).await,
-        Failure::Refused(reason) if waited >= PATIENCE && attempt >= TRIES => {
-            return commit.end(reason).await;
+        Failure::Refused(reason) => {
+            let refusals = Refusals::with(commit.run.refusals, now);
+            let refused_for = now.duration_since(refusals.since);
+            if refused_for >= REFUSED_FOR && refusals.count >= REFUSALS {
+                return commit.end(reason).await;
+            }
+            (ApiError::conflict("object_store", reason), Some(refusals))
         }
-        Failure::Refused(reason) => ApiError::conflict("object_store", reason),
-        Failure::Passing(error) => error,
+        Failure::Passing(error) => (error, None),
     };
-    if waited >= GIVE_UP {
+    // A clock that disagrees with the others says nothing of how long it has been.
+    let is_timed = !matches!(&again, ApiError::Conflict { code, .. } if *code == CLOCKS_DISAGREE);
+    let waited = now.duration_since(commit.run.received_at.unwrap_or(commit.run.created_at));
+    if is_timed && waited >= GIVE_UP && attempt >= GIVE_UP_TRIES {
         let reason = format!("Given up after 24 hours: {}", words(&again));
         return commit.end(reason).await;
     }
-    commit.note_waiting(&again).await?;
+    commit.note_waiting(&again, refusals).await?;
     Err(again)
 }
 
@@ -213,10 +222,15 @@ impl<'a> Commit<'a> {
         }
         if self.run.state == RunState::Locking {
             let snapshot = self.snapshot().await?;
-            self.extend_short(&snapshot).await?;
-            self.look_again().await?;
-            self.none_missing(snapshot.seq).await?;
-            let record = self.put_record(&snapshot).await?;
+            let record = match self.placed_record(&snapshot).await? {
+                Some(record) => record,
+                None => {
+                    self.extend_short(&snapshot).await?;
+                    self.look_again().await?;
+                    self.none_missing(snapshot.seq).await?;
+                    self.put_record(&snapshot).await?
+                }
+            };
             self.complete(&snapshot, record).await?;
         }
         Ok(())
@@ -251,7 +265,13 @@ impl<'a> Commit<'a> {
                 )));
             }
         }
-        let open = rows.into_values().filter(|row| row.lock.is_none() || row.missing);
+        // What an older snapshot needed and this one needs again may have lost its lock in between.
+        let asked_before = self.asked_before();
+        let is_old = |row: &LedgerObject| row.confirmed_at.is_none_or(|at| at < asked_before);
+        let ask_again = !self.locks_are_kept();
+        let open = rows
+            .into_values()
+            .filter(|row| row.lock.is_none() || row.missing || (ask_again && is_old(row)));
         let open: Vec<LedgerObject> = open.collect();
         self.run.confirmed += (wanted.len() - open.len()) as u64;
         self.confirm_all(open, None).await
@@ -270,9 +290,15 @@ impl<'a> Commit<'a> {
                     (Some(lock), Some(old)) => confirm::extend(store.as_ref(), &set.bucket, &key, old, lock)
                         .await
                         .map_err(of_extend)?,
+                    // Its lock is what it shows, as that of anything inherited: what falls short is extended.
+                    (None, Some(old)) if !object.missing => {
+                        confirm::shown(store.as_ref(), &set.bucket, &key, old)
+                            .await
+                            .map_err(|error| of_store("The locks could not be confirmed", error))?
+                    }
                     _ => match confirm::confirm(store.as_ref(), &set.bucket, &key, &object, mode).await {
-                        Ok(lock) => Some(lock),
-                        Err(NotConfirmed::Absent { .. }) => None,
+                        Ok(lock) => Ok(lock),
+                        Err(NotConfirmed::Absent { .. }) => Err(Unseen::Absent),
                         Err(error) => return Err(of_confirm(error)),
                     },
                 };
@@ -311,15 +337,15 @@ impl<'a> Commit<'a> {
 
     async fn write_confirmed(
         &mut self,
-        batch: &[(ObjectHash, Option<ConfirmedLock>)],
+        batch: &[(ObjectHash, Result<ConfirmedLock, Unseen>)],
     ) -> Result<db::absence::Noted, ApiError> {
         let now = self.app.clock.now();
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let mut absent = Vec::new();
         for (hash, lock) in batch {
             match lock {
-                Some(lock) => db::ledger::confirm(&tx, self.source.id, *hash, lock, now).await?,
-                None => absent.push(*hash),
+                Ok(lock) => db::ledger::confirm(&tx, self.source.id, *hash, lock, now).await?,
+                Err(how) => absent.push((*hash, *how)),
             }
         }
         let noted = db::absence::note(&tx, self.source.id, &absent, now).await?;
@@ -358,13 +384,14 @@ impl<'a> Commit<'a> {
     }
 
     /// Tells the technician why it is taking so long.
-    async fn note_waiting(&mut self, error: &ApiError) -> Result<(), ApiError> {
+    async fn note_waiting(&mut self, error: &ApiError, refusals: Option<Refusals>) -> Result<(), ApiError> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
         };
         if !run.state.is_final() {
             run.error = Some(format!("Waiting to try again: {}", words(error)));
+            run.refusals = refusals;
             db::runs::save(&tx, &run).await?;
         }
         tx.commit().await?;

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use repository::layout;
 use shared::{
     api::agent::CommitRequest,
@@ -24,7 +24,7 @@ use crate::{
         ledger::LedgerObject,
     },
     error::ApiError,
-    presence::{self, Presence},
+    presence::{self, Presence, Unseen},
     s3::{Bounds, Listed, S3Error, Walk},
     use_cases::confirm,
 };
@@ -33,7 +33,7 @@ use crate::{
 const ASK_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Rows of the ledger that are held at once.
 const ROWS: u64 = 2_000;
-/// Objects that a listing lacks and that are asked for by name at one try of the job. More than that is no listing to
+/// Objects that a listing lacks and that are asked for by name together. When most of them are there, the listing is not one to
 /// believe: the next try lists again.
 const ASKED_BY_NAME: usize = 4_000;
 /// For how long what a listing showed is good enough to complete a snapshot on.
@@ -48,13 +48,58 @@ const KINDS: [ObjectKind; 5] = [
     ObjectKind::Manifest,
 ];
 
-/// What a listing showed of the objects of one kind.
+/// Listings that are under way together: a page takes a store some tenths of a second.
+const LISTINGS: usize = 8;
+/// A kind with more objects than this is listed in [`SLICES`].
+const SLICED_FROM: u64 = 20_000;
+/// One for each first digit of a hash.
+const SLICES: u8 = 16;
+
+/// The objects of one kind, or those of them whose hash begins with one hexadecimal digit.
+#[derive(Clone, Copy)]
+struct Slice {
+    kind: ObjectKind,
+    digit: Option<u8>,
+}
+
+impl Slice {
+    /// What there is to list, of so many objects a kind.
+    fn all(count: impl Fn(ObjectKind) -> u64) -> Vec<Self> {
+        let of = |kind: ObjectKind| {
+            let digits = if count(kind) > SLICED_FROM {
+                (0..SLICES).map(Some).collect()
+            } else {
+                vec![None]
+            };
+            digits.into_iter().map(move |digit| Self { kind, digit })
+        };
+        KINDS.into_iter().flat_map(of).collect()
+    }
+
+    /// Its first hash.
+    fn first(self) -> ObjectHash {
+        let mut first = [0; 32];
+        first[0] = self.digit.unwrap_or(0) << 4;
+        ObjectHash::from_bytes(first)
+    }
+
+    /// The first hash behind it; `None` when there is no other behind it.
+    fn end(self) -> Option<ObjectHash> {
+        let next = self.digit? + 1;
+        (next < SLICES).then(|| {
+            let digit = Some(next);
+            Self { digit, ..self }.first()
+        })
+    }
+}
+
+/// What a listing showed of the objects of a slice.
 #[derive(Default)]
 struct Held {
-    /// Objects whose confirmed version is not listed.
+    /// Objects whose confirmed version is not listed, but those that count as gone already.
     absent: Vec<ObjectHash>,
     /// Objects in doubt whose confirmed version is listed.
-    seen: Vec<ObjectHash>,
+    doubted: Vec<ObjectHash>,
 }
 
 impl Commit<'_> {
@@ -63,20 +108,36 @@ impl Commit<'_> {
     pub(super) async fn look_for_all(&mut self) -> Result<(), Failure> {
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
-        let bounds = Bounds::expecting(db::ledger::count(&tx, self.source.id).await?);
+        let counts = db::ledger::counts(&tx, self.source.id).await?;
         drop(tx);
-        let mut absent = Vec::new();
-        for kind in KINDS {
-            let held = self.held(kind, bounds).await?;
+        let bounds = Bounds::expecting(counts.values().sum());
+        let slices = Slice::all(|kind| counts.get(&kind).copied().unwrap_or_default());
+        let held: Vec<Held> = stream::iter(slices)
+            .map(|slice| self.held(slice, bounds))
+            .buffer_unordered(LISTINGS)
+            .try_collect()
+            .await?;
+        let (mut doubted, mut absent) = (Vec::new(), Vec::new());
+        for held in held {
+            doubted.extend(held.doubted);
             absent.extend(held.absent);
-            if held.seen.is_empty() {
-                continue;
-            }
-            let tx = self.app.db.of_source(self.scope, self.source.id).await?;
-            db::absence::seen(&tx, self.source.id, &held.seen).await?;
-            tx.commit().await?;
         }
-        self.ask_by_name(absent).await?;
+        for part in doubted.chunks(ASKED_BY_NAME) {
+            self.ask_by_name(part).await?;
+        }
+        // What was put a moment ago may not be listed yet.
+        for part in absent.chunks(ASKED_BY_NAME) {
+            let seen = self.ask_by_name(part).await?;
+            if seen * 2 > ASKED_BY_NAME {
+                return Err(Failure::Passing(ApiError::conflict(
+                    "object_store",
+                    format!(
+                        "The bucket's listing lacks {} objects that are there; it is read again.",
+                        absent.len()
+                    ),
+                )));
+            }
+        }
         self.present_at = Some(now);
         Ok(())
     }
@@ -91,17 +152,18 @@ impl Commit<'_> {
     }
 
     /// Whether it is proven that nobody can delete what is locked.
-    fn locks_are_kept(&self) -> bool {
+    pub(super) fn locks_are_kept(&self) -> bool {
         self.set.policy.mode == LockMode::Compliance && self.set.compliance_proven_at.is_some()
     }
 
-    async fn held(&self, kind: ObjectKind, bounds: Bounds) -> Result<Held, Failure> {
-        let zero = ObjectHash::from_bytes([0; 32]);
-        let key = layout::object_key(&self.set.prefix, self.source.id, kind, &zero);
-        let folder = &key[..key.len() - zero.to_string().len()];
+    async fn held(&self, slice: Slice, bounds: Bounds) -> Result<Held, Failure> {
+        let (first, end) = (slice.first(), slice.end());
+        let key = layout::object_key(&self.set.prefix, self.source.id, slice.kind, &first);
+        let folder = &key[..key.len() - first.to_string().len()];
+        let below = &key[..folder.len() + usize::from(slice.digit.is_some())];
         let mut held = Held::default();
-        let mut from = From::start();
-        let mut walk = Walk::below(folder, bounds);
+        let mut from = From::at(&first);
+        let mut walk = Walk::below(below, bounds);
         let mut listed: BTreeMap<ObjectHash, Vec<(String, u64)>> = BTreeMap::new();
         loop {
             let page = walk
@@ -120,7 +182,7 @@ impl Commit<'_> {
                 }
             }
             let Some(next) = page.next else {
-                self.compare(kind, (&from, None), &listed, &mut held).await?;
+                self.compare(slice.kind, (&from, end), &listed, &mut held).await?;
                 return Ok(held);
             };
             walk.go_on(next)
@@ -129,7 +191,8 @@ impl Commit<'_> {
             let Some(to) = listed.keys().next_back().copied() else {
                 continue;
             };
-            self.compare(kind, (&from, Some(to)), &listed, &mut held).await?;
+            self.compare(slice.kind, (&from, Some(to)), &listed, &mut held)
+                .await?;
             listed = listed.split_off(&to);
             from = From::at(&to);
         }
@@ -155,8 +218,8 @@ impl Commit<'_> {
                     .get(&row.hash)
                     .is_some_and(|versions| versions.iter().any(is_it))
                 {
-                    held.seen.extend(row.in_doubt.then_some(row.hash));
-                } else {
+                    held.doubted.extend(row.in_doubt.then_some(row.hash));
+                } else if !row.missing {
                     held.absent.push(row.hash);
                 }
             }
@@ -167,15 +230,10 @@ impl Commit<'_> {
         }
     }
 
-    /// Asks for what a listing lacked by name: what was put a moment ago may not be listed yet.
-    async fn ask_by_name(&mut self, mut absent: Vec<ObjectHash>) -> Result<(), Failure> {
-        if absent.is_empty() {
-            return Ok(());
-        }
-        let lacking = absent.len();
-        absent.truncate(ASKED_BY_NAME);
+    /// Asks for objects by name, and notes what is there and what is not. Gives how many are there.
+    async fn ask_by_name(&mut self, hashes: &[ObjectHash]) -> Result<usize, Failure> {
         let tx = self.app.db.tenant(self.scope).await?;
-        let rows = db::ledger::find(&tx, self.source.id, &absent).await?;
+        let rows = db::ledger::find(&tx, self.source.id, hashes).await?;
         drop(tx);
         let (store, set, source) = (self.store.clone(), self.set.clone(), self.source.id);
         let asked = rows.into_iter().filter_map(|row| {
@@ -192,30 +250,22 @@ impl Commit<'_> {
             .try_collect()
             .await
             .map_err(|error| of_store("Objects that the listing lacks could not be asked for", error))?;
-        let (mut seen, mut gone) = (Vec::new(), Vec::new());
+        let (mut seen, mut unseen) = (Vec::new(), Vec::new());
         for (hash, presence) in asked {
             match presence {
                 Presence::Shown(_) => seen.push(hash),
-                // The two answers contradict each other: neither is believed.
-                Presence::OnlyListed => {}
-                Presence::Absent => gone.push(hash),
+                Presence::Unseen(how) => unseen.push((hash, how)),
             }
         }
         let now = self.app.clock.now();
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::absence::seen(&tx, self.source.id, &seen).await?;
-        let noted = db::absence::note(&tx, self.source.id, &gone, now).await?;
+        let noted = db::absence::note(&tx, self.source.id, &unseen, now).await?;
         tx.commit().await?;
         if noted != Noted::default() {
             tracing::warn!(run = %self.run.id, ?noted, "objects are not in the bucket");
         }
-        if lacking > ASKED_BY_NAME {
-            return Err(Failure::Passing(ApiError::conflict(
-                "object_store",
-                format!("The bucket's listing lacks {lacking} objects; it is read again."),
-            )));
-        }
-        Ok(())
+        Ok(seen.len())
     }
 
     /// Asks for the lock of everything inherited that was not asked for in a day, where a lock may be taken away. What the
@@ -224,27 +274,34 @@ impl Commit<'_> {
         if self.locks_are_kept() {
             return Ok(());
         }
-        let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
+        let before = self.asked_before();
+        let (mut after, mut open) = (None, 0);
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
-            let rows =
-                db::absence::asked_before(&tx, self.source.id, seq, received_at - ASK_EVERY, ROWS).await?;
+            let rows = db::absence::asked_before(&tx, self.source.id, seq, before, after, ROWS).await?;
             drop(tx);
-            if rows.is_empty() {
-                return Ok(());
-            }
-            self.ask_locks_of(rows).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.object.hash);
+            open += self.ask_locks_of(rows).await?;
         }
+        // All of them are asked for first: however many are lost, they are believed to be after the same few tries.
+        if open > 0 { Err(suspected(open)) } else { Ok(()) }
     }
 
-    async fn ask_locks_of(&mut self, rows: Vec<LedgerObject>) -> Result<(), Failure> {
+    /// A lock that was shown before is asked for again, unless it is proven that none can be taken away.
+    pub(super) fn asked_before(&self) -> Timestamp {
+        self.run.received_at.unwrap_or_else(|| self.app.clock.now()) - ASK_EVERY
+    }
+
+    /// Gives how many were not found and are only suspected.
+    async fn ask_locks_of(&mut self, rows: Vec<LedgerObject>) -> Result<u64, Failure> {
         let (store, set, source) = (self.store.clone(), self.set.clone(), self.source.id);
         let asked = rows.into_iter().map(|row| {
             let (store, set) = (store.clone(), set.clone());
             async move {
                 let key = row.key(&set.prefix, source);
                 let shown = match &row.lock {
-                    None => None,
+                    None => Err(Unseen::Absent),
                     Some(old) => confirm::shown(store.as_ref(), &set.bucket, &key, old).await?,
                 };
                 Ok::<_, S3Error>((row.object.hash, shown))
@@ -260,16 +317,13 @@ impl Commit<'_> {
         let mut absent = Vec::new();
         for (hash, shown) in asked {
             match shown {
-                Some(lock) => db::ledger::confirm(&tx, source, hash, &lock, now).await?,
-                None => absent.push(hash),
+                Ok(lock) => db::ledger::confirm(&tx, source, hash, &lock, now).await?,
+                Err(how) => absent.push((hash, how)),
             }
         }
         let noted = db::absence::note(&tx, source, &absent, now).await?;
         tx.commit().await?;
-        if noted.suspected > 0 {
-            return Err(suspected(noted.suspected));
-        }
-        Ok(())
+        Ok(noted.suspected)
     }
 
     /// Refuses when something that snapshot `seq` needs counts as gone; asks for another try when that is suspected only.
@@ -333,14 +387,15 @@ fn count(doubt: &mut Noted, row: &LedgerObject) {
     }
 }
 
-/// What is gone decides; what is only suspected is waited for.
+/// What is only suspected is waited for, so that the next run knows of all that is gone.
 fn decide(doubt: Noted) -> Result<(), Failure> {
     match doubt {
         Noted {
-            gone: gone_now @ 1.., ..
-        } => Err(gone(gone_now)),
-        Noted { suspected: 0, .. } => Ok(()),
-        Noted { suspected: open, .. } => Err(suspected(open)),
+            suspected: open @ 1..,
+            ..
+        } => Err(suspected(open)),
+        Noted { gone: 0, .. } => Ok(()),
+        Noted { gone: all, .. } => Err(gone(all)),
     }
 }
 

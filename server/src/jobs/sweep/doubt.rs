@@ -1,6 +1,6 @@
 //! Objects that were not found when they were last asked for: asked again until they are seen, or believed to be gone.
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::object::ObjectHash;
 
@@ -8,8 +8,7 @@ use super::Sweep;
 use crate::{
     db::{self, TenantTx, ledger::LedgerObject},
     error::ApiError,
-    presence::{self, Presence},
-    s3::S3Error,
+    presence::{self, Presence, Unseen},
 };
 
 /// When a source is swept again while something is suspected.
@@ -31,12 +30,7 @@ impl Sweep<'_> {
                 return Ok(());
             };
             after = Some(last.object.hash);
-            let (seen, absent) = self.ask(rows).await.map_err(|error| {
-                ApiError::conflict(
-                    "object_store",
-                    format!("Objects that were not found could not be asked for again: {error}"),
-                )
-            })?;
+            let (seen, absent) = self.ask(rows).await;
             let now = self.app.clock.now();
             let tx = self.app.db.of_source(self.scope, self.source.id).await?;
             db::absence::seen(&tx, self.source.id, &seen).await?;
@@ -45,38 +39,38 @@ impl Sweep<'_> {
         }
     }
 
-    async fn ask(&self, rows: Vec<LedgerObject>) -> Result<(Vec<ObjectHash>, Vec<ObjectHash>), S3Error> {
+    /// An object that cannot be asked for stays as it was, and keeps nothing else from being swept.
+    async fn ask(&mut self, rows: Vec<LedgerObject>) -> (Vec<ObjectHash>, Vec<(ObjectHash, Unseen)>) {
         let asked = rows.into_iter().filter_map(|row| {
             let version = row.lock.clone()?.version_id;
             let (store, set, source) = (self.store.clone(), &self.set, self.source.id);
             Some(async move {
                 let key = row.key(&set.prefix, source);
-                let presence = presence::ask(store.as_ref(), &set.bucket, &key, &version).await?;
-                Ok::<_, S3Error>((row.object.hash, presence))
+                let presence = presence::ask(store.as_ref(), &set.bucket, &key, &version).await;
+                (row.object.hash, key, presence)
             })
         });
         let asked: Vec<_> = asked.collect();
-        let asked: Vec<_> = stream::iter(asked)
-            .buffer_unordered(PARALLEL)
-            .try_collect()
-            .await?;
+        let asked: Vec<_> = stream::iter(asked).buffer_unordered(PARALLEL).collect().await;
         let (mut seen, mut absent) = (Vec::new(), Vec::new());
-        for (hash, presence) in asked {
+        for (hash, key, presence) in asked {
             match presence {
-                Presence::Shown(_) => seen.push(hash),
-                // The two answers contradict each other: neither is believed.
-                Presence::OnlyListed => {}
-                Presence::Absent => absent.push(hash),
+                Ok(Presence::Shown(_)) => seen.push(hash),
+                Ok(Presence::Unseen(how)) => absent.push((hash, how)),
+                Err(error) => {
+                    self.failed += 1;
+                    self.refuse(format!("{key}: whether it is there could not be asked: {error}."));
+                }
             }
         }
-        Ok((seen, absent))
+        (seen, absent)
     }
 
     /// Notes what was not found, and tells of what counts as gone by that.
     pub(super) async fn note_absent(
         &mut self,
         tx: &TenantTx,
-        absent: &[ObjectHash],
+        absent: &[(ObjectHash, Unseen)],
         now: Timestamp,
     ) -> Result<(), ApiError> {
         let noted = db::absence::note(tx, self.source.id, absent, now).await?;

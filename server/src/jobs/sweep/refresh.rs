@@ -16,6 +16,7 @@ use crate::{
         ledger::{ConfirmedLock, LedgerObject},
     },
     error::ApiError,
+    presence::Unseen,
     s3::{Lock, ObjectStore, S3Error, SignPut},
     use_cases::confirm::{self, NotExtended},
 };
@@ -33,8 +34,8 @@ const MAX_OBJECT_BYTES: u64 = 256 << 20;
 enum Outcome {
     /// Its lock is confirmed; with it, the version that was the ledger's before and is no longer.
     Locked(ConfirmedLock, Option<SpareVersion>),
-    /// S3 no longer has it.
-    Gone,
+    /// S3 does not show it.
+    Unseen(Unseen),
     /// It was not done.
     Failed(String),
 }
@@ -154,7 +155,7 @@ impl Sweep<'_> {
                         Move::Copy(_) => self.report.copied += 1,
                     }
                 }
-                Outcome::Gone => absent.push(hash),
+                Outcome::Unseen(how) => absent.push((hash, how)),
                 Outcome::Failed(reason) => {
                     self.failed += 1;
                     self.refuse(reason);
@@ -217,8 +218,8 @@ async fn extend(
     lock: Lock,
 ) -> Outcome {
     match confirm::extend(store, bucket, key, old, lock).await {
-        Ok(Some(lock)) => Outcome::Locked(lock, None),
-        Ok(None) => Outcome::Gone,
+        Ok(Ok(lock)) => Outcome::Locked(lock, None),
+        Ok(Err(how)) => Outcome::Unseen(how),
         Err(NotExtended::Store(error)) => failed(key, "its lock could not be extended", &error),
         Err(error @ NotExtended::NotShown { .. }) => Outcome::Failed(format!("{error}.")),
     }
@@ -247,8 +248,8 @@ async fn copy(
         }))
     };
     match confirm::shown(store, bucket, key, old).await {
-        Ok(Some(_)) => {}
-        Ok(None) => return Outcome::Gone,
+        Ok(Ok(_)) => {}
+        Ok(Err(how)) => return Outcome::Unseen(how),
         Err(error) => return failed(key, again, &error),
     }
     let bytes = match store.get(bucket, key, &old.version_id, MAX_OBJECT_BYTES).await {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use lockbox::faults::{Action, Answer, Faults, On, Rule};
+use lockbox::faults::{Action, Answer, Faults, On, Rule, Seen};
 
 /// Entries of a page, as Amazon S3 has them.
 const PAGE: usize = 1_000;
@@ -19,28 +19,20 @@ type Versions = BTreeMap<String, (String, u64)>;
 #[derive(Clone, Default)]
 pub struct ListedPacks {
     versions: Arc<Mutex<Versions>>,
-    /// Behind which key the page that is asked for begins.
-    marker: Arc<Mutex<String>>,
 }
 
 impl ListedPacks {
     /// From now on listings of packs are answered with what was added here.
     pub fn answer_for(faults: &Faults) -> Self {
         let packs = Self::default();
-        let (asked, answering) = (packs.clone(), packs.clone());
-        let on = On::operation("ListObjectVersions").when(move |seen| {
-            let is_of_packs = seen
-                .key
-                .as_deref()
-                .is_some_and(|prefix| prefix.ends_with("/packs/"));
-            if is_of_packs {
-                *asked.marker.lock().unwrap() = seen.parameter("key-marker").unwrap_or_default().to_owned();
-            }
-            is_of_packs
+        let answering = packs.clone();
+        let on = On::operation("ListObjectVersions").when(|seen| {
+            let prefix = seen.key.as_deref().unwrap_or_default();
+            prefix.contains("/packs/")
         });
         faults.add(Rule::new(
             on,
-            Action::rewrite(move |answer| answering.page(answer)),
+            Action::rewrite_for(move |seen, answer| answering.page(seen, answer)),
         ));
         packs
     }
@@ -49,10 +41,18 @@ impl ListedPacks {
         self.versions.lock().unwrap().insert(key, (version, size_bytes));
     }
 
-    fn page(&self, answer: Answer) -> Answer {
+    pub fn lose(&self, key: &str) {
+        self.versions.lock().unwrap().remove(key);
+    }
+
+    fn page(&self, seen: &Seen, answer: Answer) -> Answer {
         let versions = self.versions.lock().unwrap();
-        let marker = self.marker.lock().unwrap().clone();
-        let mut rest = versions.range::<String, _>((Bound::Excluded(marker), Bound::Unbounded));
+        let prefix = seen.key.as_deref().unwrap_or_default();
+        let marker = seen.parameter("key-marker").unwrap_or_default();
+        let behind = Bound::Excluded(marker.max(prefix));
+        let mut rest = versions
+            .range::<str, _>((behind, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix));
         let mut body = "<ListVersionsResult>".to_owned();
         let mut last = None;
         for (key, (version, size)) in rest.by_ref().take(PAGE) {

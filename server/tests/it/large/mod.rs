@@ -23,6 +23,7 @@ use shared::{
         commit::{CommitPage, PageTotals, pages},
     },
     ids::RunId,
+    limits::Limit,
     object::{ObjectHash, ObjectKind, ObjectRef},
     retention::{LockMode, ObjectState},
     schedule::Schedule,
@@ -64,11 +65,19 @@ struct Large<'a> {
     list: ObjectList,
     list_pages: HashMap<ObjectHash, Vec<u8>>,
     listed: ListedPacks,
+    /// What the next run names as added again.
+    again: Vec<ObjectRef>,
     made: u32,
 }
 
 impl<'a> Large<'a> {
-    fn new(stack: &'a Stack, site: &'a Site) -> Self {
+    async fn new(stack: &'a Stack, site: &'a Site) -> Self {
+        // The sweep that follows a commit is another's affair.
+        let hold = "CREATE FUNCTION hold_sweep() RETURNS trigger LANGUAGE plpgsql AS
+                        'BEGIN NEW.run_at := ''2100-01-01''; RETURN NEW; END';
+                    CREATE TRIGGER hold_sweeps BEFORE INSERT OR UPDATE ON jobs FOR EACH ROW
+                        WHEN (NEW.kind = 'sweep') EXECUTE FUNCTION hold_sweep()";
+        stack.change(hold).await;
         Self {
             stack,
             site,
@@ -77,6 +86,7 @@ impl<'a> Large<'a> {
             list: ObjectList::default(),
             list_pages: HashMap::new(),
             listed: ListedPacks::answer_for(stack.lockbox.faults()),
+            again: Vec::new(),
             made: 0,
         }
     }
@@ -132,6 +142,33 @@ impl<'a> Large<'a> {
         self.unlisted = grown;
     }
 
+    /// An agent that has lost its cache is told what the newest snapshot needs, in parts.
+    async fn is_told_what_it_needs(&self, seq: u64) {
+        let mut told: Vec<ObjectRef> = Vec::new();
+        loop {
+            let after = told.last().map(|object| object.hash);
+            let client = self.site.client();
+            let part = client
+                .source_objects(self.site.source.id, seq, after)
+                .await
+                .unwrap();
+            assert!(part.len() <= Limit::ObjectsPerAnswer.max());
+            if part.is_empty() {
+                break;
+            }
+            told.extend(part);
+        }
+        let mut needed: Vec<ObjectRef> = self.now.iter().chain(self.list.pages()).copied().collect();
+        needed.sort_unstable_by_key(object_list::sort_key);
+        assert!(told == needed, "{} told, {} needed", told.len(), needed.len());
+        let of_older = self
+            .site
+            .client()
+            .source_objects(self.site.source.id, seq - 1, None)
+            .await;
+        assert!(of_older.unwrap_err().to_string().contains("not the newest"));
+    }
+
     async fn put(&self, work: &BackupWork, object: ObjectRef, bytes: &[u8]) {
         let upload = UploadRequest {
             object,
@@ -155,11 +192,13 @@ impl<'a> Large<'a> {
 
     /// A run that adds and drops so many. Of what was added it tells the server all but the last `hidden`.
     async fn run(&mut self, added: usize, dropped: usize, hidden: usize) -> (RunStatus, Cost) {
+        let before = (self.now.clone(), self.list.clone());
         let client = self.site.client();
         let work = client.start_run(self.site.source.id).await.unwrap();
         let seq = work.parent.as_ref().map_or(0, |parent| parent.seq) + 1;
-        let new = self.make(added);
+        let mut new = self.make(added);
         self.note_in_ledger(work.run_id, &new, ObjectState::Pending).await;
+        new.append(&mut self.again);
         let gone: Vec<ObjectHash> = self.now.drain(..dropped).map(|object| object.hash).collect();
         self.now.extend_from_slice(&new);
         let listed = new.iter().copied().chain(self.unlisted.drain(..)).collect();
@@ -184,7 +223,11 @@ impl<'a> Large<'a> {
         self.list_pages
             .extend(plan.write.into_iter().map(|(page, bytes)| (page.hash, bytes)));
         let change = pages(added, dropped, Vec::new());
-        self.commit(&work, manifest, &change, seq).await
+        let (run, cost) = self.commit(&work, manifest, &change, seq).await;
+        if run.state != RunState::Succeeded {
+            (self.now, self.list) = before;
+        }
+        (run, cost)
     }
 
     fn manifest(&self, work: &BackupWork, list: &ObjectList) -> (ObjectRef, Vec<u8>) {
@@ -228,14 +271,6 @@ impl<'a> Large<'a> {
         seq: u64,
     ) -> (RunStatus, Cost) {
         let client = self.site.client();
-        // The sweep that follows a commit is another's affair.
-        let later = format!(
-            "INSERT INTO jobs (id, tenant_id, kind, subject, source_id, state, run_at)
-             VALUES (gen_random_uuid(), '{}', 'sweep', '{1}', '{1}', 'ready', '2100-01-01') ON CONFLICT DO NOTHING",
-            self.site.tenant.as_uuid(),
-            self.site.source.id.as_uuid()
-        );
-        self.stack.owner.execute_unprepared(&later).await.unwrap();
         let request = CommitRequest {
             parent_seq: seq - 1,
             manifest,
@@ -297,7 +332,7 @@ async fn a_large_source_commits_in_little_memory() {
     let site = stack
         .site_in("acme", Schedule::manual(), LockMode::Governance)
         .await;
-    let mut source = Large::new(&stack, &site);
+    let mut source = Large::new(&stack, &site).await;
     let mut costs = Vec::new();
     let stale = "UPDATE set_sums SET seq = 1";
     let damaged = "UPDATE set_sums SET content = overlay(content PLACING sha256('x') FROM 1000)";
@@ -331,10 +366,71 @@ async fn a_large_source_commits_in_little_memory() {
     assert!(costs.iter().all(|cost| cost.heap_bytes < 16 << 20), "{told}");
     assert_eq!(source.kept_sum().await, Some(5));
 
+    source.is_told_what_it_needs(5).await;
+
     // The agent's list names an object that it does not tell the server of.
     let (refused, _) = source.run(100, 20, 1).await;
     assert_eq!(refused.state, RunState::Failed);
     let error = refused.error.unwrap();
     assert!(error.contains("what the manifest lists"), "{error}");
     assert_eq!(source.kept_sum().await, Some(5), "nothing of it stays");
+}
+
+/// However many objects are lost: the run fails with their number after the same few askings, and the next one builds on what is
+/// left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_lost_objects_are_believed_together() {
+    let stack = Stack::start().await;
+    let site = stack
+        .site_in("acme", Schedule::manual(), LockMode::Governance)
+        .await;
+    let mut source = Large::new(&stack, &site).await;
+    let (run, _) = source.run(5_000, 0, 0).await;
+    assert_eq!(run.state, RunState::Succeeded, "{:?}", run.error);
+    let lost = source.now[..4_100].to_vec();
+    for object in &lost {
+        let key = layout::object_key("holdfast/", site.source.id, object.kind, &object.hash);
+        source.listed.lose(&key);
+    }
+    let (run, _) = stack.while_time_passes(source.run(10, 0, 0)).await;
+    assert_eq!(run.state, RunState::Failed);
+    let error = run.error.unwrap();
+    assert!(
+        error.contains("4100 objects") && error.contains("gone"),
+        "{error}"
+    );
+    let (run, _) = stack.while_time_passes(source.run(10, 4_100, 0)).await;
+    assert_eq!(run.state, RunState::Succeeded, "{:?}", run.error);
+}
+
+/// What was dropped and is needed again is asked for like what was inherited, where a lock may have been taken away in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_is_asked_for() {
+    let stack = Stack::start().await;
+    let site = stack
+        .site_in("acme", Schedule::manual(), LockMode::Governance)
+        .await;
+    let mut source = Large::new(&stack, &site).await;
+    for (added, dropped) in [(300, 0), (10, 20)] {
+        let (run, _) = source.run(added, dropped, 0).await;
+        assert_eq!(run.state, RunState::Succeeded, "{:?}", run.error);
+    }
+    let dropped = "SELECT hash FROM objects WHERE kind = 1 AND dropped = 2 LIMIT 1";
+    let hash: Vec<u8> = stack.query(dropped).await[0].try_get("", "hash").unwrap();
+    let hash = ObjectHash::from_bytes(hash.try_into().unwrap());
+    source.again = (1..=300_u32)
+        .map(|made| ObjectRef {
+            kind: ObjectKind::Pack,
+            hash: repository::hash(&made.to_be_bytes()),
+            size_bytes: made.into(),
+        })
+        .filter(|object| object.hash == hash)
+        .collect();
+    let aged = stack.clock.now() - jiff::SignedDuration::from_hours(48);
+    let aged = format!("UPDATE objects SET confirmed_at = '{aged}' WHERE dropped = 2");
+    stack.change(&aged).await;
+    // It is listed here, and nothing gives it.
+    let (run, _) = stack.while_time_passes(source.run(10, 0, 0)).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert!(run.error.unwrap().contains("1 object"));
 }

@@ -52,6 +52,10 @@ impl MigratorTrait for Migrator {
                 name: "m0012_commit_refusals",
                 up: include_str!("sql/m0012_commit_refusals.sql"),
             },
+            SqlStep {
+                name: "m0014_upload_budget",
+                up: include_str!("sql/m0014_upload_budget.sql"),
+            },
         ];
         steps
             .into_iter()

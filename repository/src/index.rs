@@ -20,7 +20,7 @@ use crate::{
 /// A writer begins another segment before one would list more chunks.
 pub const TARGET_CHUNKS: usize = 128 * 1024;
 /// No segment is larger: a reader refuses one that is.
-pub const MAX_INDEX_BYTES: usize = 32 * 1024 * 1024;
+pub const MAX_INDEX_BYTES: usize = ObjectKind::Index.max_bytes();
 const MAX_HEADER: usize = 4096;
 
 const HEDGE: &str = "holdfast v1 index randomness";

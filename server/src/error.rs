@@ -44,6 +44,14 @@ pub enum ApiError {
         /// A sentence for people.
         message: String,
     },
+    /// Not now: a limit is met that goes by with time.
+    #[error("{message}")]
+    Later {
+        /// A stable word for programs.
+        code: &'static str,
+        /// A sentence for people.
+        message: String,
+    },
     /// Our fault, or that of something we rely on. The caller is told nothing of it.
     #[error("{0}")]
     Internal(String),
@@ -95,6 +103,7 @@ impl ApiError {
             ),
             Self::Invalid { code, message } => (StatusCode::UNPROCESSABLE_ENTITY, code, message.clone()),
             Self::Conflict { code, message } => (StatusCode::CONFLICT, code, message.clone()),
+            Self::Later { code, message } => (StatusCode::TOO_MANY_REQUESTS, code, message.clone()),
             Self::Internal(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",

@@ -8,6 +8,8 @@ pub enum Unit {
     Characters,
     /// Bytes of UTF-8, or of a body.
     Bytes,
+    /// 1,048,576 bytes.
+    Mebibytes,
     /// Things.
     Items,
     /// Seconds.
@@ -21,6 +23,7 @@ impl Unit {
         match self {
             Self::Characters => "characters",
             Self::Bytes => "bytes",
+            Self::Mebibytes => "MiB",
             Self::Items => "",
             Self::Seconds => "seconds",
         }
@@ -103,7 +106,15 @@ limits! {
     ObjectsPerCall = 256, Items, "objects that one call asks to sign", "server/src/use_cases/agent_uploads.rs";
     LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/restores.rs";
     ObjectsPerAnswer = 4_096, Items, "objects that one answer names of what a snapshot needs", "server/src/use_cases/agent_uploads.rs";
-    ObjectBytes = 268_435_456, Bytes, "one object that an agent sends to the bucket", "server/src/use_cases/agent_uploads.rs";
+    PackBytes = 33_554_432, Bytes, "a pack or tree pack", "shared/src/object.rs (signing, readers)";
+    IndexBytes = 33_554_432, Bytes, "an index segment", "shared/src/object.rs (signing, readers)";
+    ManifestBytes = 67_108_864, Bytes, "a manifest", "shared/src/object.rs (signing, readers)";
+    ListPageBytes = 4_194_368, Bytes, "a page of an object list, with its frame", "shared/src/object.rs (signing, readers)";
+    CommitRecordBytes = 131_072, Bytes, "a commit record, which only the server writes", "shared/src/object.rs (readers)";
+    UnsentObjects = 1_024, Items, "objects of a source that addresses were signed for within an hour and that S3 does not show yet", "server/src/use_cases/upload_budget.rs";
+    UnsentMebibytes = 4_096, Mebibytes, "their size", "server/src/use_cases/upload_budget.rs";
+    UnsentMebibytesOfAgent = 16_384, Mebibytes, "the same, over all sources of an agent", "server/src/use_cases/upload_budget.rs";
+    UnsentMebibytesOfTenant = 1_048_576, Mebibytes, "the same, over all agents of a customer", "server/src/use_cases/upload_budget.rs";
     Reason = 500, Characters, "why a run or a restore ended, in an agent's words; the rest is cut off", "server/src/use_cases/agent_runs.rs, restores.rs";
     Wait = 30, Seconds, "how long a call for work is held open; a longer wait is cut short", "server/src/http/agent_api.rs";
     SmallBody = 16_384, Bytes, "body of every call of the automation and the agent API that is not named below", "server/src/http/api.rs, agent_api.rs";

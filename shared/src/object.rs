@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::limits::Limit;
+
 /// What an object holds. The numbers are written into the repository and never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +30,18 @@ impl ObjectKind {
     #[must_use]
     pub const fn tag(self) -> u8 {
         self as u8
+    }
+
+    /// The most bytes that an object of this kind has: more is neither signed for nor read.
+    #[must_use]
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            Self::Pack | Self::TreePack => Limit::PackBytes.max(),
+            Self::Index => Limit::IndexBytes.max(),
+            Self::Manifest => Limit::ManifestBytes.max(),
+            Self::Commit => Limit::CommitRecordBytes.max(),
+            Self::ListPage => Limit::ListPageBytes.max(),
+        }
     }
 
     /// The kind of a stored number; `None` for one that this version does not know.

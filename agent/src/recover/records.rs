@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use repository::{commit::CommitRecord, layout};
-use shared::ids::SourceId;
+use shared::{ids::SourceId, object::ObjectKind};
 
 use super::{
     RecoverError,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A commit record is smaller.
-const MAX_RECORD_BYTES: u64 = 128 * 1024;
+const MAX_RECORD_BYTES: u64 = ObjectKind::Commit.max_bytes() as u64;
 
 /// Numbers without a listed commit record that are asked for by name, at most.
 const ASKED_RECORDS: usize = 1_000;

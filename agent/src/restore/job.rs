@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// No commit record is larger.
-const MAX_RECORD_BYTES: u64 = 128 * 1024;
+const MAX_RECORD_BYTES: u64 = ObjectKind::Commit.max_bytes() as u64;
 
 /// What a restore or a verification through the server works with.
 pub(super) struct Job {

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// No manifest is larger: a reader refuses one that is.
-pub const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
+pub const MAX_MANIFEST_BYTES: usize = ObjectKind::Manifest.max_bytes();
 /// No manifest's header is larger: enough for the pages of a list of a hundred million objects.
 const MAX_HEADER_BYTES: usize = 1024 * 1024;
 

@@ -14,6 +14,7 @@ use crate::wire::{self, WireError};
 pub(super) const MAX_ENTRIES: usize = 64 * 1024;
 /// No page is larger: a reader refuses one that is.
 const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+const _: () = assert!(MAX_PAGE_BYTES < ObjectKind::ListPage.max_bytes());
 
 /// A part of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

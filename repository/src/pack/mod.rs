@@ -31,7 +31,7 @@ pub const TARGET_BYTES: usize = 16 * 1024 * 1024;
 /// The most chunks that a pack holds.
 pub const MAX_CHUNKS: usize = 32 * 1024;
 /// No pack is larger: a reader refuses one that is.
-pub const MAX_PACK_BYTES: usize = 32 * 1024 * 1024;
+pub const MAX_PACK_BYTES: usize = ObjectKind::Pack.max_bytes();
 /// Enough to hold the frame and the header of any pack.
 pub const MAX_HEADER_BYTES: usize = 4096;
 /// The most keys that a pack may be sealed to; this version writes one.

@@ -193,6 +193,7 @@ table!(object = "objects" {
     state: String,
     run_id: Uuid,
     signed_until: At,
+    signed_at: Option<At>,
     version_id: Option<String>,
     lock_mode: Option<String>,
     locked_until: Option<At>,

@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use repository::layout;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QuerySelect, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::Serialize;
 use shared::{
     api::agent::WornPack,
-    ids::{RunId, SourceId},
+    ids::{AgentId, RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
     retention::{LockMode, ObjectInput, ObjectState, Seq},
 };
@@ -62,6 +62,8 @@ pub struct LedgerObject {
     pub state: ObjectState,
     /// The latest retain-until date of any address that was signed for it.
     pub signed_until: Timestamp,
+    /// When an address was last signed for it.
+    pub signed_at: Option<Timestamp>,
     /// What S3 confirmed.
     pub lock: Option<ConfirmedLock>,
     /// When S3 last showed that lock.
@@ -136,6 +138,7 @@ impl TryFrom<object::Model> for LedgerObject {
                 .map_err(|_| DbError::corrupt("objects.content_md5", "not 16 bytes"))?,
             state: from_text("objects.state", row.state)?,
             signed_until: row.signed_until.try_into()?,
+            signed_at: optional_time(row.signed_at)?,
             lock,
             confirmed_at: optional_time(row.confirmed_at)?,
             missing: row.missing_since.is_some(),
@@ -156,7 +159,13 @@ impl TryFrom<object::Model> for LedgerObject {
 ///
 /// # Errors
 /// When the database does not answer; likewise below.
-pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObject]) -> Result<(), DbError> {
+pub async fn sign(
+    tx: &TenantTx,
+    source: SourceId,
+    run: RunId,
+    objects: &[NewObject],
+    now: Timestamp,
+) -> Result<(), DbError> {
     let rows = objects
         .iter()
         .map(|new| {
@@ -170,6 +179,7 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
                 state: to_text(&ObjectState::Pending)?,
                 run_id: run.as_uuid(),
                 signed_until: new.signed_until.try_into()?,
+                signed_at: Some(now.try_into()?),
                 version_id: None,
                 lock_mode: None,
                 locked_until: None,
@@ -192,6 +202,7 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
     let renew = OnConflict::columns([object::Column::SourceId, object::Column::Hash])
         .update_columns([
             object::Column::RunId,
+            object::Column::SignedAt,
             // What an earlier upload was locked to says nothing of the version that is about to be put.
             object::Column::VersionId,
             object::Column::LockMode,
@@ -214,6 +225,79 @@ pub async fn sign(tx: &TenantTx, source: SourceId, run: RunId, objects: &[NewObj
         .exec_without_returning(&tx.tx)
         .await?;
     Ok(())
+}
+
+/// What addresses were signed for and S3 has not shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// Objects of a source.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of all sources of its agent.
+    pub bytes_of_agent: u64,
+    /// Bytes of all sources of its tenant.
+    pub bytes_of_tenant: u64,
+}
+
+/// What was signed after `since`, for a source, its agent and its tenant, and has no confirmed version.
+pub async fn unsent(
+    tx: &TenantTx,
+    source: SourceId,
+    agent: AgentId,
+    since: Timestamp,
+) -> Result<Unsent, DbError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        objects: i64,
+        bytes: i64,
+        bytes_of_agent: i64,
+        bytes_of_tenant: i64,
+    }
+    let sql = "SELECT count(*) FILTER (WHERE o.source_id = $1) AS objects,
+                      COALESCE(sum(o.size_bytes) FILTER (WHERE o.source_id = $1), 0)::bigint AS bytes,
+                      COALESCE(sum(o.size_bytes) FILTER (WHERE s.agent_id = $2), 0)::bigint AS bytes_of_agent,
+                      COALESCE(sum(o.size_bytes), 0)::bigint AS bytes_of_tenant
+               FROM objects o JOIN sources s ON s.id = o.source_id
+               WHERE o.state = 'pending' AND o.version_id IS NULL AND o.signed_at > $3";
+    let values = [
+        source.as_uuid().into(),
+        agent.as_uuid().into(),
+        At::try_from(since)?.into(),
+    ];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let Some(row) = row else {
+        return Ok(Unsent::default());
+    };
+    Ok(Unsent {
+        objects: unsigned("objects.count", row.objects)?,
+        bytes: unsigned("objects.sum", row.bytes)?,
+        bytes_of_agent: unsigned("objects.sum", row.bytes_of_agent)?,
+        bytes_of_tenant: unsigned("objects.sum", row.bytes_of_tenant)?,
+    })
+}
+
+/// The objects of a source that were signed for longest ago, after `since`, and have no confirmed version.
+pub async fn oldest_unsent(
+    tx: &TenantTx,
+    source: SourceId,
+    since: Timestamp,
+    limit: u64,
+) -> Result<Vec<LedgerObject>, DbError> {
+    let query = object::Entity::find()
+        .filter(object::Column::SourceId.eq(source.as_uuid()))
+        .filter(object::Column::State.eq("pending"))
+        .filter(object::Column::VersionId.is_null())
+        .filter(object::Column::SignedAt.gt(At::try_from(since)?))
+        .order_by_asc(object::Column::SignedAt)
+        .limit(limit);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
 }
 
 /// Notes the number of the snapshot whose commit record an object is: its key has it, also when it never becomes live. That

@@ -191,6 +191,7 @@ fn row(
         run_id: rebuilt.run_id.as_uuid(),
         // What was signed into the address nobody knows any more: what S3 shows is what counts.
         signed_until: until.unwrap_or(now).try_into()?,
+        signed_at: None,
         version_id: lock.map(|lock| lock.version_id.clone()),
         lock_mode: lock.map(|lock| to_text(&lock.mode)).transpose()?,
         locked_until: until.map(TryInto::try_into).transpose()?,

@@ -30,8 +30,6 @@ use crate::{
 
 /// Objects that are read side by side.
 const PARALLEL: usize = 16;
-/// No list page is larger.
-const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What the ledger expects in the bucket.
 pub(super) struct Expected {
@@ -348,7 +346,7 @@ impl Scan<'_> {
         for page in header.list.pages() {
             if !pages.contains_key(&page.hash) {
                 let key = self.key(page);
-                let bytes = self.content(&key, page, MAX_PAGE_BYTES + 64).await?;
+                let bytes = self.content(&key, page, page.kind.max_bytes() as u64).await?;
                 pages.extend(bytes.map(|bytes| (page.hash, bytes)));
             }
         }

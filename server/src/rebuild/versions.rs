@@ -18,9 +18,6 @@ const AGAIN_AFTER: [Duration; 3] = [
     Duration::from_secs(3),
 ];
 
-/// Nothing that is larger is signed.
-const MAX_OBJECT_BYTES: u64 = 256 << 20;
-
 /// The version that is the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FoundVersion {
@@ -75,7 +72,12 @@ pub(super) async fn find(
         } else {
             match place
                 .store
-                .get(place.bucket, key, &head.version_id, MAX_OBJECT_BYTES)
+                .get(
+                    place.bucket,
+                    key,
+                    &head.version_id,
+                    object.kind.max_bytes() as u64,
+                )
                 .await
             {
                 Ok(bytes) => (repository::hash(&bytes) == object.hash).then(|| content_md5(&bytes)),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures::{StreamExt, stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use repository::layout;
 use shared::{
     api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead, UploadTicket, UploadsRequest},
@@ -16,7 +16,7 @@ use shared::{
 
 use super::{
     agent_runs::{Caller, find_own_run, must_run, own_run},
-    confirm, protection,
+    confirm, protection, upload_budget,
 };
 use crate::{
     app::App,
@@ -37,8 +37,8 @@ use crate::{
 const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// HEADs that are under way together.
 const PARALLEL: usize = 16;
-/// No object of the format is larger: a pack is 16 MiB and a little.
-const MAX_OBJECT_BYTES: u64 = Limit::ObjectBytes.max() as u64;
+/// An object that was signed for so lately and has not arrived is looked for by its name only, not in the listing of its key.
+const JUST_SIGNED: SignedDuration = SignedDuration::from_mins(1);
 
 /// Signs uploads. What the bucket holds already, from a run that broke off, is not sent again.
 ///
@@ -65,13 +65,7 @@ pub async fn sign_uploads(
     let mut wanted = Vec::with_capacity(request.objects.len());
     for upload in &request.objects {
         let object = upload.object;
-        if object.kind == ObjectKind::Commit || object.size_bytes == 0 || object.size_bytes > MAX_OBJECT_BYTES
-        {
-            return Err(ApiError::invalid(
-                "object",
-                format!("{}: such an object can not be uploaded.", object.hash),
-            ));
-        }
+        must_be_allowed(&object)?;
         let content_md5 = BASE64
             .decode(&upload.content_md5)
             .ok()
@@ -117,7 +111,7 @@ pub async fn sign_uploads(
     app.clocks
         .must_agree(app, account.id, store.as_ref(), &set.bucket)
         .await?;
-    let asked = ask_again(store.as_ref(), &set, source.id, known.values()).await;
+    let asked = ask_again(store.as_ref(), &set, source.id, known.values(), now).await;
     let mut stored = Vec::with_capacity(wanted.len());
     let mut confirmed = Vec::new();
     // Versions that are there and locked too short: others take their place.
@@ -161,16 +155,25 @@ pub async fn sign_uploads(
         stored.push(found);
     }
 
-    let tx = app.db.tenant(&caller.scope).await?;
-    let (run, _) = own_run(&tx, caller, run.id).await?;
-    must_run(&run, now)?;
     let new: Vec<NewObject> = wanted
         .iter()
         .zip(&stored)
         .filter(|(_, stored)| !**stored)
         .map(|((new, _), _)| new.clone())
         .collect();
-    db::ledger::sign(&tx, source.id, run.id, &new).await?;
+    // What is asked for again counts already.
+    let counted = |new: &&NewObject| {
+        let known = known.get(&new.object.hash).and_then(|row| row.signed_at);
+        known.is_none_or(|at| at <= now - ADDRESS_LIFE)
+    };
+    let uncounted = new.iter().filter(counted).map(|new| &new.object);
+    let place = (store.as_ref(), &set);
+    upload_budget::must_fit(app, caller, place, source.id, uncounted, (now, ADDRESS_LIFE)).await?;
+
+    let tx = app.db.tenant(&caller.scope).await?;
+    let (run, _) = own_run(&tx, caller, run.id).await?;
+    must_run(&run, now)?;
+    db::ledger::sign(&tx, source.id, run.id, &new, now).await?;
     db::groom::add_spares(&tx, source.id, &spares).await?;
     for (hash, lock) in &confirmed {
         db::ledger::confirm(&tx, source.id, *hash, lock, now).await?;
@@ -205,6 +208,20 @@ pub async fn sign_uploads(
     Ok(tickets)
 }
 
+/// Refuses what the format does not have.
+fn must_be_allowed(object: &ObjectRef) -> Result<(), ApiError> {
+    let refused = |reason: String| Err(ApiError::invalid("object", format!("{}: {reason}", object.hash)));
+    let most = object.kind.max_bytes();
+    match object.kind {
+        ObjectKind::Commit => refused("only the server writes commit records.".to_owned()),
+        _ if object.size_bytes == 0 => refused("an object is not empty.".to_owned()),
+        _ if object.size_bytes > most as u64 => {
+            refused(format!("an object of this kind has at most {most} bytes."))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether the ledger alone says that the object is there. What was never committed may have gone since it was confirmed, and
 /// what counts as gone may have come back: S3 knows.
 fn is_known(row: &LedgerObject) -> bool {
@@ -218,11 +235,17 @@ async fn ask_again(
     set: &BackupSet,
     source: SourceId,
     rows: impl Iterator<Item = &LedgerObject>,
+    now: Timestamp,
 ) -> HashMap<ObjectHash, ConfirmedLock> {
     let asked = rows.filter(|row| !is_known(row)).map(|row| async move {
-        let key = row.key(&set.prefix, source);
-        let lock = confirm::confirm(store, &set.bucket, &key, row, set.policy.mode).await;
-        Some((row.object.hash, lock.ok()?))
+        let (key, mode) = (row.key(&set.prefix, source), set.policy.mode);
+        let just_signed = |at: Timestamp| now.duration_since(at).abs() < JUST_SIGNED;
+        let lock = if row.lock.is_none() && row.signed_at.is_some_and(just_signed) {
+            confirm::newest(store, &set.bucket, &key, row, mode).await.ok()?
+        } else {
+            confirm::confirm(store, &set.bucket, &key, row, mode).await.ok()
+        };
+        Some((row.object.hash, lock?))
     });
     let asked: Vec<_> = asked.collect();
     stream::iter(asked)

@@ -74,6 +74,23 @@ pub async fn confirm(
     })
 }
 
+/// The newest version under `key` and its lock, when it is `object` beyond doubt; no other version is looked at.
+///
+/// # Errors
+/// When S3 could not be asked.
+pub async fn newest(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    key: &str,
+    object: &LedgerObject,
+    mode: LockMode,
+) -> Result<Option<ConfirmedLock>, S3Error> {
+    let newest = store.head(bucket, key, None).await?;
+    Ok(newest
+        .filter(|head| !head.kms && matches(head, object))
+        .and_then(|head| locked(&head, mode)))
+}
+
 /// Every version under `key` that is what was signed, with the lock that S3 shows; the earliest first.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ pub mod restores;
 pub mod sources;
 pub mod storage_accounts;
 pub mod tenants;
+pub mod upload_budget;
 pub mod users;
 pub mod views;
 

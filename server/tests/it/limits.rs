@@ -10,6 +10,7 @@ use std::{
 };
 
 use agent::state::State;
+use jiff::SignedDuration;
 use reqwest::StatusCode;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -130,6 +131,48 @@ impl<'a> Sender<'a> {
         let path = format!("{BASE_PATH}/sources/{}/runs", self.site.source.id);
         let answer = self.post_raw(&path, "application/json", Vec::new()).await;
         answer.json().await.unwrap()
+    }
+
+    /// Addresses are signed up to the limit, and for one more only after something was sent.
+    async fn holds_unsent(&self, limit: Limit) {
+        self.stack.advance(SignedDuration::from_hours(2)).await;
+        let run = self.run().await.run_id;
+        let uploads = format!("{BASE_PATH}/runs/{run}/uploads");
+        let name = |nth: usize| repository::hash(format!("{limit:?} {nth}").as_bytes());
+        let (size, count) = match limit {
+            Limit::UnsentObjects => (10, limit.max()),
+            _ => (
+                Limit::PackBytes.max(),
+                (limit.max() << 20) / Limit::PackBytes.max(),
+            ),
+        };
+        let ask = async |from: usize, to: usize| {
+            let objects = (from..to).map(|nth| {
+                let mut object = upload(nth, size as u64);
+                object["object"]["hash"] = json!(name(nth));
+                object
+            });
+            let body = json!({ "objects": objects.collect::<Vec<_>>() });
+            self.post(&uploads, &body).await
+        };
+        let per_call = Limit::ObjectsPerCall.max();
+        for from in (0..count - 1).step_by(per_call) {
+            let (status, _, message) = ask(from, (count - 1).min(from + per_call)).await;
+            assert_eq!(status, StatusCode::OK, "{message}");
+        }
+        // What has arrived counts no longer, once it is in the way.
+        self.site.upload_pack(run, b"it is sent").await;
+        let (status, _, message) = ask(count - 1, count).await;
+        assert_eq!(status, StatusCode::OK, "{message}");
+        let (status, code, message) = ask(count, count + 1).await;
+        assert_eq!(
+            (status, code.as_str()),
+            (StatusCode::TOO_MANY_REQUESTS, "upload_budget"),
+            "{message}"
+        );
+        // The same again is no more.
+        let (status, _, message) = ask(0, 1).await;
+        assert_eq!(status, StatusCode::OK, "{message}");
     }
 
     async fn token(&self) -> String {
@@ -469,15 +512,38 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let body = |n| json!({ "objects": (0..n).map(hash).collect::<Vec<_>>() });
             sender.holds(&reads, "objects", limit, body).await;
         }
-        Limit::ObjectBytes => {
+        Limit::PackBytes | Limit::IndexBytes | Limit::ManifestBytes | Limit::ListPageBytes => {
+            let kinds: &[&str] = match limit {
+                Limit::PackBytes => &["pack", "tree_pack"],
+                Limit::IndexBytes => &["index"],
+                Limit::ManifestBytes => &["manifest"],
+                _ => &["list_page"],
+            };
             let run = sender.run().await.run_id;
             let uploads = format!("{BASE_PATH}/runs/{run}/uploads");
-            for (more, expected) in [(0, StatusCode::OK), (1, StatusCode::UNPROCESSABLE_ENTITY)] {
-                let body = json!({ "objects": [upload(1_000 + more, (limit.max() + more) as u64)] });
-                let (status, _, message) = sender.post(&uploads, &body).await;
-                assert_eq!(status, expected, "{message}");
+            for kind in kinds {
+                for (more, expected) in [(0, StatusCode::OK), (1, StatusCode::UNPROCESSABLE_ENTITY)] {
+                    let mut object = upload(limit.max() + more, (limit.max() + more) as u64);
+                    object["object"]["kind"] = json!(kind);
+                    object["object"]["hash"] = json!(repository::hash(format!("{kind} {more}").as_bytes()));
+                    let body = json!({ "objects": [object] });
+                    let (status, _, message) = sender.post(&uploads, &body).await;
+                    assert_eq!(status, expected, "{message}");
+                }
             }
         }
+        // Only the server writes it.
+        Limit::CommitRecordBytes => {
+            let run = sender.run().await.run_id;
+            let uploads = format!("{BASE_PATH}/runs/{run}/uploads");
+            let mut object = upload(1, 10);
+            object["object"]["kind"] = json!("commit");
+            let (status, _, message) = sender.post(&uploads, &json!({ "objects": [object] })).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{message}");
+        }
+        Limit::UnsentObjects | Limit::UnsentMebibytes => sender.holds_unsent(limit).await,
+        // Of several sources and agents: see `upload_budget`.
+        Limit::UnsentMebibytesOfAgent | Limit::UnsentMebibytesOfTenant => {}
         Limit::Reason => {
             let run = sender.run().await.run_id;
             let body = json!({ "reason": "ä".repeat(limit.max() + 1) });

@@ -23,6 +23,7 @@ mod support;
 mod sweep;
 mod tenancy;
 mod trial;
+mod uploads;
 
 use peak_alloc::PeakAlloc;
 

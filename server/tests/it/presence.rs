@@ -22,7 +22,7 @@ use crate::{
     support::{Site, Stack, versions},
 };
 
-/// The kinds of objects by their folder. List pages, which only a longer history has, have a test of their own.
+/// The kinds of objects by their folder. List pages, which only a longer history has, are lost in `large`.
 const KINDS: [&str; 5] = ["/packs/", "/trees/", "/index/", "/manifests/", "/commits/"];
 
 async fn start() -> Stack {
@@ -227,60 +227,6 @@ async fn what_is_lost_after_the_number_breaks_the_snapshot() {
         let third = complete.iter().find(|snapshot| snapshot.seq == 3);
         assert_eq!(third.is_some(), kind != "/commits/", "{kind}");
     }
-}
-
-/// A history so long that the object list has pages. They are lost at each of the four moments in turn.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_list_page_is_not_built_on() {
-    let stack = start().await;
-    let (site, _) = backed_up(&stack, "pages").await;
-    let has_pages = || async {
-        let pages = "SELECT 1 FROM objects WHERE kind = 6 AND state = 'live' AND dropped IS NULL";
-        !stack.query(pages).await.is_empty()
-    };
-    let mut files = 0_u32;
-    while !has_pages().await {
-        files += 1;
-        fs::write(
-            site.data.join(format!("file {files}")),
-            random(1_000 + files, 2_000),
-        )
-        .unwrap();
-        site.backup().await.unwrap();
-        assert!(files < 400, "the list of 400 snapshots has no page");
-    }
-    stack.hold_rounds().await;
-    let lists = "/lists/";
-    let new_file = |name: &str| fs::write(site.data.join(name), random(7, 3_000)).unwrap();
-
-    new_file("before");
-    delete(&stack, &site, lists).await;
-    let done = stack.while_time_passes(site.backup()).await;
-    goes_on(&stack, &site, done, "before").await;
-
-    new_file("uploads");
-    assert!(has_pages().await);
-    let stall = Rule::new(On::operation("PutObject").key("*/manifests/*"), Action::Stall);
-    let done = backup_that_loses(&stack, &site, lists, stall, 1).await;
-    goes_on(&stack, &site, done, "uploads").await;
-
-    new_file("commit");
-    assert!(has_pages().await);
-    let stall = Rule::new(On::operation("GetObject").key("*/manifests/*"), Action::Stall);
-    let done = backup_that_loses(&stack, &site, lists, stall, 1).await;
-    goes_on(&stack, &site, done, "commit").await;
-
-    new_file("number");
-    assert!(has_pages().await);
-    let refuse = Rule::new(
-        On::operation("PutObject").key("*/commits/*"),
-        Action::status(503, "SlowDown"),
-    );
-    let done = backup_that_loses(&stack, &site, lists, refuse, 3).await;
-    assert!(done.is_err());
-    let newest = page(&stack, &site).await.snapshots.remove(0);
-    assert_eq!(newest.state, SnapshotState::Broken);
-    goes_on(&stack, &site, done, "number").await;
 }
 
 /// An agent that has lost its cache reads the newest snapshot's list from the bucket. When the bucket has lost that too, the

@@ -193,7 +193,7 @@ impl Commit<'_> {
             signed_until: retain_until,
         };
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
-        db::ledger::sign(&tx, self.source.id, self.run.id, &[new]).await?;
+        db::ledger::sign(&tx, self.source.id, self.run.id, &[new], now).await?;
         db::ledger::set_number(&tx, self.source.id, object.hash, snapshot.seq).await?;
         let rows = db::ledger::find(&tx, self.source.id, &[object.hash]).await?;
         tx.commit().await?;

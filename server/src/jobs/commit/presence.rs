@@ -5,7 +5,7 @@
 //!
 //! The bucket and the ledger are read side by side, in the order of the keys: no more than a page of either is held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -21,6 +21,7 @@ use crate::{
     db::{
         self,
         absence::{From, Noted},
+        groom::SpareVersion,
         ledger::LedgerObject,
     },
     error::ApiError,
@@ -36,6 +37,10 @@ const ROWS: u64 = 2_000;
 /// Objects that a listing lacks and that are asked for by name together. When most of them are there, the listing is not one to
 /// believe: the next try lists again.
 const ASKED_BY_NAME: usize = 4_000;
+/// Further versions that are kept in mind, of a slice.
+const REPEATED: usize = 10_000;
+/// Those among them that are asked for at one look; the next one asks for others.
+const LOOKED_AT: usize = 200;
 /// For how long what a listing showed is good enough to complete a snapshot on.
 const LISTING_LASTS: SignedDuration = SignedDuration::from_mins(1);
 
@@ -100,6 +105,8 @@ struct Held {
     absent: Vec<ObjectHash>,
     /// Objects in doubt whose confirmed version is listed.
     doubted: Vec<ObjectHash>,
+    /// Further versions of the same size as their object.
+    repeated: Vec<(ObjectHash, String)>,
 }
 
 impl Commit<'_> {
@@ -117,11 +124,13 @@ impl Commit<'_> {
             .buffer_unordered(LISTINGS)
             .try_collect()
             .await?;
-        let (mut doubted, mut absent) = (Vec::new(), Vec::new());
+        let (mut doubted, mut absent, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
         for held in held {
             doubted.extend(held.doubted);
             absent.extend(held.absent);
+            repeated.extend(held.repeated);
         }
+        self.enter_spares(repeated).await?;
         for part in doubted.chunks(ASKED_BY_NAME) {
             self.ask_by_name(part).await?;
         }
@@ -214,11 +223,15 @@ impl Commit<'_> {
             drop(tx);
             for row in &rows {
                 let is_it = |(id, size): &(String, u64)| *id == row.version_id && *size == row.size_bytes;
-                if listed
-                    .get(&row.hash)
-                    .is_some_and(|versions| versions.iter().any(is_it))
-                {
+                let versions = listed.get(&row.hash).map_or(&[][..], Vec::as_slice);
+                if versions.iter().any(is_it) {
                     held.doubted.extend(row.in_doubt.then_some(row.hash));
+                    let is_again =
+                        |(id, size): &&(String, u64)| *id != row.version_id && *size == row.size_bytes;
+                    if held.repeated.len() < REPEATED {
+                        let again = versions.iter().filter(is_again);
+                        held.repeated.extend(again.map(|(id, _)| (row.hash, id.clone())));
+                    }
                 } else if !row.missing {
                     held.absent.push(row.hash);
                 }
@@ -228,6 +241,49 @@ impl Commit<'_> {
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// An address works for an hour, as often as somebody puts to it: each time is a version with its lock. Those that are not
+    /// the ledger's are entered as spare versions, so that they go when their locks end. A version of other content is a
+    /// stranger's, and stays for the daily check to tell of.
+    async fn enter_spares(&mut self, mut repeated: Vec<(ObjectHash, String)>) -> Result<(), Failure> {
+        if repeated.is_empty() {
+            return Ok(());
+        }
+        let tx = self.app.db.tenant(self.scope).await?;
+        let known = db::groom::spares(&tx, self.source.id, None, None).await?;
+        let known: HashSet<String> = known.into_iter().map(|spare| spare.version_id).collect();
+        repeated.retain(|(_, version)| !known.contains(version));
+        repeated.truncate(LOOKED_AT);
+        let mut hashes: Vec<ObjectHash> = repeated.iter().map(|(hash, _)| *hash).collect();
+        hashes.dedup();
+        let rows = db::ledger::find(&tx, self.source.id, &hashes).await?;
+        drop(tx);
+        let mut spares = Vec::new();
+        for row in rows {
+            let (Some(lock), key) = (&row.lock, row.key(&self.set.prefix, self.source.id)) else {
+                continue;
+            };
+            let versions = confirm::versions(self.store.as_ref(), &self.set.bucket, &key, &row)
+                .await
+                .map_err(|error| of_store("Versions of an object could not be asked for", error))?;
+            let others = versions
+                .into_iter()
+                .filter(|head| head.version_id != lock.version_id && !known.contains(&head.version_id));
+            spares.extend(others.map(|head| SpareVersion {
+                key: key.clone(),
+                version_id: head.version_id,
+                size_bytes: row.object.size_bytes,
+                locked_until: head.lock.map_or(row.signed_until, |lock| lock.retain_until),
+            }));
+        }
+        if spares.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(run = %self.run.id, versions = spares.len(), "objects were put more than once");
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
+        db::groom::add_spares(&tx, self.source.id, &spares).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Asks for objects by name, and notes what is there and what is not. Gives how many are there.

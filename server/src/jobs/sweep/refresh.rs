@@ -27,8 +27,6 @@ const PAGE: u64 = 10_000;
 const PARALLEL: usize = 16;
 /// Confirmations written in one transaction.
 const BATCH: usize = 64;
-/// Packs are 16 MiB and a little; nothing that is larger is signed.
-const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
 /// What became of one object.
 enum Outcome {
@@ -252,7 +250,10 @@ async fn copy(
         Ok(Err(how)) => return Outcome::Unseen(how),
         Err(error) => return failed(key, again, &error),
     }
-    let bytes = match store.get(bucket, key, &old.version_id, MAX_OBJECT_BYTES).await {
+    let bytes = match store
+        .get(bucket, key, &old.version_id, row.object.kind.max_bytes() as u64)
+        .await
+    {
         Ok(bytes) => bytes,
         Err(error) => return failed(key, again, &error),
     };

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A commit record is smaller.
-const MAX_RECORD_BYTES: u64 = 128 * 1024;
+const MAX_RECORD_BYTES: u64 = ObjectKind::Commit.max_bytes() as u64;
 /// Numbers that no commit record is listed for and that are asked for by name, one after another.
 const ASKED_RECORDS: usize = 1_000;
 

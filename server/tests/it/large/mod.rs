@@ -7,6 +7,7 @@ use std::{collections::HashMap, fmt, io::Write, time::Duration};
 use agent::{keygen::read_kit, state::State};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use holdfast_server::s3;
+use lockbox::faults::{Action, On, Rule};
 use repository::{
     chunk::SourceSecret,
     layout,
@@ -32,7 +33,7 @@ use shared::{
 use self::listing::ListedPacks;
 use crate::{
     HEAP,
-    support::{Site, Stack},
+    support::{Site, Stack, versions},
 };
 
 /// What one commit took.
@@ -67,6 +68,8 @@ struct Large<'a> {
     listed: ListedPacks,
     /// What the next run names as added again.
     again: Vec<ObjectRef>,
+    /// What the last run would have left, when it failed.
+    failed: Option<(Vec<ObjectRef>, ObjectList)>,
     made: u32,
 }
 
@@ -87,6 +90,7 @@ impl<'a> Large<'a> {
             list_pages: HashMap::new(),
             listed: ListedPacks::answer_for(stack.lockbox.faults()),
             again: Vec::new(),
+            failed: None,
             made: 0,
         }
     }
@@ -140,6 +144,11 @@ impl<'a> Large<'a> {
         self.note_in_ledger(run, &grown, ObjectState::Live).await;
         self.now.extend_from_slice(&grown);
         self.unlisted = grown;
+    }
+
+    /// The last run failed with its number given: what it lists is what the next one builds on.
+    fn keep_failed(&mut self) {
+        (self.now, self.list) = self.failed.take().unwrap();
     }
 
     /// An agent that has lost its cache is told what the newest snapshot needs, in parts.
@@ -203,10 +212,16 @@ impl<'a> Large<'a> {
         self.now.extend_from_slice(&new);
         let listed = new.iter().copied().chain(self.unlisted.drain(..)).collect();
         let change = Delta::new(listed, gone.clone()).unwrap();
-        let plan = object_list::plan(&self.list, seq, change, &self.now, |page| {
-            self.list_pages.get(&page.hash).cloned()
-        })
-        .unwrap();
+        // As the agent does.
+        let is_lost = |page: &ObjectRef| work.do_not_reuse.contains(&page.hash);
+        let plan = if self.list.pages().any(is_lost) {
+            object_list::plan_afresh(&self.list, seq, &self.now)
+        } else {
+            object_list::plan(&self.list, seq, change, &self.now, |page| {
+                self.list_pages.get(&page.hash).cloned()
+            })
+        };
+        let plan = plan.unwrap();
         for (page, bytes) in &plan.write {
             self.put(&work, *page, bytes).await;
         }
@@ -225,7 +240,10 @@ impl<'a> Large<'a> {
         let change = pages(added, dropped, Vec::new());
         let (run, cost) = self.commit(&work, manifest, &change, seq).await;
         if run.state != RunState::Succeeded {
-            (self.now, self.list) = before;
+            self.failed = Some((
+                std::mem::replace(&mut self.now, before.0),
+                std::mem::replace(&mut self.list, before.1),
+            ));
         }
         (run, cost)
     }
@@ -433,4 +451,95 @@ async fn what_comes_back_is_asked_for() {
     let (run, _) = stack.while_time_passes(source.run(10, 0, 0)).await;
     assert_eq!(run.state, RunState::Failed);
     assert!(run.error.unwrap().contains("1 object"));
+}
+
+/// Deletes every list page, past its lock.
+async fn lose_list_pages(stack: &Stack, site: &Site) {
+    let root = stack.root();
+    let all = versions(&root, &site.set.bucket).await;
+    let pages: Vec<_> = all.iter().filter(|(key, _)| key.contains("/lists/")).collect();
+    assert!(!pages.is_empty());
+    for (key, version) in pages {
+        let delete = root.delete_object().bucket(&site.set.bucket).key(key);
+        let delete = delete.version_id(version).bypass_governance_retention(true);
+        delete.send().await.unwrap();
+    }
+}
+
+/// The pages of the object list are lost at each of four moments, like the other kinds in `presence`. Whatever comes of that run, the
+/// next one writes the list anew, and the newest complete snapshot has lost nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_list_page_is_not_built_on() {
+    let stack = Stack::start().await;
+    let site = stack
+        .site_in("acme", Schedule::manual(), LockMode::Governance)
+        .await;
+    let mut source = Large::new(&stack, &site).await;
+    let (run, _) = source.run(300, 0, 0).await;
+    assert_eq!(run.state, RunState::Succeeded, "{:?}", run.error);
+    let slow = Action::delay(Duration::from_secs(3));
+    let refused = Action::status(503, "SlowDown");
+    for (moment, on, action, hits) in [
+        ("before the run", None, Action::Count, 0),
+        (
+            "while it uploads",
+            Some(On::operation("PutObject").key("*/manifests/*")),
+            slow,
+            1,
+        ),
+        (
+            "after the commit",
+            Some(On::operation("GetObject").key("*/manifests/*")),
+            Action::Stall,
+            1,
+        ),
+        (
+            "after the number",
+            Some(On::operation("PutObject").key("*/commits/*")),
+            refused,
+            3,
+        ),
+    ] {
+        let placed = on.map(|on| stack.lockbox.faults().add(Rule::new(on, action)));
+        let lose = async {
+            while placed.as_ref().is_some_and(|placed| placed.hits() < hits) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            lose_list_pages(&stack, &site).await;
+            if let Some(placed) = &placed {
+                placed.remove();
+            }
+        };
+        let before = source.list.clone();
+        let mut states = Vec::new();
+        if placed.is_none() {
+            lose.await;
+            let (run, _) = stack.while_time_passes(source.run(10, 0, 0)).await;
+            states.push((run.state, run.error));
+        } else {
+            let ((run, _), ()) = tokio::join!(stack.while_time_passes(source.run(10, 0, 0)), lose);
+            states.push((run.state, run.error));
+        }
+        assert_eq!(states[0].0, RunState::Failed, "{moment}: {states:?}");
+        assert!(
+            states[0].1.as_ref().unwrap().contains("gone from the bucket"),
+            "{moment}: {states:?}"
+        );
+        let broken = "SELECT 1 FROM snapshots WHERE state = 'broken'";
+        if moment == "after the number" {
+            assert_eq!(stack.query(broken).await.len(), 1);
+            // It has its number: the next run builds on what it lists.
+            source.keep_failed();
+        } else {
+            assert!(stack.query(broken).await.is_empty());
+            assert_eq!(source.list, before);
+        }
+        let (run, _) = stack.while_time_passes(source.run(10, 0, 0)).await;
+        assert_eq!(run.state, RunState::Succeeded, "{moment}: {:?}", run.error);
+        let lost = "SELECT 1 FROM objects o JOIN snapshots s ON s.source_id = o.source_id
+                    WHERE s.seq = (SELECT max(seq) FROM snapshots WHERE state = 'complete') AND o.missing_since IS NOT NULL
+                      AND o.born <= s.seq AND (o.dropped IS NULL OR o.dropped > s.seq)";
+        assert!(stack.query(lost).await.is_empty(), "{moment}");
+        assert!(source.list.pages().next().is_some(), "{moment}");
+    }
 }

@@ -48,6 +48,10 @@ impl MigratorTrait for Migrator {
                 name: "m0009_absence",
                 up: include_str!("sql/m0009_absence.sql"),
             },
+            SqlStep {
+                name: "m0010_server_key",
+                up: include_str!("sql/m0010_server_key.sql"),
+            },
         ];
         steps
             .into_iter()

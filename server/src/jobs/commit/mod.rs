@@ -60,7 +60,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 /// and so many tries have met it.
 const TRIES: i32 = 4;
 /// For so long a commit is tried.
-const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why a commit did not go through.
 enum Failure {

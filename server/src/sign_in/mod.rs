@@ -1,0 +1,62 @@
+//! The door for people: how often a password may be guessed, how many are checked at the same time, and what is told of it.
+
+mod browser;
+mod budget;
+mod passwords;
+mod refusals;
+
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
+
+pub use browser::{KNOWN_FOR, KnownBrowser};
+pub use budget::{Budgets, Rate, Reservation};
+pub use passwords::{Busy, Passwords};
+pub use refusals::{COUNTED, Counted, Refusal, Refusals};
+
+/// What wrong guesses are counted under. Those that are right do not count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Guess {
+    /// Passwords of one account, from one client address, by browsers that are not known.
+    Account(IpAddr, String),
+    /// Passwords of whatever accounts, from one client address, by browsers that are not known.
+    Address(IpAddr),
+    /// All passwords that browsers guess which are not known.
+    Instance,
+    /// Passwords that a known browser sends. It counts under nothing else, and nothing else counts under it.
+    Browser(KnownBrowser),
+    /// Enrollment tokens, from one client address. The right one is taken however many wrong ones came.
+    Token(IpAddr),
+}
+
+impl Guess {
+    /// How many may be wrong (docs/LIMITS.md).
+    #[must_use]
+    pub const fn rate(&self) -> Rate {
+        const fn rate(burst: u32, every: SignedDuration) -> Rate {
+            Rate { burst, every }
+        }
+        match self {
+            Self::Account(..) => rate(10, SignedDuration::from_secs(60)),
+            Self::Address(_) => rate(40, SignedDuration::from_secs(6)),
+            Self::Instance => rate(300, SignedDuration::from_millis(200)),
+            Self::Browser(_) => rate(10, SignedDuration::from_secs(30)),
+            Self::Token(_) => rate(20, SignedDuration::from_secs(6)),
+        }
+    }
+}
+
+impl Budgets<Guess> {
+    /// Counts a guess under all of these, or under none.
+    #[must_use]
+    pub fn guess(&self, guesses: Vec<Guess>, now: jiff::Timestamp) -> Option<Reservation<Guess>> {
+        let budgets: Vec<(Guess, Rate)> = guesses
+            .into_iter()
+            .map(|guess| {
+                let rate = guess.rate();
+                (guess, rate)
+            })
+            .collect();
+        self.take(&budgets, now)
+    }
+}

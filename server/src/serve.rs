@@ -196,12 +196,11 @@ pub async fn serve(
     Ok(())
 }
 
-/// What is done when nothing is served any more.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn ended(app: &App) -> Result<(), ServeError> {
-    Ok(users::tell_refusals(app, true).await?)
+/// What is done when nothing is served any more: the refused sign-ins of this hour are told.
+pub async fn ended(app: &App) {
+    if let Err(error) = users::tell_refusals(app, true).await {
+        tracing::error!(%error, "refused sign-ins could not be told in the audit log");
+    }
 }
 
 /// Allows as many open files as the system lets this process have: each connection is one, and the usual limit is 1,024.

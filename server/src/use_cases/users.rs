@@ -102,6 +102,24 @@ fn guesses(visitor: &Visitor, email: &str) -> Vec<Guess> {
     ]
 }
 
+/// The browser, and its user, when it is known for the account of this e-mail address. It waits for no turn: only what this server
+/// has signed is looked up.
+async fn known_user(
+    app: &App,
+    visitor: &Visitor,
+    email: &str,
+    now: jiff::Timestamp,
+) -> Result<Option<(KnownBrowser, User)>, ApiError> {
+    let claimed = visitor.browser.as_deref();
+    let Some(browser) = claimed.and_then(|cookie| KnownBrowser::read(&app.bearers, cookie, now)) else {
+        return Ok(None);
+    };
+    let user = db::users::find(&app.db.instance().await?, browser.user()).await?;
+    Ok(user
+        .filter(|user| user.email == email)
+        .map(|user| (browser, user)))
+}
+
 /// Checks e-mail address and password.
 ///
 /// # Errors
@@ -118,38 +136,31 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
     if email.len() > Limit::Email.max() || request.password.len() > Limit::Password.max() {
         return Err(refused(Refusal::Wrong, None, ApiError::WrongCredentials));
     }
-    let claimed = visitor.browser.as_deref();
-    let claimed = claimed.and_then(|cookie| KnownBrowser::read(&app.bearers, cookie, now));
-    let known = match claimed {
-        Some(browser)
-            if db::users::find(&app.db.instance().await?, browser.user())
-                .await?
-                .is_some_and(|user| user.email == email) =>
-        {
-            Some(browser)
-        }
-        _ => None,
-    };
+    let known = known_user(app, visitor, &email, now).await?;
     // Counted before the database is asked: what is over its budget costs nothing.
-    let guesses = match known {
-        Some(browser) => vec![Guess::Browser(browser)],
+    let guesses = match &known {
+        Some((browser, _)) => vec![Guess::Browser(*browser)],
         None => guesses(visitor, &email),
     };
     let counted = app
         .guesses
         .guess(guesses, now)
         .ok_or_else(|| refused(Refusal::OverBudget, None, ApiError::TooManyAttempts))?;
-    let turn = app.db.turn().await;
-    let tx = app.db.instance().await?;
-    let user = db::users::by_email(&tx, &email).await?;
-    drop((tx, turn));
+    let is_known = known.is_some();
+    let user = match known {
+        Some((_, user)) => Some(user),
+        None => {
+            let _turn = app.db.turn().await;
+            db::users::by_email(&app.db.instance().await?, &email).await?
+        }
+    };
     // An unknown address costs as much time as a wrong password: the answer's delay tells nothing.
     const NOBODY: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let stored = user
         .as_ref()
         .map_or_else(|| NOBODY.to_owned(), |user| user.password_hash.clone());
-    let checked = app.passwords.matches(request.password, stored, known.is_some());
+    let checked = app.passwords.matches(request.password, stored, is_known);
     let matches = match checked.await {
         Ok(matches) => matches,
         Err(busy) => {
@@ -167,15 +178,13 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
         actor: &email,
         action: "session.start",
         subject: email.clone(),
-        detail: serde_json::json!({ "known_browser": known.is_some() }),
+        detail: serde_json::json!({ "known_browser": is_known }),
     };
     db::audit::add_instance(&tx, event, now).await?;
     tx.commit().await?;
     Ok(SignedIn {
         user: me(user),
-        browser: known
-            .is_none()
-            .then(|| KnownBrowser::new(&app.bearers, user.id, now).1),
+        browser: (!is_known).then(|| KnownBrowser::new(&app.bearers, user.id, now).1),
     })
 }
 

@@ -116,7 +116,7 @@ limits! {
     BodyWait = 60, Seconds, "until a whole body has come", "server/src/http/body.rs";
     BodyPause = 15, Seconds, "between two pieces of a body", "server/src/http/body.rs";
     WriteWait = 30, Seconds, "until some more of an answer is taken", "server/src/http/stalled.rs";
-    PasswordQueue = 16, Items, "passwords of strangers that wait to be checked, and as many of known browsers; one more is answered 503", "server/src/sign_in/passwords.rs";
+    PasswordQueue = 16, Items, "passwords that wait to be checked: of known browsers, as many of addresses that have not guessed wrong within the hour, and as many of others; one more is answered 503", "server/src/sign_in/passwords.rs";
     SmallBody = 16_384, Bytes, "body of every call of the automation and the agent API that is not named below", "server/src/http/api.rs, agent_api.rs";
     SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/api.rs";
     ObjectsBody = 131_072, Bytes, "body of the agent's calls that name objects to sign", "server/src/http/agent_api.rs";

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 pub use browser::{KNOWN_FOR, KnownBrowser};
 pub use budget::{Budgets, Rate, Reservation};
-pub use passwords::{Busy, Passwords};
+pub use passwords::{Busy, Lane, Passwords};
 pub use refusals::{COUNTED, Counted, Refusal, Refusals};
 
 /// What wrong guesses are counted under. Those that are right do not count.
@@ -21,8 +21,12 @@ pub enum Guess {
     Account(IpAddr, String),
     /// Passwords of whatever accounts, from one client address, by browsers that are not known.
     Address(IpAddr),
-    /// All passwords that browsers guess which are not known.
+    /// All passwords of browsers that are not known, at addresses that guessed wrong within the hour.
     Instance,
+    /// The first password from a client address within an hour, by a browser that is not known.
+    First(IpAddr),
+    /// All of those. A flood from however many addresses counts here once for each, and leaves room for everybody else's first try.
+    AllFirst,
     /// Passwords that a known browser sends. It counts under nothing else, and nothing else counts under it.
     Browser(KnownBrowser),
     /// Enrollment tokens, from one client address. The right one is taken however many wrong ones came.
@@ -39,7 +43,8 @@ impl Guess {
         match self {
             Self::Account(..) => rate(10, SignedDuration::from_secs(60)),
             Self::Address(_) => rate(40, SignedDuration::from_secs(6)),
-            Self::Instance => rate(300, SignedDuration::from_millis(200)),
+            Self::Instance | Self::AllFirst => rate(300, SignedDuration::from_millis(200)),
+            Self::First(_) => rate(1, SignedDuration::from_hours(1)),
             Self::Browser(_) => rate(10, SignedDuration::from_secs(30)),
             Self::Token(_) => rate(20, SignedDuration::from_secs(6)),
         }

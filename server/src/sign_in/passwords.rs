@@ -33,11 +33,20 @@ struct Job {
     answer: oneshot::Sender<bool>,
 }
 
+/// Who waits, the first ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Browsers that have signed in before.
+    Known,
+    /// Strangers at addresses that have not guessed wrong lately.
+    Newcomers,
+    /// All other strangers.
+    Strangers,
+}
+
 #[derive(Default)]
 struct Queue {
-    /// Of browsers that have signed in before: these go first.
-    known: VecDeque<Job>,
-    strangers: VecDeque<Job>,
+    lanes: [VecDeque<Job>; 3],
     closed: bool,
 }
 
@@ -59,7 +68,7 @@ impl Shared {
             if queue.closed {
                 return None;
             }
-            if let Some(job) = queue.known.pop_front().or_else(|| queue.strangers.pop_front()) {
+            if let Some(job) = queue.lanes.iter_mut().find_map(VecDeque::pop_front) {
                 return Some(job);
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -97,8 +106,8 @@ impl Passwords {
     /// Whether a password is the one that was hashed. Whoever is no longer waited for is not checked.
     ///
     /// # Errors
-    /// [`Busy`] when too many wait already; those of browsers that are known and those of strangers wait apart.
-    pub async fn matches(&self, password: String, stored: String, known: bool) -> Result<bool, Busy> {
+    /// [`Busy`] when too many wait already in the same lane.
+    pub async fn matches(&self, password: String, stored: String, lane: Lane) -> Result<bool, Busy> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             password: Zeroizing::new(password),
@@ -107,11 +116,7 @@ impl Passwords {
         };
         {
             let mut queue = self.0.queue();
-            let lane = if known {
-                &mut queue.known
-            } else {
-                &mut queue.strangers
-            };
+            let lane = &mut queue.lanes[lane as usize];
             // Who went away makes room.
             lane.retain(|job| !job.answer.is_closed());
             if lane.len() >= Limit::PasswordQueue.max() {
@@ -149,14 +154,14 @@ mod tests {
     #[tokio::test]
     async fn right_and_wrong_are_told_apart() {
         let passwords = Passwords::with_threads(2);
-        for known in [true, false] {
+        for lane in [Lane::Known, Lane::Newcomers, Lane::Strangers] {
             for (password, expected) in [("correct horse", true), ("wrong horse", false), ("", false)] {
-                let told = passwords.matches(password.into(), hash(), known).await;
+                let told = passwords.matches(password.into(), hash(), lane).await;
                 assert_eq!(told, Ok(expected));
             }
         }
         assert_eq!(
-            passwords.matches("x".into(), "no hash".into(), false).await,
+            passwords.matches("x".into(), "no hash".into(), Lane::Known).await,
             Ok(false)
         );
     }
@@ -166,28 +171,33 @@ mod tests {
         // Nobody checks yet: the queue alone.
         let passwords = Passwords::with_threads(0);
         let most = Limit::PasswordQueue.max();
-        let ask = |known| passwords.matches("wrong".into(), hash(), known);
-        let strangers = (0..most + 40).map(|_| ask(false));
+        let stored = hash();
+        let ask = || passwords.matches("wrong".into(), stored.clone(), Lane::Strangers);
+        let strangers = (0..most + 40).map(|_| ask());
         let mut strangers = Box::pin(join_all(strangers));
         assert!(futures::poll!(&mut strangers).is_pending());
-        assert_eq!(passwords.0.queue().strangers.len(), most);
-        let known = passwords.matches("correct horse".into(), hash(), true);
-        let mut known = Box::pin(known);
+        assert_eq!(passwords.0.queue().lanes[2].len(), most);
+        let newcomer = passwords.matches("newcomer".into(), stored.clone(), Lane::Newcomers);
+        let known = passwords.matches("known".into(), stored.clone(), Lane::Known);
+        let (mut newcomer, mut known) = (Box::pin(newcomer), Box::pin(known));
+        assert!(futures::poll!(&mut newcomer).is_pending());
         assert!(futures::poll!(&mut known).is_pending());
         let shared = passwords.0.clone();
-        assert_eq!(shared.next().unwrap().password.as_str(), "correct horse");
+        for expected in ["known", "newcomer", "wrong"] {
+            assert_eq!(shared.next().unwrap().password.as_str(), expected);
+        }
         thread::spawn(move || check_all(&shared));
         let told = strangers.await;
-        assert_eq!(told.iter().filter(|told| **told == Err(Busy)).count(), 40);
-        assert_eq!(told.iter().filter(|told| **told == Ok(false)).count(), most);
-        assert_eq!(known.await, Err(Busy), "it was taken out above");
+        // One of those that waited was taken out above.
+        assert_eq!(told.iter().filter(|told| **told == Err(Busy)).count(), 40 + 1);
+        assert_eq!(told.iter().filter(|told| **told == Ok(false)).count(), most - 1);
     }
 
     #[tokio::test]
     async fn who_went_away_makes_room() {
         let passwords = Passwords::with_threads(0);
         for _ in 0..10 * Limit::PasswordQueue.max() {
-            let mut asked = Box::pin(passwords.matches("wrong".into(), hash_once(), false));
+            let mut asked = Box::pin(passwords.matches("wrong".into(), hash_once(), Lane::Strangers));
             assert!(futures::poll!(&mut asked).is_pending());
         }
     }

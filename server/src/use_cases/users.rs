@@ -14,7 +14,7 @@ use crate::{
     db::{self, users::User},
     error::ApiError,
     random, secrets,
-    sign_in::{Guess, KnownBrowser, Refusal},
+    sign_in::{Guess, KnownBrowser, Lane, Refusal, Reservation},
 };
 
 fn me(user: &User) -> Me {
@@ -92,14 +92,22 @@ pub struct SignedIn {
     pub browser: Option<String>,
 }
 
-/// What a guess is counted under.
-fn guesses(visitor: &Visitor, email: &str) -> Vec<Guess> {
-    let address = network(visitor.address);
-    vec![
-        Guess::Account(address, email.to_owned()),
-        Guess::Address(address),
-        Guess::Instance,
-    ]
+/// Counts a stranger's guess. The first one of an address within an hour counts apart from all others and waits apart from them, so
+/// that a flood keeps out nobody who comes from elsewhere.
+fn count(
+    app: &App,
+    address: IpAddr,
+    email: &str,
+    now: jiff::Timestamp,
+) -> Option<(Reservation<Guess>, Lane)> {
+    let with = |guesses: Vec<Guess>| {
+        let of_all = [Guess::Account(address, email.to_owned()), Guess::Address(address)];
+        app.guesses
+            .guess(of_all.into_iter().chain(guesses).collect(), now)
+    };
+    let first = with(vec![Guess::First(address), Guess::AllFirst]);
+    let first = first.map(|counted| (counted, Lane::Newcomers));
+    first.or_else(|| with(vec![Guess::Instance]).map(|counted| (counted, Lane::Strangers)))
 }
 
 /// The browser, and its user, when it is known for the account of this e-mail address. It waits for no turn: only what this server
@@ -138,14 +146,15 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
     }
     let known = known_user(app, visitor, &email, now).await?;
     // Counted before the database is asked: what is over its budget costs nothing.
-    let guesses = match &known {
-        Some((browser, _)) => vec![Guess::Browser(*browser)],
-        None => guesses(visitor, &email),
+    let counted = match &known {
+        Some((browser, _)) => app
+            .guesses
+            .guess(vec![Guess::Browser(*browser)], now)
+            .map(|counted| (counted, Lane::Known)),
+        None => count(app, network(visitor.address), &email, now),
     };
-    let counted = app
-        .guesses
-        .guess(guesses, now)
-        .ok_or_else(|| refused(Refusal::OverBudget, None, ApiError::TooManyAttempts))?;
+    let (counted, lane) =
+        counted.ok_or_else(|| refused(Refusal::OverBudget, None, ApiError::TooManyAttempts))?;
     let is_known = known.is_some();
     let user = match known {
         Some((_, user)) => Some(user),
@@ -160,7 +169,7 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
     let stored = user
         .as_ref()
         .map_or_else(|| NOBODY.to_owned(), |user| user.password_hash.clone());
-    let checked = app.passwords.matches(request.password, stored, is_known);
+    let checked = app.passwords.matches(request.password, stored, lane);
     let matches = match checked.await {
         Ok(matches) => matches,
         Err(busy) => {

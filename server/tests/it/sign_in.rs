@@ -174,12 +174,24 @@ async fn guesses_from_many_addresses_are_stopped_for_the_instance() {
     owner.cookie = owner.tries(EMAIL, PASSWORD).await.browser;
     // As many as may be wrong, from anywhere, in an hour that is still to come: until then nothing is given back.
     let later = stack.clock.now() + SignedDuration::from_hours(1);
-    let rate = Guess::Instance.rate();
-    for _ in 0..rate.burst {
-        assert!(stack.app.guesses.guess(vec![Guess::Instance], later).is_some());
-    }
-    assert!(stack.app.guesses.guess(vec![Guess::Instance], later).is_none());
+    let use_up = |guess: Guess| {
+        for _ in 0..guess.rate().burst {
+            assert!(stack.app.guesses.guess(vec![guess.clone()], later).is_some());
+        }
+        assert!(stack.app.guesses.guess(vec![guess], later).is_none());
+    };
+    use_up(Guess::Instance);
     for last in 1..10 {
+        let stranger = Browser::at(&stack, format!("203.0.113.{last}"));
+        // The first try of each address counts apart.
+        assert_eq!(stranger.tries(EMAIL, "x").await.code, "wrong_credentials");
+        assert_eq!(stranger.tries(EMAIL, "x").await.code, "too_many_attempts");
+    }
+    // So whoever comes from elsewhere signs in, as often as they like.
+    let newcomer = Browser::at(&stack, "192.0.2.77");
+    assert!(newcomer.signs_in().await && newcomer.signs_in().await);
+    use_up(Guess::AllFirst);
+    for last in 11..20 {
         let stranger = Browser::at(&stack, format!("203.0.113.{last}"));
         assert_eq!(stranger.tries(EMAIL, "x").await.code, "too_many_attempts");
     }

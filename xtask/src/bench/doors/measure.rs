@@ -144,13 +144,22 @@ impl Memory {
         Ok(memory)
     }
 
+    /// What is resident and of no file, in bytes: without the program's own pages.
+    pub fn anonymous(&self) -> Result<u64> {
+        self.field("RssAnon:")
+    }
+
     /// In bytes.
     pub fn now(&self) -> Result<u64> {
+        self.field("VmRSS:")
+    }
+
+    fn field(&self, name: &str) -> Result<u64> {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.process)).context("the server has ended")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        Ok(kib.context("VmRSS")? << 10)
+        Ok(kib.with_context(|| name.to_owned())? << 10)
     }
 
     /// Looks again and again, until it is dropped.

@@ -100,6 +100,7 @@ pub async fn command(args: &Args) -> Result<bool> {
         args.seconds
     ));
     let mut memory = Memory::watch(server)?;
+    let anonymous = memory.anonymous()?;
     let (health, right, unknown) = (Times::default(), Times::default(), Times::default());
     let mut people = JoinSet::new();
     people.spawn(measure::health(target.clone(), health.clone()));
@@ -131,11 +132,16 @@ pub async fn command(args: &Args) -> Result<bool> {
         )
     );
     println!("{}", health.row("/healthz", "under 200 ms"));
-    println!("\n| memory of the server | MiB |\n|---|---:|");
+    println!("\n| memory of the server | MiB | of that not the program's file |\n|---|---:|---:|");
     let mib = |bytes: u64| bytes >> 20;
-    println!("| before | {} |", mib(memory.before));
-    println!("| at most | {} |", mib(peak));
-    println!("| {} s afterwards | {} |", AFTERWARDS.as_secs(), mib(after));
+    println!("| before | {} | {} |", mib(memory.before), mib(anonymous));
+    println!("| at most | {} | |", mib(peak));
+    let left = mib(memory.anonymous()?);
+    println!(
+        "| {} s afterwards | {} | {left} |",
+        AFTERWARDS.as_secs(),
+        mib(after)
+    );
     println!("\nanswers to the load: {}", target.told.summary());
     Ok(true)
 }

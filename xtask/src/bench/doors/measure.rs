@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::{StatusCode, header};
+use tokio::task::JoinSet;
 
 use super::{address, load::Target};
 use crate::clock;
@@ -80,13 +81,29 @@ pub async fn known_browser(target: &Target) -> Result<String> {
         .context("the answer makes the browser known")
 }
 
-/// Has every password thread at work once.
-pub async fn warm_up(target: &Target) -> Result<()> {
-    let client = client(address(KNOWN))?;
-    for _ in 0..10 {
-        let answer = sign_in(target, &client, None).await?;
-        if answer.status() != StatusCode::OK {
-            bail!("signing in: {}", answer.status());
+/// Uses the server as people do, some at a time, so that what it needs for them is there before anything is measured: connections
+/// to the database, the memory of the password threads, pages.
+pub async fn warm_up(target: &Arc<Target>) -> Result<()> {
+    for _ in 0..3 {
+        let mut people = JoinSet::new();
+        for nth in 0..48 {
+            let target = target.clone();
+            people.spawn(async move {
+                let client = client(address(KNOWN))?;
+                let page = format!("http://{}/sign-in", target.address());
+                let answer = client.get(page).send().await?;
+                if nth % 6 == 0 {
+                    let answer = sign_in(&target, &client, None).await?;
+                    if answer.status() != StatusCode::OK {
+                        bail!("signing in: {}", answer.status());
+                    }
+                }
+                answer.bytes().await?;
+                Ok(())
+            });
+        }
+        while let Some(done) = people.join_next().await {
+            done??;
         }
     }
     Ok(())

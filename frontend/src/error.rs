@@ -20,6 +20,9 @@ pub enum ConsoleError {
     /// Too many attempts.
     #[error("Too many attempts. Wait a minute, then try again.")]
     TooManyAttempts,
+    /// The server has more to do than it can.
+    #[error("The server has too much to do just now. Try again in a few seconds.")]
+    Busy,
     /// It does not exist, or is not this person's to see.
     #[error("There is no such {0} here.")]
     NotFound(String),

@@ -49,6 +49,10 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0009_absence.sql"),
             },
             SqlStep {
+                name: "m0010_server_key",
+                up: include_str!("sql/m0010_server_key.sql"),
+            },
+            SqlStep {
                 name: "m0012_commit_refusals",
                 up: include_str!("sql/m0012_commit_refusals.sql"),
             },

@@ -1,19 +1,14 @@
-//! What every use case has at hand: database, clock, keys, stores, and the live stream.
+//! What every use case has at hand: database, clock, keys, stores, and who waits or watches.
 
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use repository::commit::CommitSigningKey;
-use shared::{
-    api::view::LiveEvent,
-    ids::{StorageAccountId, TenantId},
-};
-use tokio::sync::{Semaphore, broadcast, watch};
+use shared::ids::StorageAccountId;
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -22,9 +17,13 @@ use crate::{
     clocks::Clocks,
     db::{Db, storage_accounts::StorageAccount},
     error::ApiError,
+    live::Live,
+    polls::Polls,
     s3::{self, Endpoint, Guarded, ObjectStore, address::AddressRule},
     scope::TenantScope,
     secrets::{BearerKey, MasterKey},
+    sign_in::{Budgets, Guess, Passwords, Refusals},
+    visits::Visits,
 };
 
 /// The server's parts, shared by every request and job.
@@ -51,14 +50,20 @@ pub struct Parts {
     pub public_url: String,
     /// Where storage endpoints may be.
     pub storage_rule: AddressRule,
-    /// Attempts to sign in or to use an enrollment token.
-    pub attempts: Attempts,
+    /// Who is connected.
+    pub visits: Visits,
+    /// What wrong passwords and tokens are counted under.
+    pub guesses: Budgets<Guess>,
+    /// The threads that check passwords.
+    pub passwords: Passwords,
+    /// Refused sign-ins that the audit log has not told of yet.
+    pub refusals: Refusals,
     /// Something moved on, for browsers that watch.
-    pub live: Live,
-    /// Counts up whenever a run was queued or a job is ready: whoever waits for work looks again.
-    pub work: watch::Sender<u64>,
-    /// How many passwords are checked at the same time.
-    pub password_checks: Semaphore,
+    pub live: Arc<Live>,
+    /// Agents that wait for work.
+    pub polls: Polls,
+    /// A job is ready: the dispatcher looks again.
+    pub jobs: Notify,
     stores: Mutex<HashMap<StorageAccountId, Arc<dyn ObjectStore>>>,
 }
 
@@ -91,10 +96,13 @@ impl App {
             master_key,
             public_url: public_url.trim_end_matches('/').to_owned(),
             storage_rule,
-            attempts: Attempts::new(),
-            live: Live(broadcast::channel(256).0),
-            work: watch::channel(0).0,
-            password_checks: Semaphore::new(4),
+            visits: Visits::default(),
+            guesses: Budgets::default(),
+            passwords: Passwords::default(),
+            refusals: Refusals::default(),
+            live: Arc::default(),
+            polls: Polls::default(),
+            jobs: Notify::new(),
             stores: Mutex::new(HashMap::new()),
         }))
     }
@@ -133,47 +141,14 @@ impl App {
         Ok(store)
     }
 
-    /// Tells whoever waits for work to look again.
-    pub fn work_changed(&self) {
-        self.work.send_modify(|count| *count = count.wrapping_add(1));
-    }
-}
-
-/// The live stream of what moved on, with the tenant that it belongs to.
-pub struct Live(broadcast::Sender<(TenantId, LiveEvent)>);
-
-impl Live {
-    /// Tells the browsers that watch. Nobody watching is fine.
-    pub fn send(&self, tenant: TenantId, event: LiveEvent) {
-        self.0.send((tenant, event)).ok();
+    /// Tells the dispatcher that a job is ready.
+    pub fn jobs_changed(&self) {
+        self.jobs.notify_one();
     }
 
-    /// Watches, from now on.
+    /// Whether browsers reach this server by https only. It speaks plain HTTP itself, behind a proxy.
     #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<(TenantId, LiveEvent)> {
-        self.0.subscribe()
-    }
-}
-
-/// Limits on guessing: ten attempts at once and then one in six seconds, for each key.
-pub struct Attempts(DefaultKeyedRateLimiter<String>);
-
-impl Attempts {
-    fn new() -> Self {
-        const PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
-        Self(RateLimiter::keyed(Quota::per_minute(PER_MINUTE)))
-    }
-
-    /// Counts an attempt under `key`, such as `sign-in:<e-mail address>`.
-    ///
-    /// # Errors
-    /// `TooManyAttempts`.
-    pub fn count(&self, key: String) -> Result<(), ApiError> {
-        self.0.check_key(&key).map_err(|_| ApiError::TooManyAttempts)
-    }
-
-    /// Forgets the keys that have been quiet.
-    pub fn tidy(&self) {
-        self.0.retain_recent();
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
     }
 }

@@ -2,13 +2,13 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use frontend::error::ConsoleError;
 use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError};
 
-use crate::{db::DbError, s3::S3Error, secrets::SecretError};
+use crate::{db::DbError, s3::S3Error, secrets::SecretError, visits::TooMany};
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,18 @@ pub enum ApiError {
     /// Too many attempts.
     #[error("too many attempts")]
     TooManyAttempts,
+    /// Too many requests of one client, agent or session are under way.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// A body did not come in time.
+    #[error("a body did not come in time")]
+    TooSlow,
+    /// The server has more to do than it can.
+    #[error("busy")]
+    Busy,
+    /// The path is one, but not for this method.
+    #[error("method not allowed")]
+    MethodNotAllowed,
     /// Signed in, but not for this.
     #[error("forbidden")]
     Forbidden,
@@ -91,6 +103,27 @@ impl ApiError {
                 "too_many_attempts",
                 "Too many attempts. Wait a minute, then try again.".into(),
             ),
+            Self::TooManyRequests => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "Too many requests of yours are under way. Wait for their answers, then send this one again."
+                    .into(),
+            ),
+            Self::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "too_slow",
+                "The body of this request did not come in time. Send it again.".into(),
+            ),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "The server has too much to do just now. Try again in a few seconds.".into(),
+            ),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This path takes another method: the header Allow says which.".into(),
+            ),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
@@ -112,6 +145,15 @@ impl ApiError {
         }
     }
 
+    /// After how many seconds it is worth while to ask again.
+    fn retry_after(&self) -> Option<&'static str> {
+        match self {
+            Self::TooManyAttempts => Some("60"),
+            Self::TooManyRequests | Self::Busy => Some("5"),
+            _ => None,
+        }
+    }
+
     fn log(&self) {
         if let Self::Internal(detail) = self {
             tracing::error!(error = %detail, "a request failed");
@@ -123,14 +165,17 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
         let (status, code, message) = self.parts();
-        (
-            status,
-            Json(ErrorBody {
-                code: code.to_owned(),
-                message,
-            }),
-        )
-            .into_response()
+        let body = Json(ErrorBody {
+            code: code.to_owned(),
+            message,
+        });
+        let mut response = (status, body).into_response();
+        if let Some(seconds) = self.retry_after() {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        response
     }
 }
 
@@ -141,6 +186,7 @@ impl From<ApiError> for ConsoleError {
             ApiError::SignInNeeded => Self::SignInNeeded,
             ApiError::WrongCredentials => Self::WrongCredentials,
             ApiError::TooManyAttempts => Self::TooManyAttempts,
+            ApiError::Busy => Self::Busy,
             ApiError::NotFound(what) => Self::NotFound(what.to_owned()),
             ApiError::Internal(_) => Self::Internal,
             other => {
@@ -159,8 +205,18 @@ impl From<ApiError> for ConsoleError {
     }
 }
 
+impl From<TooMany> for ApiError {
+    fn from(_: TooMany) -> Self {
+        Self::TooManyRequests
+    }
+}
+
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
+        if error.is_busy() {
+            tracing::warn!("no connection to the database was free for 10 s");
+            return Self::Busy;
+        }
         Self::Internal(format!("database: {error}"))
     }
 }

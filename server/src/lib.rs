@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod breaker;
+pub mod client_address;
 pub mod clock;
 pub mod clocks;
 pub mod db;
@@ -10,7 +11,9 @@ pub mod epoch;
 pub mod error;
 pub mod http;
 pub mod jobs;
+pub mod live;
 pub mod planning;
+pub mod polls;
 pub mod presence;
 pub mod random;
 pub mod rebuild;
@@ -19,4 +22,6 @@ pub mod scope;
 pub mod secrets;
 pub mod serve;
 pub mod shelf;
+pub mod sign_in;
 pub mod use_cases;
+pub mod visits;

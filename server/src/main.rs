@@ -5,7 +5,9 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, tim
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use holdfast_server::{
+    client_address::TrustedProxies,
     clock::Clock,
+    http::Deadlines,
     planning::{self, FileError},
     rebuild,
     s3::address::AddressRule,
@@ -134,6 +136,15 @@ struct Serve {
     /// Where browsers and agents reach this server. Default: http:// and the address above.
     #[arg(long, env = "HOLDFAST_PUBLIC_URL")]
     public_url: Option<String>,
+    /// Networks of the reverse proxies before this server, such as 10.0.0.5/32: their X-Forwarded-For says where requests come
+    /// from. Separated by commas, or given several times. Default: none, so that nobody is believed
+    #[arg(
+        long = "trusted-proxy",
+        env = "HOLDFAST_TRUSTED_PROXIES",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<IpNet>,
     /// Folder with the built console.
     #[arg(long, env = "HOLDFAST_SITE_ROOT", default_value = "target/site")]
     site_root: PathBuf,
@@ -222,6 +233,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         data: args.data,
         storage_rule: AddressRule::new(args.storage_networks),
         site_root: args.site_root,
+        trusted_proxies: TrustedProxies::new(args.trusted_proxies),
+        deadlines: Deadlines::default(),
         operator_email: args.operator_email,
         operator_password: args.operator_password,
     };
@@ -252,5 +265,6 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     tracing::info!("stopping");
     stop.send_replace(true);
     tokio::time::timeout(STOP_GRACE, served).await.unwrap_or(Ok(()))?;
+    tokio::time::timeout(STOP_GRACE, serve::ended(&app)).await.ok();
     Ok(())
 }

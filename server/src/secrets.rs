@@ -10,7 +10,9 @@ use aes_gcm::{
     Aes256Gcm, KeyInit,
     aead::{Aead, Payload},
 };
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, PasswordHasher, Version};
+use data_encoding::HEXLOWER;
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -92,6 +94,20 @@ impl MasterKey {
         blake3::derive_key(context, self.0.as_slice())
     }
 
+    /// What a database is bound to the key by. It tells whether a key is the right one, and nothing of it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        HEXLOWER.encode(&self.derive("Holdfast 2026-11 fingerprint of the master key"))
+    }
+
+    /// The password of the restricted database role: hexadecimal digits.
+    #[must_use]
+    pub fn database_password(&self) -> Zeroizing<String> {
+        Zeroizing::new(
+            HEXLOWER.encode(&self.derive("Holdfast 2026-11 password of the restricted database role")),
+        )
+    }
+
     /// Seals a secret, bound to the tenant and the row that it belongs to: AES-256-GCM, a random nonce in
     /// front. A sealed text that is copied into another row does not open there.
     ///
@@ -169,14 +185,36 @@ pub fn hash_password(password: &str) -> Result<String, SecretError> {
         .map_err(|error| SecretError::Password(error.to_string()))
 }
 
-/// Whether a password is the one that was hashed. Slow on purpose: call it off the runtime.
+/// The most memory that a stored hash may ask for: 64 MiB. More is no hash of ours.
+const MOST_BLOCKS: usize = 64 << 10;
+
+/// Whether a password is the one that was hashed; `false` for what is no hash. Slow on purpose: call it off the runtime. `memory`
+/// is what Argon2 works in: it grows to what the hash asks for, and is used again by the next call.
 #[must_use]
-pub fn password_matches(password: &str, hash: &str) -> bool {
-    argon2::PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
+pub fn password_matches(password: &str, stored: &str, memory: &mut Vec<Block>) -> bool {
+    hash_again(password, stored, memory).unwrap_or(false)
+}
+
+fn hash_again(password: &str, stored: &str, memory: &mut Vec<Block>) -> Option<bool> {
+    let stored = PasswordHash::new(stored).ok()?;
+    let (salt, expected) = (stored.salt?, stored.hash?);
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).ok()?;
+    let version = stored
+        .version
+        .map_or(Some(Version::default()), |version| version.try_into().ok())?;
+    let params = Params::try_from(&stored).ok()?;
+    let blocks = params.block_count();
+    if blocks > MOST_BLOCKS {
+        return None;
+    }
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    let mut hash = vec![0; expected.len()];
+    Argon2::new(algorithm, version, params)
+        .hash_password_into_with_memory(password.as_bytes(), &salt, &mut hash, memory)
+        .ok()?;
+    Some(hash.ct_eq(expected.as_bytes()).into())
 }
 
 #[cfg(test)]
@@ -203,8 +241,21 @@ mod tests {
     fn passwords_are_recognised() {
         let hash = hash_password("correct horse").unwrap();
         assert!(hash.starts_with("$argon2id$"));
-        assert!(password_matches("correct horse", &hash));
-        assert!(!password_matches("wrong horse", &hash));
+        let memory = &mut Vec::new();
+        assert!(password_matches("correct horse", &hash, memory));
+        assert!(!password_matches("wrong horse", &hash, memory));
+        assert!(
+            password_matches("correct horse", &hash, memory),
+            "the memory is used again"
+        );
+        for none in [
+            "",
+            "x",
+            "$argon2id$v=19$m=19456,t=2,p=1$AAAA",
+            "$argon2id$v=19$m=4194304,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert!(!password_matches("correct horse", none, memory), "{none}");
+        }
     }
 
     #[test]

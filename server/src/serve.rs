@@ -5,15 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::{
     app::App,
+    client_address::TrustedProxies,
     clock::Clock,
     db::{self, Db},
     epoch,
     error::ApiError,
-    http, jobs,
+    http::{self, Deadlines, Listener},
+    jobs,
     s3::address::AddressRule,
     scope::TenantScope,
     secrets::{MasterKey, SecretError},
@@ -32,6 +35,10 @@ pub struct Settings {
     pub public_url: String,
     /// The folder with the built console.
     pub site_root: PathBuf,
+    /// The reverse proxies that are believed where requests come from.
+    pub trusted_proxies: TrustedProxies,
+    /// How long connections may keep the server waiting.
+    pub deadlines: Deadlines,
     /// The first operator.
     pub operator_email: String,
     /// The first operator's password; made up, and told in a file of the data folder, when there is none.
@@ -61,13 +68,25 @@ pub enum ServeError {
     #[error(
         "the database can not be used: {0}. Check DATABASE_URL, and that its role may create tables and roles"
     )]
-    Database(#[from] db::DbError),
+    Database(db::DbError),
+    /// The database belongs to another data folder.
+    #[error("the database can not be used: {0}")]
+    OtherKey(db::DbError),
     /// What a start prepares: the epoch, the keys over older rows, the first operator.
     #[error(transparent)]
     Prepare(#[from] ApiError),
     /// The socket.
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
+}
+
+impl From<db::DbError> for ServeError {
+    fn from(error: db::DbError) -> Self {
+        match error {
+            error @ db::DbError::OtherKey => Self::OtherKey(error),
+            error => Self::Database(error),
+        }
+    }
 }
 
 /// Brings the database up to date and puts the parts together. At the first start there is a new master key then, and an
@@ -145,9 +164,7 @@ async fn connect(
     storage_rule: AddressRule,
     clock: Clock,
 ) -> Result<App, ServeError> {
-    let password = master_key.derive("Holdfast 2026-11 password of the restricted database role");
-    let password = data_encoding::HEXLOWER.encode(&password);
-    let db = Db::start(database_url, &password).await?;
+    let db = Db::start(database_url, &master_key).await?;
     Ok(App::new(db, clock, master_key, public_url, storage_rule))
 }
 
@@ -161,10 +178,42 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    lift_file_limit();
+    if app.is_https() && settings.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "browsers come by https, so through a proxy, and no proxy is trusted: all of them count as one client address. \
+             Name it with --trusted-proxy"
+        );
+    }
     jobs::start(app);
     tokio::spawn(epoch::keep_raising(app.clone(), settings.data.clone()));
-    axum::serve(listener, http::router(app, &settings.site_root))
-        .with_graceful_shutdown(shutdown)
-        .await?;
+    let server = Listener {
+        router: http::router(app, &settings.site_root),
+        visits: app.visits.clone(),
+        proxies: settings.trusted_proxies.clone(),
+        deadlines: settings.deadlines,
+    };
+    server.serve(listener, shutdown).await;
     Ok(())
+}
+
+/// What is done when nothing is served any more: the refused sign-ins of this hour are told.
+pub async fn ended(app: &App) {
+    if let Err(error) = users::tell_refusals(app, true).await {
+        tracing::error!(%error, "refused sign-ins could not be told in the audit log");
+    }
+}
+
+/// Allows as many open files as the system lets this process have: each connection is one, and the usual limit is 1,024.
+fn lift_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, most)
+    {
+        tracing::warn!(%error, files = limit.current, "the limit of open files could not be lifted");
+    }
 }

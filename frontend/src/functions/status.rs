@@ -35,6 +35,7 @@ pub fn set(error: &ConsoleError) {
             ConsoleError::NotFound(_) => StatusCode::NOT_FOUND,
             ConsoleError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ConsoleError::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+            ConsoleError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             ConsoleError::SignInNeeded | ConsoleError::WrongCredentials => StatusCode::UNAUTHORIZED,
             ConsoleError::Internal | ConsoleError::Transport(_) => StatusCode::INTERNAL_SERVER_ERROR,
         });

@@ -5,35 +5,41 @@ use std::sync::Arc;
 use migrations::Migrator;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
+use tokio::sync::Semaphore;
 
-use super::{Db, DbError};
+use super::{Db, DbError, bound, scram};
+use crate::{random, secrets::MasterKey};
 
 /// Held while migrating, so that two servers that start together do not both try. An arbitrary constant.
 const MIGRATION_LOCK: i64 = 0x486f_6c64_6661_7374;
 /// Connections of the server's role, at most.
 const CONNECTIONS: u32 = 16;
+/// How many of them look up who somebody is, at most.
+const LOOK_UPS: usize = 6;
 
 impl Db {
     /// Brings the schema up to date as the role of `owner_url`, makes (or re-keys) the restricted role
-    /// `<database>_app` with `app_password`, and connects as that role.
+    /// `<database>_app` with a password that follows from the master key, and connects as that role.
     ///
     /// # Errors
-    /// When the address is malformed, the database does not answer, or the owner may not make roles.
-    pub async fn start(owner_url: &str, app_password: &str) -> Result<Self, DbError> {
-        Self::start_with(owner_url, app_password, CONNECTIONS).await
+    /// When the database belongs to another master key: then nothing is changed. When the address is malformed, the database
+    /// does not answer, or the owner may not make roles.
+    pub async fn start(owner_url: &str, key: &MasterKey) -> Result<Self, DbError> {
+        Self::start_with(owner_url, key, CONNECTIONS).await
     }
 
     /// The same, with so many connections at most.
     pub(super) async fn start_with(
         owner_url: &str,
-        app_password: &str,
+        key: &MasterKey,
         connections: u32,
     ) -> Result<Self, DbError> {
+        let password = key.database_password();
         let owner = Database::connect(options(owner_url, 2)).await?;
-        let role = prepare(&owner, app_password).await;
+        let role = prepare(&owner, key, &password).await;
         owner.close().await?;
         let role = role?;
-        let pool = Database::connect(options(&app_url(owner_url, &role, app_password)?, connections)).await?;
+        let pool = Database::connect(options(&app_url(owner_url, &role, &password)?, connections)).await?;
         // The address may name another user in its query: the second wall must not be off without a word.
         let bound = "SELECT current_user = $1 AND NOT rolsuper AND NOT rolbypassrls AS bound
                      FROM pg_roles WHERE rolname = current_user";
@@ -53,6 +59,7 @@ impl Db {
         Ok(Self {
             pool,
             watch: Arc::default(),
+            turns: Arc::new(Semaphore::new(LOOK_UPS)),
         })
     }
 }
@@ -66,14 +73,16 @@ fn options(url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<String, DbError> {
+async fn prepare(owner: &DatabaseConnection, key: &MasterKey, app_password: &str) -> Result<String, DbError> {
     let sql = |sql: &str| Statement::from_string(owner.get_database_backend(), sql);
     // Advisory locks belong to a connection: this one statement takes and keeps it on one of the owner's few,
     // and closing the pool gives it back. Roles are shared by the whole cluster, hence a lock and not a transaction.
     owner
         .execute_raw(sql(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")))
         .await?;
+    bound::must_fit(owner, key).await?;
     Migrator::up(owner, None).await?;
+    bound::bind(owner, key).await?;
     let row = owner
         .query_one_raw(sql("SELECT current_database() || '_app' AS role"))
         .await?
@@ -98,15 +107,16 @@ async fn prepare(owner: &DatabaseConnection, app_password: &str) -> Result<Strin
         }
         Some(_) => format!("ALTER ROLE {quoted} LOGIN"),
     };
-    // The password is hexadecimal of our own making: nothing in it needs quoting.
+    // The verifier is base64 and a few signs: nothing in it needs quoting.
+    let verifier = scram::verifier(app_password, random::bytes());
     owner
         .execute_unprepared(&format!(
-            "{attributes} PASSWORD '{app_password}';
+            "{attributes} PASSWORD '{verifier}';
              GRANT USAGE ON SCHEMA public TO {quoted};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};
              REVOKE UPDATE, DELETE ON audit_events FROM {quoted};
              REVOKE DELETE ON snapshots FROM {quoted};
-             REVOKE ALL ON seaql_migrations FROM {quoted};"
+             REVOKE ALL ON seaql_migrations, server_key FROM {quoted};"
         ))
         .await?;
     Ok(role)

@@ -321,6 +321,19 @@ pub async fn postpone(tx: &InstanceTx, job: &Job, run_at: Timestamp, error: &str
     Ok(())
 }
 
+/// Takes a job out of the queue; `false` when somebody is at work on it. The transaction holds what the job would change.
+pub async fn withdraw(tx: &TenantTx, kind: JobKind, subject: Uuid, now: Timestamp) -> Result<bool, DbError> {
+    let sql = "DELETE FROM jobs WHERE kind = $1 AND subject = $2
+               AND (state = 'ready' OR (state = 'running' AND lease_until < $3))";
+    let values = [to_text(&kind)?.into(), subject.into(), At::try_from(now)?.into()];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    tx.tx.execute_raw(statement).await?;
+    let sql = "SELECT 1 AS one FROM jobs WHERE kind = $1 AND subject = $2";
+    let values = [to_text(&kind)?.into(), subject.into()];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    Ok(tx.tx.query_one_raw(statement).await?.is_none())
+}
+
 /// Takes every job from whoever holds it: it is ready, at the time that it was due. Gives their number.
 pub async fn void_leases(tx: &InstanceTx) -> Result<u64, DbError> {
     let sql = "UPDATE jobs SET state = 'ready', lease_until = NULL WHERE state = 'running'";

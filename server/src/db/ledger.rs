@@ -278,8 +278,8 @@ pub async fn unsent(
     })
 }
 
-/// The objects of a source that were signed for longest ago, after `since`, and have no confirmed version.
-pub async fn oldest_unsent(
+/// The objects of a source that were signed for last, after `since`, and have no confirmed version.
+pub async fn newest_unsent(
     tx: &TenantTx,
     source: SourceId,
     since: Timestamp,
@@ -290,7 +290,7 @@ pub async fn oldest_unsent(
         .filter(object::Column::State.eq("pending"))
         .filter(object::Column::VersionId.is_null())
         .filter(object::Column::SignedAt.gt(At::try_from(since)?))
-        .order_by_asc(object::Column::SignedAt)
+        .order_by_desc(object::Column::SignedAt)
         .limit(limit);
     query
         .all(&tx.tx)

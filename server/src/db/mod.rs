@@ -13,6 +13,7 @@ pub mod agents;
 pub mod audit;
 pub mod backup_sets;
 pub mod bearers;
+mod bound;
 pub mod checks;
 pub mod commit_pages;
 mod connect;
@@ -29,6 +30,7 @@ pub mod order;
 pub mod rebuild;
 pub mod restores;
 pub mod runs;
+mod scram;
 #[cfg(test)]
 mod scratch;
 pub mod sessions;
@@ -47,10 +49,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
-    IntoActiveModel, ModelTrait, SqlErr, Statement,
+    ActiveModelBehavior, ActiveModelTrait, ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr,
+    EntityTrait, IntoActiveModel, ModelTrait, SqlErr, Statement,
 };
 use shared::ids::{SourceId, TenantId, UserId};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::tx::{Tx, Watch};
 use crate::scope::TenantScope;
@@ -69,6 +72,13 @@ pub enum DbError {
         /// What.
         detail: String,
     },
+    /// The database belongs to another server's data folder.
+    #[error(
+        "it belongs to another master key than the one in this data folder. Name the data folder that its server has always used, \
+         or put that folder's master.key back from its backup. If the key is lost, start with an empty database and rebuild the \
+         ledgers from the buckets. Nothing was changed"
+    )]
+    OtherKey,
 }
 
 impl DbError {
@@ -77,6 +87,15 @@ impl DbError {
             what,
             detail: detail.to_string(),
         }
+    }
+
+    /// Whether no connection was free in time: all of them are at work.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+        )
     }
 
     /// Whether a unique index refused the row: somebody was faster, or a name is taken.
@@ -92,6 +111,8 @@ impl DbError {
 pub struct Db {
     pool: DatabaseConnection,
     watch: Arc<Watch>,
+    /// See [`Db::turn`].
+    turns: Arc<Semaphore>,
 }
 
 impl Db {
@@ -123,6 +144,13 @@ impl Db {
     #[must_use]
     pub fn lock_faults(&self) -> Vec<String> {
         self.watch.faults()
+    }
+
+    /// A turn for looking up who somebody is. Only some of the connections do that at a time, however many strangers come: the
+    /// others are left for those who are known, and for `/healthz`.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     /// Opens a transaction that sees the instance's own tables.

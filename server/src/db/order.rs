@@ -40,6 +40,7 @@ const TABLES: &[(&str, Option<Rank>)] = &[
     ("agents", Some(Rank::Unowned)),
     ("server_epoch", Some(Rank::Unowned)),
     ("instance_notices", Some(Rank::Unowned)),
+    ("server_key", None),
     ("sources", Some(Rank::Source)),
     ("runs", Some(Rank::OfSource)),
     ("snapshots", Some(Rank::OfSource)),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, Select,
     sea_query::{Expr, LockType, Query},
 };
 use shared::{
@@ -256,11 +256,24 @@ pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
 
 /// Runs under way that have passed their deadline, and their sources.
 pub async fn overdue(tx: &TenantTx, now: Timestamp) -> Result<Vec<(SourceId, RunId)>, DbError> {
-    let query = run::Entity::find()
-        .select_only()
-        .columns([run::Column::SourceId, run::Column::Id])
+    let overdue = run::Entity::find()
         .filter(run::Column::State.eq("running"))
         .filter(run::Column::Deadline.lte(At::try_from(now)?));
+    ids(tx, overdue).await
+}
+
+/// Runs whose commit was durable before `then` and has no snapshot yet, and their sources.
+pub async fn committing_since(tx: &TenantTx, then: Timestamp) -> Result<Vec<(SourceId, RunId)>, DbError> {
+    let waiting = run::Entity::find()
+        .filter(run::Column::State.eq("committing"))
+        .filter(run::Column::ReceivedAt.lte(At::try_from(then)?));
+    ids(tx, waiting).await
+}
+
+async fn ids(tx: &TenantTx, runs: Select<run::Entity>) -> Result<Vec<(SourceId, RunId)>, DbError> {
+    let query = runs
+        .select_only()
+        .columns([run::Column::SourceId, run::Column::Id]);
     let ids: Vec<(uuid::Uuid, uuid::Uuid)> = query.into_tuple().all(&tx.tx).await?;
     Ok(ids
         .into_iter()

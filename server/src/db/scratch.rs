@@ -12,6 +12,7 @@ use super::{Db, tenants::Tenant};
 use crate::{
     db, random,
     scope::{self, Access, TenantScope},
+    secrets::MasterKey,
 };
 
 /// A database of its own, the server's role in it on so many connections, and its owner.
@@ -27,7 +28,7 @@ pub(super) async fn database(connections: u32) -> (Db, DatabaseConnection) {
     let (server, _) = admin.rsplit_once('/').unwrap();
     let url = format!("{server}/{name}");
     let owner = Database::connect(&url).await.unwrap();
-    let db = Db::start_with(&url, &random::secret_text(), connections)
+    let db = Db::start_with(&url, &MasterKey::new(random::bytes()), connections)
         .await
         .unwrap();
     (db, owner)

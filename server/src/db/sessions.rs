@@ -83,6 +83,7 @@ impl PostgresSessions {
 
     async fn find(&self, id: &Id) -> Result<Option<Record>, DbError> {
         let now = At::try_from(self.clock.now())?;
+        let _turn = self.db.turn().await;
         let row = session::Entity::find_by_id(self.stored(*id))
             .filter(session::Column::ExpiresAt.gt(now))
             .one(&self.db.pool)

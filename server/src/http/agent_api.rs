@@ -24,12 +24,16 @@ use shared::{
     object::{ObjectHash, ObjectRef},
 };
 
-use super::api::Body;
+use super::{
+    api::{Body, method_not_allowed, no_such_call},
+    listener::Client,
+};
 use crate::{
     app::App,
     error::ApiError,
     scope,
     use_cases::{agent_runs, agent_runs::Caller, agent_uploads, commit_pages, enrollment, restores},
+    visits::Owner,
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -59,6 +63,8 @@ pub fn routes(app: &App) -> Router {
             "/runs/{run}/commit/pages/{number}",
             put(commit_page).layer(DefaultBodyLimit::max(Limit::CommitPageBody.max())),
         )
+        .fallback(no_such_call)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(app.clone())
 }
 
@@ -84,6 +90,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let app = App::from_ref(state);
+        let client = Client::from_request_parts(parts, state).await?;
         let header = parts
             .headers
             .get(AUTHORIZATION)
@@ -91,7 +98,10 @@ where
         let credential = header
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or(ApiError::SignInNeeded)?;
+        let turn = app.db.turn().await;
         let (scope, agent) = scope::authorise_agent(&app.db, &app.bearers, credential.trim()).await?;
+        drop(turn);
+        client.visit.belongs_to(Owner::Agent(agent.id))?;
         let caller = Caller { scope, agent };
         agent_runs::seen(&app, &caller).await?;
         Ok(Self(caller))
@@ -121,14 +131,22 @@ where
     }
 }
 
-async fn offer(State(app): State<App>, Body(query): Body<EnrollmentQuery>) -> Answer<EnrollmentOffer> {
-    enrollment::count_attempt(&app, &query.token)?;
-    enrollment::offer(&app, &query.token).await.map(Json)
+async fn offer(
+    State(app): State<App>,
+    client: Client,
+    Body(query): Body<EnrollmentQuery>,
+) -> Answer<EnrollmentOffer> {
+    enrollment::offer(&app, &query.token, client.address)
+        .await
+        .map(Json)
 }
 
-async fn enroll(State(app): State<App>, Body(request): Body<EnrollRequest>) -> Answer<EnrollResponse> {
-    enrollment::count_attempt(&app, &request.token)?;
-    enrollment::enroll(&app, request).await.map(Json)
+async fn enroll(
+    State(app): State<App>,
+    client: Client,
+    Body(request): Body<EnrollRequest>,
+) -> Answer<EnrollResponse> {
+    enrollment::enroll(&app, request, client.address).await.map(Json)
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, Path, Request, State, rejection::JsonRejection},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     routing::{get, post},
 };
 use leptos::config::LeptosOptions;
@@ -21,13 +21,18 @@ use shared::{
 };
 use tower_sessions::Session;
 
-use super::session::{self, SignedIn};
+use super::{
+    cookies,
+    listener::Client,
+    session::{self, SignedIn},
+};
 use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
     use_cases::{
-        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants,
+        users::{self, Visitor},
     },
 };
 
@@ -79,6 +84,7 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
         )
         .route("/tenants/{tenant}/sources/{source}/runs", post(run_now))
         .route("/tenants/{tenant}/runs/{run}", get(run))
+        .route("/tenants/{tenant}/runs/{run}/cancel", post(cancel_run))
         .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot))
         .route(
             "/tenants/{tenant}/snapshots/{snapshot}/restores",
@@ -90,21 +96,47 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
             "/tenants/{tenant}/sources",
             post(create_source).layer(DefaultBodyLimit::max(Limit::SourceBody.max())),
         )
+        .fallback(no_such_call)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(app.clone())
+}
+
+/// What a program is told that calls a path which is none.
+pub async fn no_such_call() -> ApiError {
+    ApiError::NotFound("call")
+}
+
+/// What a program is told that calls a path by a method which it has not.
+pub async fn method_not_allowed() -> ApiError {
+    ApiError::MethodNotAllowed
 }
 
 async fn actor(app: &App, user: Me, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
     scope::authorise(&app.db, user, tenant, access).await
 }
 
-async fn sign_in(State(app): State<App>, session: Session, Body(request): Body<SignIn>) -> Answer<Me> {
-    let user = users::sign_in(&app, request).await?;
-    session::start(&session, &user).await?;
-    Ok(Json(user))
+async fn sign_in(
+    State(app): State<App>,
+    session: Session,
+    client: Client,
+    headers: HeaderMap,
+    Body(request): Body<SignIn>,
+) -> Result<(HeaderMap, Json<Me>), ApiError> {
+    let visitor = Visitor {
+        address: client.address,
+        browser: cookies::browser(&app, &headers),
+    };
+    let signed_in = users::sign_in(&app, request, &visitor).await?;
+    session::start(&session, &signed_in.user).await?;
+    let cookie = signed_in
+        .browser
+        .and_then(|browser| cookies::set_browser(&app, browser));
+    let headers = cookie.map(|cookie| (header::SET_COOKIE, cookie)).into_iter();
+    Ok((headers.collect(), Json(signed_in.user)))
 }
 
-async fn sign_out(session: Session) -> Result<StatusCode, ApiError> {
-    session::end(&session).await?;
+async fn sign_out(State(app): State<App>, session: Session) -> Result<StatusCode, ApiError> {
+    session::end(&app, &session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -217,6 +249,16 @@ async fn run(
     Path((tenant, run)): Path<(TenantId, RunId)>,
 ) -> Answer<RunView> {
     sources::run(&app, &actor(&app, user, tenant, Access::Read).await?, run)
+        .await
+        .map(Json)
+}
+
+async fn cancel_run(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path((tenant, run)): Path<(TenantId, RunId)>,
+) -> Answer<RunView> {
+    sources::cancel_run(&app, &actor(&app, user, tenant, Access::Manage).await?, run)
         .await
         .map(Json)
 }

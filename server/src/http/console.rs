@@ -5,7 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::{
     Router,
-    http::{header::CONTENT_SECURITY_POLICY, request::Parts},
+    extract::Request,
+    http::{
+        StatusCode,
+        header::{CONTENT_SECURITY_POLICY, SET_COOKIE},
+        request::Parts,
+    },
 };
 use frontend::{App as Console, backend::Backend, error::ConsoleError, shell};
 use leptos::{
@@ -13,7 +18,7 @@ use leptos::{
     context::{provide_context, use_context},
     nonce::use_nonce,
 };
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
+use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context};
 use shared::{
     api::{
         notice::Notice,
@@ -27,13 +32,14 @@ use shared::{
 };
 use tower_sessions::Session;
 
-use super::{headers::page_policy, session};
+use super::{cookies, headers::page_policy, listener::Client, session};
 use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
     use_cases::{
-        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants,
+        users::{self, Visitor},
     },
 };
 
@@ -41,11 +47,18 @@ use crate::{
 pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
     let app = app.clone();
     let context = move || {
-        let session = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Session>().cloned());
-        if let Some(session) = session {
+        if let Some(parts) = use_context::<Parts>()
+            && let (Some(session), Some(client)) = (
+                parts.extensions.get::<Session>().cloned(),
+                parts.extensions.get::<Client>().cloned(),
+            )
+        {
             provide_context::<Arc<dyn Backend>>(Arc::new(ConsoleBackend {
                 app: app.clone(),
                 session,
+                client,
+                browser: cookies::browser(&app, &parts.headers),
+                response: use_context::<ResponseOptions>(),
             }));
         }
         let policy = use_nonce().and_then(|nonce| page_policy(&nonce));
@@ -54,23 +67,37 @@ pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
         }
     };
     let pages = generate_route_list(Console);
-    let shell_options = options.clone();
+    let (shell_options, missing_options) = (options.clone(), options.clone());
+    // Any other path is a page that says so: no file is looked for.
+    let missing = render_app_async_with_context(context.clone(), move || shell(missing_options.clone()));
     Router::new()
-        .leptos_routes_with_context(options, pages, context.clone(), move || {
-            shell(shell_options.clone())
+        .leptos_routes_with_context(options, pages, context, move || shell(shell_options.clone()))
+        .fallback(move |request: Request| {
+            let page = missing(request);
+            async move {
+                let mut page = page.await;
+                // A page that was found without a route, or a redirect, keeps its status.
+                if page.status() == StatusCode::OK {
+                    *page.status_mut() = StatusCode::NOT_FOUND;
+                }
+                page
+            }
         })
-        .fallback(leptos_axum::file_and_error_handler_with_context::<LeptosOptions, _>(context, shell))
 }
 
 /// One request's view of the use cases.
 struct ConsoleBackend {
     app: App,
     session: Session,
+    client: Client,
+    /// What the cookie of a known browser says.
+    browser: Option<String>,
+    response: Option<ResponseOptions>,
 }
 
 impl ConsoleBackend {
     async fn user(&self) -> Result<Me, ApiError> {
-        session::user(&self.app, &self.session)
+        session::user(&self.app, &self.session, &self.client)
             .await?
             .ok_or(ApiError::SignInNeeded)
     }
@@ -83,17 +110,27 @@ impl ConsoleBackend {
 #[async_trait]
 impl Backend for ConsoleBackend {
     async fn me(&self) -> Result<Option<Me>, ConsoleError> {
-        Ok(session::user(&self.app, &self.session).await?)
+        Ok(session::user(&self.app, &self.session, &self.client).await?)
     }
 
     async fn sign_in(&self, request: SignIn) -> Result<Me, ConsoleError> {
-        let user = users::sign_in(&self.app, request).await?;
-        session::start(&self.session, &user).await?;
-        Ok(user)
+        let visitor = Visitor {
+            address: self.client.address,
+            browser: self.browser.clone(),
+        };
+        let signed_in = users::sign_in(&self.app, request, &visitor).await?;
+        session::start(&self.session, &signed_in.user).await?;
+        let cookie = signed_in
+            .browser
+            .and_then(|browser| cookies::set_browser(&self.app, browser));
+        if let (Some(cookie), Some(response)) = (cookie, &self.response) {
+            response.append_header(SET_COOKIE, cookie);
+        }
+        Ok(signed_in.user)
     }
 
     async fn sign_out(&self) -> Result<(), ConsoleError> {
-        Ok(session::end(&self.session).await?)
+        Ok(session::end(&self.app, &self.session).await?)
     }
 
     async fn notices(&self) -> Result<Vec<Notice>, ConsoleError> {

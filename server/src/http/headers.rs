@@ -1,7 +1,7 @@
 //! Response headers that browsers enforce, the check of where a request comes from, and what the log shows.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -24,8 +24,11 @@ pub fn page_policy(nonce: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(policy).ok()
 }
 
+/// Browsers that came by https once do not come by anything else for a year (RFC 6797).
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// Adds the headers that make browsers strict.
-pub async fn security(request: Request, next: Next) -> Response {
+pub async fn security(State(https): State<bool>, request: Request, next: Next) -> Response {
     let page = !request.uri().path().starts_with("/pkg/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -41,6 +44,9 @@ pub async fn security(request: Request, next: Next) -> Response {
         HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
     );
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
+    }
     let caching = if page { "no-store" } else { "no-cache" };
     headers
         .entry(header::CACHE_CONTROL)

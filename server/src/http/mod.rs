@@ -2,14 +2,26 @@
 
 mod agent_api;
 mod api;
+mod body;
 mod console;
+mod cookies;
 mod events;
 mod headers;
+mod listener;
 mod session;
+mod stalled;
+
+pub use listener::{Client, Deadlines, Listener};
 
 use std::path::Path;
 
-use axum::{Router, extract::State, http::StatusCode, middleware, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::StatusCode,
+    middleware,
+    routing::{any, get},
+};
 use leptos::config::LeptosOptions;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -18,7 +30,7 @@ use tower_http::{
         predicate::{DefaultPredicate, NotForContentType},
     },
     limit::RequestBodyLimitLayer,
-    services::ServeDir,
+    services::ServeFile,
     trace::TraceLayer,
 };
 use tower_sessions::{
@@ -33,13 +45,34 @@ use crate::{app::App, db::sessions::PostgresSessions, error::ApiError};
 /// How long a session lasts after it was last written, which is at the sign-in.
 const SESSION_IDLE: Duration = Duration::hours(12);
 
-/// Every route of the server. `site` is the folder with the built console: `pkg/` and the icons.
+/// The files of the built console, and nothing else of its folder; those with `true` also lie there compressed.
+const SITE: [(&str, bool); 4] = [
+    ("pkg/frontend.js", true),
+    ("pkg/frontend_bg.wasm", true),
+    ("pkg/frontend.css", true),
+    ("favicon.svg", false),
+];
+
+/// Serves the files of the console.
+fn site_files(site: &Path) -> Router {
+    SITE.iter().fold(Router::new(), |router, (name, compressed)| {
+        let file = ServeFile::new(site.join(name));
+        let file = if *compressed {
+            file.precompressed_gzip()
+        } else {
+            file
+        };
+        router.route_service(&format!("/{name}"), file)
+    })
+}
+
+/// Every route of the server. `site` is the folder with the built console.
 pub fn router(app: &App, site: &Path) -> Router {
     let sessions = SessionManagerLayer::new(PostgresSessions::new(app.db.clone(), app.bearers.clone()))
-        .with_name("holdfast_session")
+        .with_name(cookies::session_name(app.is_https()))
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        .with_secure(app.public_url.starts_with("https://"))
+        .with_secure(app.is_https())
         .with_expiry(Expiry::OnInactivity(SESSION_IDLE));
     let options = LeptosOptions::builder()
         .output_name("frontend")
@@ -59,14 +92,14 @@ pub fn router(app: &App, site: &Path) -> Router {
     Router::new()
         .route("/healthz", get(health).with_state(app.clone()))
         .nest(shared::api::agent::BASE_PATH, agents)
-        .nest_service("/pkg", ServeDir::new(site.join("pkg")).precompressed_gzip())
-        .route_service(
-            "/favicon.svg",
-            tower_http::services::ServeFile::new(site.join("favicon.svg")),
-        )
+        // What programs call answers as programs read.
+        .route("/api", any(api::no_such_call))
+        .route("/api/", any(api::no_such_call))
+        .route("/api/{*call}", any(api::no_such_call))
+        .merge(site_files(site))
         .merge(people)
         .layer(CompressionLayer::new().compress_when(compressible))
-        .layer(middleware::from_fn(headers::security))
+        .layer(middleware::from_fn_with_state(app.is_https(), headers::security))
         .layer(CatchPanicLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(headers::span))
 }

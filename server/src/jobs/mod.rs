@@ -102,9 +102,7 @@ async fn dispatch(app: App) {
     let slots = Arc::new(Semaphore::new(SLOTS));
     let ended = Arc::new(Notify::new());
     let mut turns = Turns::default();
-    let mut changed = app.work.subscribe();
     while let Ok(slot) = slots.clone().acquire_owned().await {
-        changed.mark_unchanged();
         match claim(&app, &turns).await {
             Ok(Some(job)) => {
                 turns.had(&job);
@@ -125,7 +123,7 @@ async fn dispatch(app: App) {
         drop(slot);
         let woken = async {
             tokio::select! {
-                _ = changed.changed() => {}
+                () = app.jobs.notified() => {}
                 () = ended.notified() => {}
             }
         };

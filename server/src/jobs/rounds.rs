@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use shared::api::agent::RunState;
 
-use super::check;
+use super::{check, commit};
 use crate::{
     app::App,
-    db::{self, jobs::JobKind, sessions::PostgresSessions},
+    db::{self, jobs::JobKind, runs::Run, sessions::PostgresSessions},
     error::ApiError,
     random,
     scope::TenantScope,
-    use_cases::sources,
+    use_cases::{sources, users},
 };
 
 /// How often schedules are looked at.
@@ -49,6 +49,7 @@ pub async fn once(app: &App) -> Result<(), ApiError> {
 async fn round(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     queue_due(app, scope).await?;
     fail_overdue(app, scope).await?;
+    fail_unclaimed_commits(app, scope).await?;
     queue_sweeps(app, scope).await?;
     queue_checks(app, scope).await
 }
@@ -75,7 +76,7 @@ async fn queue_checks(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
             db::jobs::queue(&tx, id, JobKind::Check, set.as_uuid(), None, now).await?;
         }
         tx.commit().await?;
-        app.work_changed();
+        app.jobs_changed();
     }
     Ok(())
 }
@@ -107,7 +108,7 @@ async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         )
         .await?;
         tx.commit().await?;
-        app.work_changed();
+        app.jobs_changed();
     }
     Ok(())
 }
@@ -132,7 +133,7 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         tx.commit().await?;
         if queued {
             sources::announce(app, scope, view);
-            app.work_changed();
+            app.polls.wake(source.agent_id);
         }
     }
     Ok(())
@@ -148,18 +149,49 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         let Some(mut run) = db::runs::lock(&tx, run).await? else {
             continue;
         };
-        if run.state != RunState::Running {
-            continue;
+        if run.state == RunState::Running {
+            run.fail("The run did not end before its deadline.", now);
+            db::runs::save(&tx, &run).await?;
+            end(app, scope, tx, &run).await?;
         }
-        run.fail("The run did not end before its deadline.", now);
-        db::runs::save(&tx, &run).await?;
-        let source = db::sources::find(&tx, run.source_id)
-            .await?
-            .ok_or(ApiError::NotFound("source"))?;
-        let view = sources::run_view(&tx, &run, &source).await?;
-        tx.commit().await?;
-        sources::announce(app, scope, view);
     }
+    Ok(())
+}
+
+/// Fails commits that have waited for too long and that nobody is at work on: the job that gives up by itself does so only when
+/// it has its turn, and it may have none.
+async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(scope).await?;
+    let waiting = db::runs::committing_since(&tx, now - commit::GIVE_UP).await?;
+    drop(tx);
+    for (source, run) in waiting {
+        let tx = app.db.of_source(scope, source).await?;
+        let Some(mut run) = db::runs::lock(&tx, run).await? else {
+            continue;
+        };
+        if run.state == RunState::Committing {
+            let why = run.error.take();
+            let why = why.as_deref().unwrap_or("the server had no turn for it.");
+            run.fail(format!("Given up after 24 hours: {why}"), now);
+            // Jobs come last in the order of locks, so the run is saved before. One that is at work ends the run itself.
+            db::runs::save(&tx, &run).await?;
+            if db::jobs::withdraw(&tx, JobKind::Commit, run.id.as_uuid(), now).await? {
+                end(app, scope, tx, &run).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends the transaction in which a run was failed, and tells of it.
+async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, run: &Run) -> Result<(), ApiError> {
+    let source = db::sources::find(&tx, run.source_id)
+        .await?
+        .ok_or(ApiError::NotFound("source"))?;
+    let view = sources::run_view(&tx, run, &source).await?;
+    tx.commit().await?;
+    sources::announce(app, scope, view);
     Ok(())
 }
 
@@ -181,11 +213,14 @@ pub async fn forget_ended_commits(app: &App) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Deletes ended sessions and left-over commits, and forgets quiet keys of the rate limits.
+/// Deletes ended sessions and left-over commits, and forgets budgets that are whole; tells of refused sign-ins.
 pub async fn tidy(app: App) {
     let sessions = PostgresSessions::new(app.db.clone(), app.bearers.clone());
     loop {
-        app.attempts.tidy();
+        app.guesses.tidy(app.clock.now());
+        if let Err(error) = users::tell_refusals(&app, false).await {
+            tracing::error!(%error, "refused sign-ins could not be told in the audit log");
+        }
         if let Err(error) = sessions.delete_ended().await {
             tracing::error!(%error, "ended sessions could not be deleted");
         }

@@ -14,6 +14,8 @@ pub enum Bearer {
     Credential,
     /// The secret part of an enrollment token.
     Enrollment,
+    /// What the cookie of a known browser says. It is not stored: the cookie carries its own hash.
+    Browser,
 }
 
 impl Bearer {
@@ -22,6 +24,7 @@ impl Bearer {
             Self::Session => b"session",
             Self::Credential => b"credential",
             Self::Enrollment => b"enrollment",
+            Self::Browser => b"browser",
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     app::App,
     db::{self, TenantTx, agents::Agent, jobs::JobKind, runs::Run, sources::Source},
     error::ApiError,
+    polls::DISPLACED,
     random,
     scope::TenantScope,
 };
@@ -80,23 +81,36 @@ fn spec(source: &Source) -> SourceSpec {
     }
 }
 
-/// The next queued run of the agent, started; waits up to `wait` while there is none.
+/// The next queued run of the agent, started; waits up to `wait` while there is none. An agent waits once: a second call takes
+/// the place of the first, which is answered with nothing.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn next_work(app: &App, caller: &Caller, wait: std::time::Duration) -> Result<Work, ApiError> {
-    let mut changed = app.work.subscribe();
+    // Who does not wait takes no place from the call that does.
+    if wait.is_zero() {
+        let work = take_queued(app, caller).await?;
+        return Ok(work.map_or(Work::None, |work| Work::Backup(Box::new(work))));
+    }
+    let poll = app.polls.wait(caller.agent.id);
     let deadline = tokio::time::sleep(wait);
     tokio::pin!(deadline);
     loop {
-        changed.mark_unchanged();
         // Looks to the end: a run that is begun is always handed over. Only the waiting is cut short.
         if let Some(work) = take_queued(app, caller).await? {
             return Ok(Work::Backup(Box::new(work)));
         }
         tokio::select! {
             () = &mut deadline => return Ok(Work::None),
-            woken = changed.changed() => if woken.is_err() { return Ok(Work::None) },
+            () = poll.woken() => {}
+            () = poll.displaced() => {
+                let rest = tokio::time::sleep(DISPLACED);
+                tokio::select! {
+                    () = &mut deadline => {}
+                    () = rest => {}
+                }
+                return Ok(Work::None);
+            }
         }
     }
 }
@@ -343,7 +357,7 @@ pub async fn commit(
         &caller.scope,
         views::run(&run, &source, &caller.agent.hostname),
     );
-    app.work_changed();
+    app.jobs_changed();
     Ok(status)
 }
 

@@ -1,5 +1,7 @@
 //! Enrollment: a one-time token makes an endpoint an agent.
 
+use std::net::IpAddr;
+
 use jiff::SignedDuration;
 use repository::identity::AgentPublicKey;
 use shared::{
@@ -15,11 +17,13 @@ use shared::{
 use super::{name, room_for_one};
 use crate::{
     app::App,
+    client_address::network,
     db::{self, agents::Agent, backup_sets::BackupSet, enrollment::EnrollmentToken},
     error::ApiError,
     random,
-    scope::{self, Actor, CREDENTIAL_PREFIX, ENROLLMENT_PREFIX, bearer_text},
+    scope::{self, Actor, CREDENTIAL_PREFIX, ENROLLMENT_PREFIX, TenantScope, bearer_text},
     secrets::Bearer,
+    sign_in::Guess,
 };
 
 /// How long a token can be used.
@@ -88,25 +92,43 @@ pub async fn create_token(
     })
 }
 
-/// Counts an attempt with a token, by the row that it names: guessing at one token's secret is slow, and does not keep
-/// other endpoints from enrolling.
-///
-/// # Errors
-/// `TooManyAttempts`.
-pub fn count_attempt(app: &App, token: &str) -> Result<(), ApiError> {
-    let named = token.rsplit_once('_').map_or("", |(row, _secret)| row);
-    app.attempts.count(format!(
-        "enrollment:{}",
-        named.chars().take(80).collect::<String>()
-    ))
+/// Counts a token that is none. The secret of one has 160 random bits: a right one is taken however many wrong ones came before,
+/// and whoever sends too many is told so instead of what is wrong.
+fn wrong_token(app: &App, address: IpAddr, refusal: ApiError) -> ApiError {
+    if !matches!(
+        refusal,
+        ApiError::Invalid {
+            code: "enrollment_token",
+            ..
+        }
+    ) {
+        return refusal;
+    }
+    let guess = Guess::Token(network(address));
+    match app.guesses.guess(vec![guess], app.clock.now()) {
+        // It stays counted.
+        Some(_counted) => refusal,
+        None => ApiError::TooManyAttempts,
+    }
+}
+
+async fn authorise(
+    app: &App,
+    token: &str,
+    address: IpAddr,
+) -> Result<(TenantScope, EnrollmentToken), ApiError> {
+    let _turn = app.db.turn().await;
+    scope::authorise_enrollment(&app.db, &app.bearers, token, app.clock.now())
+        .await
+        .map_err(|error| wrong_token(app, address, error))
 }
 
 /// What a token would enroll to. Changes nothing, so that the agent can compare the fingerprint first.
 ///
 /// # Errors
-/// `Invalid` for a token that is none.
-pub async fn offer(app: &App, token: &str) -> Result<EnrollmentOffer, ApiError> {
-    let (scope, token) = scope::authorise_enrollment(&app.db, &app.bearers, token, app.clock.now()).await?;
+/// `Invalid` for a token that is none, `TooManyAttempts` for many of those from one client address.
+pub async fn offer(app: &App, token: &str, address: IpAddr) -> Result<EnrollmentOffer, ApiError> {
+    let (scope, token) = authorise(app, token, address).await?;
     let tx = app.db.tenant(&scope).await?;
     let tenant = db::tenants::current(&tx)
         .await?
@@ -124,10 +146,10 @@ pub async fn offer(app: &App, token: &str) -> Result<EnrollmentOffer, ApiError> 
 /// Makes an agent and uses the token up.
 ///
 /// # Errors
-/// `Invalid` for a token that is none, or a malformed request.
-pub async fn enroll(app: &App, request: EnrollRequest) -> Result<EnrollResponse, ApiError> {
+/// `Invalid` for a token that is none, or a malformed request; `TooManyAttempts` as above.
+pub async fn enroll(app: &App, request: EnrollRequest, address: IpAddr) -> Result<EnrollResponse, ApiError> {
     let now = app.clock.now();
-    let (scope, token) = scope::authorise_enrollment(&app.db, &app.bearers, &request.token, now).await?;
+    let (scope, token) = authorise(app, &request.token, address).await?;
     let signing_key = AgentPublicKey::from_hex(&request.signing_key)
         .map_err(|error| ApiError::invalid("signing_key", format!("signing_key: {error}")))?;
     let secret = random::secret_text();

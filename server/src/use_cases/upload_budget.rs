@@ -22,7 +22,7 @@ use crate::{
     s3::ObjectStore,
 };
 
-/// Objects that S3 is asked for when a limit is met, the oldest first.
+/// Objects that S3 is asked for when a limit is met: the newest, since what was given up long ago would hold the others up.
 const ASKED: u64 = 256;
 /// HEADs side by side.
 const PARALLEL: usize = 16;
@@ -60,7 +60,7 @@ fn exceeded(open: Unsent, asked: Asked) -> Option<Limit> {
         })
 }
 
-/// Refuses to sign for `objects` while too much was signed that is not there. Before it does, S3 is asked for the oldest of it:
+/// Refuses to sign for `objects` while too much was signed that is not there. Before it does, S3 is asked for the newest of it:
 /// what is there is confirmed and counts no longer.
 ///
 /// # Errors
@@ -83,9 +83,9 @@ pub async fn must_fit(
     if exceeded(open, asked).is_none() {
         return Ok(());
     }
-    let oldest = db::ledger::oldest_unsent(&tx, source, since, ASKED).await?;
+    let newest = db::ledger::newest_unsent(&tx, source, since, ASKED).await?;
     drop(tx);
-    let there = shown(store, set, source, oldest).await;
+    let there = shown(store, set, source, newest).await;
     let tx = app.db.of_source(&caller.scope, source).await?;
     for (hash, lock) in &there {
         db::ledger::confirm(&tx, source, *hash, lock, now).await?;

@@ -2,10 +2,13 @@
 
 mod answers;
 mod bearers;
+mod bound;
+mod cancel;
 mod chain;
 mod check;
 mod commit;
 mod contention;
+mod doors;
 mod endpoints;
 mod groom;
 mod large;
@@ -18,6 +21,7 @@ mod presence;
 mod rebuild;
 mod recover;
 mod s3_answers;
+mod sign_in;
 mod silent_store;
 mod support;
 mod sweep;

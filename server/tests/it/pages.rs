@@ -8,6 +8,8 @@ use agent::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use holdfast_server::{
+    client_address::TrustedProxies,
+    http::Deadlines,
     jobs, s3,
     serve::{self, Settings},
 };
@@ -248,6 +250,8 @@ async fn pages_outlive_the_server_that_took_them() {
         operator_email: EMAIL.into(),
         operator_password: Some(PASSWORD.into()),
         storage_rule: stack.app.storage_rule.clone(),
+        trusted_proxies: TrustedProxies::default(),
+        deadlines: Deadlines::default(),
     };
     let app = serve::start(&settings, stack.clock.clone()).await.unwrap();
     tokio::spawn(async move { serve::serve(&app, &settings, listener, std::future::pending()).await });

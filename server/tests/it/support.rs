@@ -10,8 +10,10 @@ use aws_sdk_s3::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use holdfast_server::{
     app::App,
+    client_address::TrustedProxies,
     clock::Clock,
     db,
+    http::Deadlines,
     s3::address::AddressRule,
     scope,
     serve::{self, Settings},
@@ -121,17 +123,20 @@ fn settings(database_url: &str, data: &std::path::Path, url: &str) -> Settings {
         storage_rule: AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]),
         public_url: url.to_owned(),
         site_root: data.join("site"),
+        trusted_proxies: TrustedProxies::default(),
+        deadlines: Deadlines::default(),
         operator_email: EMAIL.into(),
         operator_password: Some(PASSWORD.into()),
     }
 }
 
 impl Server {
-    async fn start(data: &std::path::Path, clock: Clock) -> Self {
+    async fn start(data: &std::path::Path, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let (database_url, owner) = database().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let settings = settings(&database_url, data, &url);
+        let mut settings = settings(&database_url, data, &url);
+        change(&mut settings);
         let app = serve::start(&settings, clock).await.unwrap();
         let served = app.clone();
         tokio::spawn(async move { serve::serve(&served, &settings, listener, std::future::pending()).await });
@@ -149,6 +154,11 @@ impl Server {
 
 impl Stack {
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same, with other settings of the server.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = TempDir::new().unwrap();
         let clock = Clock::system();
         let (lockbox_clock, bucket_clock) = lockbox::Clock::manual(clock.system_time());
@@ -163,7 +173,7 @@ impl Stack {
         })
         .await
         .unwrap();
-        let server = Server::start(&folder.path().join("server"), clock.clone()).await;
+        let server = Server::start(&folder.path().join("server"), clock.clone(), change).await;
         Self {
             app: server.app,
             clock,
@@ -182,6 +192,14 @@ impl Stack {
     /// no job.
     pub async fn start_again(&self) -> App {
         self.start_again_with(self.app.storage_rule.clone()).await
+    }
+
+    /// What a server on this database is told at its start.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            storage_rule: self.app.storage_rule.clone(),
+            ..settings(&self.database_url, &self.data, &self.url)
+        }
     }
 
     /// The same, with another rule for storage endpoints.
@@ -211,7 +229,12 @@ impl Stack {
     pub async fn lose_server(&mut self) {
         self.must_have_locked_in_order();
         self.lose_database().await;
-        let server = Server::start(&self.folder.path().join("another-server"), self.clock.clone()).await;
+        let server = Server::start(
+            &self.folder.path().join("another-server"),
+            self.clock.clone(),
+            |_| {},
+        )
+        .await;
         self.app = server.app;
         self.url = server.url;
         self.database_url = server.database_url;
@@ -601,17 +624,22 @@ impl Session {
             password: password.into(),
         };
         let answer = session.send(Method::POST, "/session", Some(&request)).await;
-        let cookie = answer
+        let cookies: Vec<String> = answer
             .headers()
-            .get("set-cookie")
-            .map(|cookie| cookie.to_str().unwrap().to_owned());
+            .get_all("set-cookie")
+            .iter()
+            .map(|cookie| cookie.to_str().unwrap().to_owned())
+            .collect();
         read::<serde_json::Value>(answer).await?;
-        let cookie = cookie.expect("signing in sets a cookie");
-        assert!(
-            cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
-            "{cookie}"
-        );
-        session.cookie = cookie.split(';').next().unwrap().to_owned();
+        for cookie in &cookies {
+            assert!(
+                cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+                "{cookie}"
+            );
+        }
+        let session_cookie = cookies.iter().find(|cookie| cookie.contains("holdfast_session="));
+        let session_cookie = session_cookie.expect("signing in sets a cookie");
+        session.cookie = session_cookie.split(';').next().unwrap().to_owned();
         Ok(session)
     }
 

@@ -12,7 +12,7 @@ use shared::{
 use crate::support::{Session, Site, Stack};
 
 /// A technician of one tenant.
-async fn technician(stack: &Stack, tenant: TenantId, role: &str) -> (Me, Session) {
+pub async fn technician(stack: &Stack, tenant: TenantId, role: &str) -> (Me, Session) {
     let id = UserId::from_uuid(random::uuid(stack.clock.now()));
     let email = format!("{role}-{}@example.test", id.as_uuid().simple());
     let password = "a technician's password";
@@ -53,6 +53,7 @@ fn routes(site: &Site, snapshot: &str, run: &str, restore: &str) -> Vec<(Method,
         (Method::POST, format!("{base}/sources")),
         (Method::POST, format!("{base}/sources/{source}/runs")),
         (Method::GET, format!("{base}/runs/{run}")),
+        (Method::POST, format!("{base}/runs/{run}/cancel")),
         (Method::GET, format!("{base}/snapshots/{snapshot}")),
         (Method::POST, format!("{base}/snapshots/{snapshot}/restores")),
         (Method::GET, format!("{base}/restores/{restore}")),

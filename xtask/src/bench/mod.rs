@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements, as tables. Nothing here passes or fails by the clock.
 
+mod doors;
 mod engine;
 mod planner;
 
@@ -18,6 +19,8 @@ enum What {
     Planner(planner::Args),
     /// The backup engine against restic, rustic and borg, on the same data and the same S3 endpoint
     Engine(engine::Args),
+    /// A server under slow requests, a flood of sign-ins, calls of one agent and large bodies, all at once
+    Doors(doors::Args),
 }
 
 /// `cargo xtask bench`.
@@ -25,5 +28,6 @@ pub async fn command(args: &Args) -> Result<bool> {
     match &args.what {
         What::Planner(args) => planner::command(args).await,
         What::Engine(args) => engine::command(args).await,
+        What::Doors(args) => doors::command(args).await,
     }
 }

@@ -104,6 +104,11 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.plan.server_port)
     }
 
+    /// The server's process.
+    pub fn server_id(&self) -> Option<u32> {
+        self.server.as_ref().map(Managed::id)
+    }
+
     /// The S3 endpoint's address.
     pub fn s3_endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.plan.s3_port)

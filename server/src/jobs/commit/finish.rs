@@ -297,7 +297,7 @@ impl Commit<'_> {
         )
         .await?;
         tx.commit().await?;
-        self.app.work_changed();
+        self.app.jobs_changed();
         (self.run, self.source) = (run, source);
         self.announce();
         Ok(())

@@ -62,7 +62,7 @@ const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// and so many of them.
 const REFUSALS: u32 = 4;
 /// A commit is given up when it was received so long ago,
-const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 /// and so many tries have failed: pauses are a quarter of an hour at most, so that a server that was down for a day still tries for
 /// about half of one.
 const GIVE_UP_TRIES: i32 = 50;

@@ -1,0 +1,126 @@
+//! Bodies with a deadline, and answers that count until they are sent.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt as _;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+
+use super::listener::Deadlines;
+use crate::visits::{Phase, Visit};
+
+/// Why a body was not read to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the body did not come in time")]
+struct TooSlow;
+
+/// Whether a body was too slow: whatever the handler made of that, the caller is told so.
+#[derive(Debug, Clone, Default)]
+pub struct Slowness(Arc<AtomicBool>);
+
+impl Slowness {
+    /// Whether it was.
+    pub fn was_found(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A request's body, which must come within a time, and without long pauses.
+pub struct Timed<B> {
+    inner: B,
+    visit: Arc<Visit>,
+    deadlines: Deadlines,
+    whole: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pin<Box<Sleep>>>,
+    slowness: Slowness,
+}
+
+impl<B> Timed<B> {
+    pub fn new(inner: B, visit: Arc<Visit>, deadlines: Deadlines, slowness: Slowness) -> Self {
+        Self {
+            inner,
+            visit,
+            deadlines,
+            whole: None,
+            pause: None,
+            slowness,
+        }
+    }
+}
+
+/// Arms a timer, and says whether its time is over.
+fn is_over(timer: &mut Option<Pin<Box<Sleep>>>, after: Duration, context: &mut Context<'_>) -> bool {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep(after)));
+    timer.as_mut().poll(context).is_ready()
+}
+
+impl<B> HttpBody for Timed<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<axum::BoxError>,
+{
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) {
+            this.pause = None;
+            this.visit.enter(Phase::Working);
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        this.visit.enter(Phase::Body);
+        if is_over(&mut this.whole, this.deadlines.body, context)
+            || is_over(&mut this.pause, this.deadlines.pause, context)
+        {
+            this.slowness.0.store(true, Ordering::Relaxed);
+            this.visit.enter(Phase::Working);
+            return Poll::Ready(Some(Err(TooSlow.into())));
+        }
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The end of an answer, sent or dropped: the server waits for the next request.
+struct Answered {
+    connection: Arc<Visit>,
+    _counted: Arc<Visit>,
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.connection.enter(Phase::Headers);
+    }
+}
+
+/// Counts the request until its answer is sent.
+pub fn held(body: Body, connection: Arc<Visit>, counted: Arc<Visit>) -> Body {
+    let answered = Answered {
+        connection,
+        _counted: counted,
+    };
+    Body::new(body.map_frame(move |frame| {
+        let _held = &answered;
+        frame
+    }))
+}

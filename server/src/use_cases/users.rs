@@ -6,6 +6,7 @@ use shared::{
     api::{request::SignIn, view::Me},
     ids::UserId,
     limits::Limit,
+    text as letters,
 };
 
 use crate::{
@@ -91,7 +92,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 pub async fn sign_in(app: &App, request: SignIn) -> Result<Me, ApiError> {
     let email = request.email.trim().to_lowercase();
     // No address is longer (RFC 5321, 4.5.3.1.3), and what is longer must not reach the log or the limiter.
-    if email.len() > Limit::Email.max() || request.password.len() > Limit::Password.max() {
+    // Hidden characters neither: nobody has them in an address, and the database takes no NUL.
+    if email.len() > Limit::Email.max()
+        || letters::hidden(&email).is_some()
+        || request.password.len() > Limit::Password.max()
+    {
         return Err(ApiError::WrongCredentials);
     }
     app.attempts.count(format!("sign-in:{email}"))?;

@@ -22,6 +22,7 @@ mod support;
 mod sweep;
 mod tenancy;
 mod trial;
+mod typed;
 
 use peak_alloc::PeakAlloc;
 

@@ -4,15 +4,11 @@
 //! The database is raised first. A crash between the two leaves the folder one behind, which is not taken for anything.
 //! When folder and database were restored together, to the same moment, nobody can tell.
 
-use std::{
-    fs,
-    io::{ErrorKind, Write as _},
-    path::Path,
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 use shared::{api::notice::NoticeKind, ids::NoticeId};
 
-use crate::{app::App, db, error::ApiError, random, scope::TenantScope};
+use crate::{app::App, db, error::ApiError, random, scope::TenantScope, secrets::private_file};
 
 /// The file in the data folder: the epoch in decimal digits.
 pub const FILE: &str = "epoch";
@@ -96,12 +92,7 @@ fn read(file: &Path) -> Result<Option<u64>, ApiError> {
 
 /// Replaces the file in one step: after a crash it holds the old number or the new one.
 fn write(file: &Path, epoch: u64) -> Result<(), ApiError> {
-    let new = file.with_extension("new");
-    fs::File::create(&new)
-        .and_then(|mut file| writeln!(file, "{epoch}").and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&new, file))
-        .and_then(|()| fs::File::open(file.parent().unwrap_or(file))?.sync_all())
-        .map_err(|error| failed(file, &error))
+    private_file::replace(file, format!("{epoch}\n").as_bytes()).map_err(|error| failed(file, &error))
 }
 
 fn failed(file: &Path, error: &std::io::Error) -> ApiError {

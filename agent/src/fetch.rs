@@ -102,7 +102,7 @@ async fn once(
         // Others have their share of it.
         patience += meter.rate().time_for(range.end) * AT_THE_SAME_TIME;
     }
-    let mut request = storage.http.get(&read.url).timeout(patience);
+    let mut request = storage.get(&read.url)?.timeout(patience);
     if !is_whole {
         request = request.header("range", format!("bytes={}-{}", range.start, range.end - 1));
     }

@@ -26,6 +26,7 @@ use repository::commit::CommitSigningKey;
 use shared::{
     api::agent::{
         BackupWork, EnrollResponse, EnrollmentOffer, LaterSnapshot, RestoreWork, SignedRead, SnapshotSummary,
+        UploadTicket,
     },
     object::{ObjectHash, ObjectKind},
 };
@@ -41,6 +42,8 @@ pub struct Words {
     pub offer: Option<Change<EnrollmentOffer>>,
     pub enrolled: Option<Change<EnrollResponse>>,
     pub backup: Option<Change<BackupWork>>,
+    pub uploads: Option<Change<Vec<UploadTicket>>>,
+    pub reads: Option<Change<Vec<SignedRead>>>,
     pub snapshots: Option<Change<Vec<SnapshotSummary>>>,
     pub restore: Option<Change<RestoreWork>>,
     pub restore_reads: Option<Change<Vec<SignedRead>>>,

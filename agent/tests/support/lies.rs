@@ -215,7 +215,7 @@ fn ending(bytes: Bytes) -> Body {
     ]))
 }
 
-fn longer(truth: Bytes, zeros: u64) -> Body {
+pub fn longer(truth: Bytes, zeros: u64) -> Body {
     const PIECE: u64 = 1 << 20;
     let pieces = (0..zeros.div_ceil(PIECE)).map(move |at| {
         let len = PIECE.min(zeros - at * PIECE);

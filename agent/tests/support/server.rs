@@ -93,6 +93,8 @@ pub struct Inner {
     pub busy_puts: u32,
     /// So many puts answer 403, as an expired address does.
     pub expired_puts: u32,
+    /// So many puts answer 403 with a body of a quarter of a gibibyte.
+    pub long_refusals: u32,
     /// So many puts are stored, but answered 500.
     pub lost_answers: u32,
     /// So many reads answer 403.
@@ -408,6 +410,9 @@ async fn put_object(
     }
     if take(&mut inner.expired_puts) {
         return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
+    }
+    if take(&mut inner.long_refusals) {
+        return (StatusCode::FORBIDDEN, lies::longer(Bytes::new(), 256 << 20)).into_response();
     }
     inner.bucket.insert(hash, (object, body.to_vec()));
     inner.stored.push(object);

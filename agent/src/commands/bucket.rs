@@ -7,6 +7,7 @@ use agent::{
     limit::Rate,
     recover::{AccessKey, Endpoint, Reading, S3Bucket},
     state::Secret,
+    storage::Origin,
 };
 use anyhow::Context;
 use clap::Args;
@@ -29,6 +30,10 @@ pub struct BucketArgs {
     /// The S3 endpoint, such as https://s3.example.com; Amazon's own without it
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     endpoint: Option<String>,
+    /// Speak http with that endpoint although it is not on this machine: everybody on the way can then read and change what
+    /// comes
+    #[arg(long, requires = "endpoint")]
+    allow_http: bool,
     /// The region
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     region: String,
@@ -103,6 +108,10 @@ impl BucketArgs {
                  AWS_SECRET_ACCESS_KEY in the environment"
             ),
         };
+        if let (Some(url), false) = (&self.endpoint, self.allow_http) {
+            url.parse::<Origin>()
+                .context("--endpoint (or use --allow-http)")?;
+        }
         let endpoint = Endpoint {
             url: self.endpoint,
             region: self.region,

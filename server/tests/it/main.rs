@@ -18,6 +18,7 @@ mod rebuild;
 mod recover;
 mod s3_answers;
 mod silent_store;
+mod storage_hosts;
 mod support;
 mod sweep;
 mod tenancy;

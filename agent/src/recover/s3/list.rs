@@ -52,16 +52,8 @@ impl S3Bucket {
     pub(super) async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
         let mut folders = Vec::new();
         self.each_page(prefix, Some("/"), |page| {
-            for folder in page.common_prefixes() {
-                let name = folder.prefix().and_then(|folder| folder.strip_prefix(prefix));
-                folders.extend(name.map(|name| name.trim_end_matches('/').to_owned()));
-            }
-            match folders.len() {
-                0..=MAX_FOLDERS => Ok(()),
-                many => Err(malformed(format!(
-                    "there are more than {MAX_FOLDERS} folders below {prefix}: {many} so far"
-                ))),
-            }
+            let found = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            take_folders(&mut folders, found, prefix)
         })
         .await?;
         folders.sort_unstable();
@@ -115,6 +107,23 @@ impl S3Bucket {
             }
         }
     }
+}
+
+/// Takes the folders of a page, unless there are more than a prefix may have.
+fn take_folders<'p>(
+    folders: &mut Vec<String>,
+    page: impl Iterator<Item = &'p str>,
+    prefix: &str,
+) -> Result<(), BucketError> {
+    for name in page.filter_map(|folder| folder.strip_prefix(prefix)) {
+        if folders.len() >= MAX_FOLDERS || name.len() > MAX_NAME_BYTES {
+            return Err(malformed(format!(
+                "below {prefix} are more than {MAX_FOLDERS} folders, or one whose name has more than {MAX_NAME_BYTES} bytes"
+            )));
+        }
+        folders.push(name.trim_end_matches('/').to_owned());
+    }
+    Ok(())
 }
 
 /// Versions, as far as they are listed.
@@ -262,5 +271,18 @@ mod tests {
             listed.take(versions(1, MAX_NAME_BYTES + 1), ""),
             Err(BucketError::Malformed(_))
         ));
+    }
+
+    #[test]
+    fn sources_below_a_prefix_have_an_end() {
+        let mut folders = Vec::new();
+        take_folders(&mut folders, ["p/a/", "p/b/", "q/c/"].into_iter(), "p/").unwrap();
+        assert_eq!(folders, ["a", "b"]);
+        let many = std::iter::repeat_n("p/x/", MAX_FOLDERS - 2);
+        take_folders(&mut folders, many, "p/").unwrap();
+        assert!(take_folders(&mut folders, ["p/y/"].into_iter(), "p/").is_err());
+        assert_eq!(folders.len(), MAX_FOLDERS);
+        let long = format!("p/{}/", "x".repeat(MAX_NAME_BYTES));
+        assert!(take_folders(&mut Vec::new(), [long.as_str()].into_iter(), "p/").is_err());
     }
 }

@@ -96,13 +96,12 @@ impl Dresser {
             }
         }
         let times = times(looks);
-        Ok(
-            match rustix::fs::utimensat(link, c"", &times, AtFlags::EMPTY_PATH) {
-                // Linux before 5.8.
-                Err(Errno::INVAL) => rustix::fs::utimensat(CWD, by_handle(link), &times, AtFlags::empty())?,
-                done => done?,
-            },
-        )
+        match rustix::fs::utimensat(link, c"", &times, AtFlags::EMPTY_PATH) {
+            // Linux before 5.8.
+            Err(Errno::INVAL) => rustix::fs::utimensat(CWD, by_handle(link), &times, AtFlags::empty())?,
+            done => done?,
+        }
+        Ok(())
     }
 
     /// Whether what was found looks so already, as far as a look can tell.

@@ -26,7 +26,7 @@ use agent::{
     verify::Depth,
 };
 use enrolled::{World, noise};
-use server::TOKEN;
+use server::{TOKEN, lies::Change};
 use shared::api::agent::{SignedRead, UploadTicket};
 
 /// A storage that is not the backup set's. Counts who comes.
@@ -67,7 +67,7 @@ fn lead_uploads(world: &World, to: &str) {
 }
 
 /// The same of reads.
-fn leading(world: &World, to: &str) -> Box<dyn FnMut(&mut Vec<SignedRead>) + Send> {
+fn leading(world: &World, to: &str) -> Change<Vec<SignedRead>> {
     let (from, to) = (world.server.lock().address.clone(), to.to_owned());
     Box::new(move |reads| {
         for read in reads {

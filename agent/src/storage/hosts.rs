@@ -88,6 +88,8 @@ pub struct Hosts {
     /// Whether the server is on this machine: then its storage may be.
     server_is_local: bool,
     known: Mutex<BTreeSet<Origin>>,
+    /// Held while the first host is learnt.
+    learning: Mutex<()>,
 }
 
 impl Hosts {
@@ -102,6 +104,7 @@ impl Hosts {
             path,
             server_is_local: server.is_loopback(),
             known: Mutex::new(known),
+            learning: Mutex::default(),
         })
     }
 
@@ -189,6 +192,8 @@ impl Hosts {
     }
 
     fn learn(&self, origin: &Origin) -> Result<(), HostError> {
+        // Several uploads begin at once: they would take each other's unfinished file away.
+        let _one = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = encode(BTreeSet::from([origin.clone()]));
         match private_file::create(&self.path, &bytes) {
             Ok(()) => {
@@ -345,6 +350,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hosts = Hosts::open(folder.path(), &origin(HERE)).unwrap();
         hosts.admit("http://127.0.0.1:9000/").unwrap();
+    }
+
+    /// Four uploads at a time, at the very first.
+    #[test]
+    fn uploads_that_begin_together_learn_one_host() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let hosts = Hosts::open(folder.path(), &origin(AWAY)).unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| hosts.admit("https://s3.example.com/bucket").unwrap());
+                }
+            });
+            assert_eq!(hosts.known(), [origin(ONE)]);
+        }
     }
 
     #[test]

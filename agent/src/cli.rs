@@ -6,8 +6,12 @@ use std::{
     time::Duration,
 };
 
-use agent::progress::{Event, Observer, Speed};
+use agent::{
+    progress::{Event, Observer, Speed},
+    shown::{shown, shown_json},
+};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use serde::Serialize;
 use shared::api::agent::{RunPhase, SnapshotSummary};
 
 /// Who shows what happens.
@@ -24,9 +28,7 @@ pub struct JsonLines;
 
 impl Observer for JsonLines {
     fn event(&self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            print(&line);
-        }
+        print(&json(event));
     }
 }
 
@@ -59,6 +61,7 @@ impl Bar {
     }
 
     fn say(&self, line: &str) {
+        let line = shown(line.as_bytes());
         if self.bar.is_hidden() {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         } else {
@@ -162,9 +165,15 @@ fn end_of(path: &str) -> String {
     std::iter::once('…').chain(end).collect()
 }
 
-/// A line on standard output. A reader that went away is not an error.
+/// A line on standard output. What strangers put into it neither steers the terminal nor begins another line. A reader that
+/// went away is not an error.
 pub fn print(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", shown(line.as_bytes()));
+}
+
+/// The line of JSON that [`print`] passes on as it is.
+pub fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).map_or_else(|_| "{}".to_owned(), |json| shown_json(&json))
 }
 
 /// Snapshots as a table.

@@ -17,8 +17,9 @@ use shared::{
 use crate::{
     limit::Limits,
     random,
-    state::Config,
-    storage::{SILENCE, Storage},
+    shown::shown,
+    state::{Config, State},
+    storage::{HostError, Origin, OriginError, SILENCE, Storage},
 };
 
 /// Attempts of a call that may be repeated.
@@ -60,9 +61,15 @@ pub enum ClientError {
         /// What the parser says.
         error: String,
     },
-    /// The server's address is no address.
-    #[error("`{0}` is not a server address; use http://HOST:PORT or https://HOST")]
-    Address(String),
+    /// The server's address is none that is spoken to.
+    #[error("the server's address: {0}")]
+    Address(#[from] OriginError),
+    /// The server names an address that is not at a known storage host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A client that was made for calls of the server alone.
+    #[error("this client speaks to no storage")]
+    NoStorage,
 }
 
 impl ClientError {
@@ -71,7 +78,7 @@ impl ClientError {
     pub const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::Answer { .. } | Self::Address(_)
+            Self::Refused { .. } | Self::Answer { .. } | Self::Address(_) | Self::Host(_) | Self::NoStorage
         )
     }
 }
@@ -106,42 +113,44 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
 }
 
 impl Client {
-    /// A client without a credential, for enrollment.
+    /// A client without a credential, for enrollment. It speaks to no storage.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When the address is none, or neither encrypted nor of this machine.
     pub fn anonymous(server: &str) -> Result<Self, ClientError> {
         let server = server.trim_end_matches('/');
-        let valid = reqwest::Url::parse(server).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-        if !valid {
-            return Err(ClientError::Address(server.to_owned()));
-        }
+        origin(server)?;
         let http = builder().read_timeout(SILENCE).build();
         Ok(Self {
             http: http.map_err(|error| network(&error, String::new()))?,
-            storage: Storage::new(Limits::default())?,
+            storage: Storage::new(None, Limits::default())?,
             base: format!("{server}{BASE_PATH}"),
             credential: None,
         })
     }
 
-    /// A client of an enrolled agent, within its own limits.
+    /// A client of an enrolled agent that speaks to no storage.
     ///
     /// # Errors
-    /// When the stored address is none.
+    /// When the stored address is none, or neither encrypted nor of this machine.
     pub fn new(config: &Config) -> Result<Self, ClientError> {
-        Self::within(config, Limits::default())
-    }
-
-    /// A client of an enrolled agent, within these limits, and its own where these say nothing.
-    ///
-    /// # Errors
-    /// When the stored address is none.
-    pub fn within(config: &Config, limits: Limits) -> Result<Self, ClientError> {
         Ok(Self {
             credential: Some(config.credential.clone()),
-            storage: Storage::new(limits.or(config.limits))?,
             ..Self::anonymous(&config.server)?
+        })
+    }
+
+    /// A client of an enrolled agent, within these limits, and its own where these say nothing. It speaks to the storage hosts
+    /// that the agent knows.
+    ///
+    /// # Errors
+    /// As for [`Self::new`], and when the known hosts do not read.
+    pub fn within(state: &State, limits: Limits) -> Result<Self, ClientError> {
+        let config = state.config();
+        let hosts = state.hosts()?;
+        Ok(Self {
+            storage: Storage::new(Some(hosts), limits.or(config.limits))?,
+            ..Self::new(config)?
         })
     }
 
@@ -439,6 +448,15 @@ impl Client {
     }
 }
 
+/// Where a server's address leads to.
+///
+/// # Errors
+/// When it is none, or neither encrypted nor of this machine.
+pub(crate) fn origin(server: &str) -> Result<Origin, OriginError> {
+    let url = reqwest::Url::parse(server).map_err(|_| OriginError::NotAnAddress(shown(server.as_bytes())))?;
+    Origin::of(&url)
+}
+
 fn parse<A: DeserializeOwned>(call: &str, answer: &[u8]) -> Result<A, ClientError> {
     serde_json::from_slice(answer).map_err(|error| ClientError::Answer {
         call: call.split('?').next().unwrap_or_default().to_owned(),
@@ -491,12 +509,28 @@ mod tests {
 
     #[test]
     fn addresses_are_checked() {
-        for bad in ["", "localhost:8080", "ftp://x", "/x"] {
+        for bad in [
+            "",
+            "localhost:8080",
+            "ftp://x",
+            "/x",
+            // The credential would go over the line as it is.
+            "http://backup.example.com",
+            "http://10.1.2.3:8080",
+            "https://user:password@backup.example.com",
+        ] {
             assert!(
                 matches!(Client::anonymous(bad), Err(ClientError::Address(_))),
                 "{bad}"
             );
         }
-        assert!(Client::anonymous("http://localhost:8080/").is_ok());
+        for good in [
+            "http://localhost:8080/",
+            "http://127.0.0.1:8080",
+            "http://[::1]",
+            "https://backup.example.com/holdfast",
+        ] {
+            assert!(Client::anonymous(good).is_ok(), "{good}");
+        }
     }
 }

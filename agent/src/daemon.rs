@@ -31,7 +31,7 @@ pub async fn daemon(
     stop: impl Future<Output = ()>,
 ) -> Result<(), BackupError> {
     let state = State::open(state_folder)?;
-    let client = Client::within(state.config(), limits)?;
+    let client = Client::within(&state, limits)?;
     tracing::info!(agent = %state.config().agent_id, server = %state.config().server, "waiting for work");
     let mut stop = std::pin::pin!(stop);
     let mut failures = 0;

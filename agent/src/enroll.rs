@@ -1,20 +1,27 @@
 //! Enrollment: this endpoint becomes an agent, sealing to the key whose fingerprint its administrator gave.
 
-use std::path::Path;
+use std::{
+    io::{self, BufRead as _, BufReader, Read},
+    path::Path,
+};
 
 use repository::{
     commit::CommitVerifyingKey,
     identity::{AgentSigningKey, IdentityError},
     recovery::{Fingerprint, RecoveryKeyError, RecoveryPublicKey},
 };
-use shared::api::agent::{BackupSetKeys, EnrollRequest, EnrollmentQuery};
+use shared::{
+    api::agent::{BackupSetKeys, EnrollRequest, EnrollmentQuery},
+    limits::Limit,
+};
 use zeroize::Zeroizing;
 
 use crate::{
-    client::{Client, ClientError},
+    client::{self, Client, ClientError},
     limit::Limits,
     random::{self, RandomError},
-    state::{Config, State, StateError},
+    state::{Config, Secret, State, StateError},
+    storage::Hosts,
 };
 
 /// Why an endpoint does not enroll.
@@ -49,6 +56,49 @@ pub enum EnrollError {
     Random(#[from] RandomError),
 }
 
+/// Why no enrollment token was read.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Nothing came.
+    #[error(
+        "no enrollment token came: give it on standard input, as the command that the console shows does, or name its file \
+         with --token-file"
+    )]
+    Missing,
+    /// Something else came. It is not shown: it may be a secret of another kind.
+    #[error(
+        "the first line is no enrollment token: give the token that the console shows, on a line of its own"
+    )]
+    Malformed,
+    /// It does not read.
+    #[error("the enrollment token cannot be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads an enrollment token: the first line, and no more than a token can have.
+///
+/// # Errors
+/// See [`TokenError`].
+pub fn read_token(from: impl Read) -> Result<Secret, TokenError> {
+    let most = Limit::TokenText.max();
+    // With room for the spaces and the line end of a paste.
+    let mut line = Zeroizing::new(String::with_capacity(most + 64));
+    let read = BufReader::new(from.take(most as u64 + 64)).read_line(&mut line);
+    match read {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(TokenError::Malformed),
+        Err(error) => return Err(error.into()),
+    }
+    let token = line.trim();
+    if token.is_empty() {
+        return Err(TokenError::Missing);
+    }
+    if token.len() > most || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokenError::Malformed);
+    }
+    Ok(token.to_owned().into())
+}
+
 /// The key of a backup set, if it is the one that this agent was enrolled with.
 ///
 /// # Errors
@@ -81,6 +131,12 @@ pub async fn enroll(
         })
         .await?;
     pinned_key(&offer.backup_set, expected)?;
+    // Before the token is used up.
+    let hosts = Hosts::offered(
+        &offer.storage,
+        &client::origin(server).map_err(ClientError::from)?,
+    )
+    .map_err(ClientError::from)?;
     State::prepare(folder)?;
 
     let seed = Zeroizing::new(random::bytes::<32>()?);
@@ -103,6 +159,7 @@ pub async fn enroll(
         instance_id: data_encoding::HEXLOWER.encode(&random::bytes::<16>()?),
         limits: Limits::default(),
     };
+    Hosts::keep(folder, hosts).map_err(ClientError::from)?;
     Ok(State::create(folder, config, &seed)?)
 }
 
@@ -110,4 +167,42 @@ pub async fn enroll(
 #[must_use]
 pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_line_and_bounded() {
+        for text in ["hfe_1_2_x", "  hfe_1_2_x \r\n", "hfe_1_2_x\nTOKEN\n"] {
+            assert_eq!(
+                read_token(text.as_bytes()).unwrap().reveal(),
+                "hfe_1_2_x",
+                "{text:?}"
+            );
+        }
+        for nothing in ["", "\n", "   \n"] {
+            assert!(
+                matches!(read_token(nothing.as_bytes()), Err(TokenError::Missing)),
+                "{nothing:?}"
+            );
+        }
+        let long = "x".repeat(Limit::TokenText.max() + 1);
+        for other in ["two words", "a\0b", "a\u{202e}b", &long] {
+            let refused = read_token(other.as_bytes()).unwrap_err();
+            assert!(matches!(refused, TokenError::Malformed), "{other:?}");
+            assert!(!refused.to_string().contains(other), "{refused}");
+        }
+        assert!(matches!(read_token(&b"\xff\xfe"[..]), Err(TokenError::Malformed)));
+        // What never ends is not read to its end.
+        assert!(read_token(io::repeat(b'x')).is_err());
+        assert_eq!(
+            read_token("x".repeat(Limit::TokenText.max()).as_bytes())
+                .unwrap()
+                .reveal()
+                .len(),
+            200
+        );
+    }
 }

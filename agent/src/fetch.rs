@@ -2,6 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
+use repository::layout::max_object_bytes;
 use reqwest::StatusCode;
 use shared::api::agent::SignedRead;
 
@@ -18,8 +19,6 @@ const ATTEMPTS_WRONG: u32 = 3;
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 /// More than this are not read from at a time.
 const AT_THE_SAME_TIME: u32 = 32;
-/// No object is larger: FORMAT, section 2.
-const MAX_BYTES: u64 = repository::manifest::MAX_MANIFEST_BYTES as u64;
 
 /// Reads a whole object and checks that it is the one that its name says.
 pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
@@ -58,10 +57,12 @@ async fn part(
     is_whole: bool,
 ) -> Result<Vec<u8>, ReadError> {
     let wanted = range.end.saturating_sub(range.start);
-    if wanted > MAX_BYTES {
+    let most = max_object_bytes(read.kind);
+    if wanted > most || read.size_bytes > most {
+        let bytes = wanted.max(read.size_bytes);
         return Err(wrong(
             read,
-            format!("{wanted} bytes are beyond any object's size"),
+            format!("{bytes} bytes are more than the {most} of any object of its kind"),
         ));
     }
     if wanted == 0 {
@@ -102,7 +103,7 @@ async fn once(
         // Others have their share of it.
         patience += meter.rate().time_for(range.end) * AT_THE_SAME_TIME;
     }
-    let mut request = storage.http.get(&read.url).timeout(patience);
+    let mut request = storage.get(&read.url)?.timeout(patience);
     if !is_whole {
         request = request.header("range", format!("bytes={}-{}", range.start, range.end - 1));
     }

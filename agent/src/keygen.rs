@@ -1,9 +1,7 @@
 //! Making a recovery kit, offline.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -13,9 +11,12 @@ use repository::{
 };
 
 use crate::{
-    clock,
+    clock, private_file,
     random::{self, RandomError},
 };
+
+/// No kit is longer.
+const MAX_KIT_BYTES: usize = 64 * 1024;
 
 /// Why a kit cannot be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -61,15 +62,7 @@ pub fn keygen(out: &Path) -> Result<RecoveryPublicKey, KeygenError> {
     let seed = RecoverySeed::from_bytes(random::bytes()?);
     let label = crate::enroll::hostname();
     let kit = Kit::new(seed, format!("made on {label}"), Some(clock::now()));
-    let mut file = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(out)
-        .map_err(io_error)?;
-    file.write_all(kit.to_text().as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(io_error)?;
+    private_file::create(out, kit.to_text().as_bytes()).map_err(io_error)?;
     Ok(kit.secret().public().clone())
 }
 
@@ -78,7 +71,7 @@ pub fn keygen(out: &Path) -> Result<RecoveryPublicKey, KeygenError> {
 /// # Errors
 /// When the file does not read or is no kit.
 pub fn read_kit(path: &Path) -> Result<Kit, KeygenError> {
-    let text = std::fs::read_to_string(path)
+    let text = private_file::read_text_bounded(path, MAX_KIT_BYTES)
         .map(zeroize::Zeroizing::new)
         .map_err(|error| KeygenError::Io {
             path: path.to_owned(),

@@ -15,6 +15,7 @@ pub mod keygen;
 pub mod limit;
 pub mod pace;
 pub mod platform;
+mod private_file;
 pub mod progress;
 pub mod random;
 mod range;
@@ -22,7 +23,7 @@ pub mod recover;
 pub mod restore;
 pub mod shown;
 pub mod state;
-mod storage;
+pub mod storage;
 pub mod store;
 pub mod verify;
 
@@ -67,7 +68,7 @@ pub async fn backup_until(
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<SnapshotSummary>, BackupError> {
     let state = State::open(state_folder)?;
-    let client = Client::within(state.config(), limits)?;
+    let client = Client::within(&state, limits)?;
     let sources = client.sources().await?;
     let wanted: Vec<SourceSpec> = match source {
         None => sources,
@@ -135,7 +136,7 @@ pub async fn restore_within(
     observer: Arc<dyn Observer>,
 ) -> Result<RestoreReport, RestoreError> {
     let state = State::open(state_folder)?;
-    let client = Client::within(state.config(), limits)?;
+    let client = Client::within(&state, limits)?;
     let kit = keygen::read_kit(kit)?;
     restore::restore(&state, &client, request, &kit, observer).await
 }
@@ -151,7 +152,7 @@ pub async fn verify(
     observer: Arc<dyn Observer>,
 ) -> Result<verify::Report, RestoreError> {
     let state = State::open(state_folder)?;
-    let client = Client::new(state.config())?;
+    let client = Client::within(&state, Limits::default())?;
     let kit = kit.map(keygen::read_kit).transpose()?;
     restore::verify(&state, &client, what, kit.as_ref(), observer).await
 }

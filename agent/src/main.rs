@@ -3,12 +3,22 @@
 mod cli;
 mod commands;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use agent::{
+    enroll::read_token,
     limit::{Limits, Rate},
     progress::Silent,
-    state::{DEFAULT_FOLDER, State},
+    shown::{ShownLines, shown},
+    state::{DEFAULT_FOLDER, Secret, State},
+    storage::Origin,
 };
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -69,16 +79,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make this endpoint an agent, with the command that the console shows
+    /// Make this endpoint an agent, with the command that the console shows. The one-time token is read from standard input:
+    /// other users of this machine can see a command's arguments
     Enroll {
         #[command(flatten)]
         state: StateArg,
         /// The server's address, such as https://backup.example.com
         #[arg(long)]
         server: String,
-        /// The one-time token
-        #[arg(long)]
-        token: String,
+        /// Read the one-time token from this file in the place of standard input
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// Refused, with what to do: the token was an argument once
+        #[arg(long, hide = true, num_args = 0..=1, value_name = "TOKEN")]
+        token: Option<Option<OsString>>,
         /// The fingerprint of the backup set's recovery key
         #[arg(long)]
         fingerprint: Fingerprint,
@@ -119,6 +133,17 @@ enum Command {
     /// Look whether everything that snapshots need is there and is what it should be. Exits with 3 when it is not
     #[command(subcommand)]
     Verify(Box<commands::verify::VerifyCommand>),
+    /// Confirm a storage host that the server names, and that this agent does not know: after the endpoint of its backup set was
+    /// changed on purpose. Backups go there from then on
+    TrustHost {
+        #[command(flatten)]
+        state: StateArg,
+        /// The storage's address, as the refused run names it, such as https://s3.example.com
+        host: Origin,
+        /// Take it off the list of known hosts instead
+        #[arg(long)]
+        forget: bool,
+    },
     /// Show who this agent is and whether the server answers
     Status {
         #[command(flatten)]
@@ -132,15 +157,17 @@ async fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,agent=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| ShownLines(std::io::stderr()))
+        // Colours are escapes as well.
+        .with_ansi(false)
         .with_target(false)
         .init();
     match execute(Cli::parse().command).await {
         Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+            let error = shown(format!("{error:#}").as_bytes());
+            let _ = writeln!(std::io::stderr().lock(), "error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -152,23 +179,31 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let key = agent::keygen(&out)?;
             let (public, fingerprint) = (key.to_string(), key.fingerprint().to_string());
             if json {
-                cli::print(
-                    &json!({"public_key": public, "fingerprint": fingerprint, "kit": out}).to_string(),
-                );
+                let made = json!({"public_key": public, "fingerprint": fingerprint, "kit": out});
+                cli::print(&cli::json(&made));
             } else {
-                cli::print(&format!(
-                    "recovery kit: {}\npublic key:   {public}\nfingerprint:  {fingerprint}\n\nKeep the kit offline, in two places: without it nothing can be restored.",
-                    out.display()
-                ));
+                cli::print(&format!("recovery kit: {}", out.display()));
+                cli::print(&format!("public key:   {public}"));
+                cli::print(&format!("fingerprint:  {fingerprint}"));
+                cli::print("");
+                cli::print("Keep the kit offline, in two places: without it nothing can be restored.");
             }
         }
         Command::Enroll {
             state,
             server,
+            token_file,
             token,
             fingerprint,
         } => {
-            let state = agent::enroll(&state.folder, &server, &token, fingerprint).await?;
+            if token.is_some() {
+                anyhow::bail!(
+                    "a token is not given as an argument, which other users of this machine can see. Make a new one in the \
+                     console, and give it on standard input, as the command there does, or in a file with --token-file"
+                );
+            }
+            let token = enrollment_token(token_file.as_deref())?;
+            let state = agent::enroll(&state.folder, &server, token.reveal(), fingerprint).await?;
             cli::print(&format!("enrolled as {}", state.config().agent_id));
         }
         Command::Run { state, limit } => {
@@ -192,7 +227,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Snapshots { state, json } => {
             let snapshots = agent::snapshots(&state.folder).await?;
             if json {
-                cli::print(&serde_json::to_string(&snapshots)?);
+                cli::print(&cli::json(&snapshots));
             } else {
                 cli::print_snapshots(&snapshots);
             }
@@ -200,18 +235,50 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore(args) => return Box::pin(commands::restore::restore(*args)).await,
         Command::Recover(command) => return Box::pin(commands::recover::recover(*command)).await,
         Command::Verify(command) => return Box::pin(commands::verify::verify(*command)).await,
+        Command::TrustHost { state, host, forget } => {
+            let hosts = State::open(&state.folder)?.hosts()?;
+            let done = match (
+                forget,
+                forget && hosts.forget(&host)?,
+                !forget && hosts.trust(host.clone())?,
+            ) {
+                (true, true, _) => format!("{host} is no longer known: nothing is sent there any more"),
+                (true, false, _) => format!("{host} was not known"),
+                (false, _, true) => format!("{host} is known from now on"),
+                (false, _, false) => format!("{host} was known already"),
+            };
+            cli::print(&done);
+        }
         Command::Status { state } => status(&state.folder).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn status(folder: &std::path::Path) -> anyhow::Result<()> {
+/// The token from the file, or else from standard input; a person at a terminal is asked for it.
+fn enrollment_token(file: Option<&Path>) -> anyhow::Result<Secret> {
+    if let Some(path) = file {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        return read_token(file).with_context(|| path.display().to_string());
+    }
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let _ = write!(
+            std::io::stderr(),
+            "Paste the enrollment token, then press Enter: "
+        );
+    }
+    Ok(read_token(stdin.lock())?)
+}
+
+async fn status(folder: &Path) -> anyhow::Result<()> {
     let state = State::open(folder)?;
     let config = state.config();
-    cli::print(&format!(
-        "agent:        {}\nserver:       {}\nfingerprint:  {}",
-        config.agent_id, config.server, config.fingerprint
-    ));
+    cli::print(&format!("agent:        {}", config.agent_id));
+    cli::print(&format!("server:       {}", config.server));
+    cli::print(&format!("fingerprint:  {}", config.fingerprint));
+    for host in state.hosts()?.known() {
+        cli::print(&format!("storage:      {host}"));
+    }
     let snapshots = agent::snapshots(folder).await.context("the server")?;
     cli::print(&format!("snapshots:    {}", snapshots.len()));
     if let Some(newest) = snapshots.iter().find(|snapshot| snapshot.complete) {

@@ -4,6 +4,7 @@
 //! agent.json              server, agent id, credential, the recovery key's fingerprint, the server's commit key,
 //!                         instance id, limits
 //! signing-key             Ed25519 seed, hexadecimal
+//! storage-hosts           where this agent sends to and fetches from, and nowhere else
 //! lock                    held by one backup at a time
 //! sources/<uuid>/secret   32 bytes, hexadecimal: chunk ids, cut points, index key
 //! sources/<uuid>/cache    redb: what is in the bucket, and what the files looked like
@@ -13,21 +14,25 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use repository::{
     chunk::SourceSecret, commit::CommitVerifyingKey, identity::AgentSigningKey, recovery::Fingerprint,
 };
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use shared::ids::{AgentId, SourceId};
 use zeroize::Zeroizing;
 
 use crate::{
+    client::{self, ClientError},
     limit::Limits,
+    private_file,
     random::{self, RandomError},
+    storage::Hosts,
 };
 
 /// Where the state is when nothing else is said.
@@ -36,6 +41,8 @@ pub const DEFAULT_FOLDER: &str = "/var/lib/holdfast-agent";
 const CONFIG: &str = "agent.json";
 const SIGNING_KEY: &str = "signing-key";
 const SOURCES: &str = "sources";
+/// No file of keys or settings is longer.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// What can be wrong with the state folder.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +157,7 @@ impl State {
     /// When nothing is enrolled there or the files do not read.
     pub fn open(folder: &Path) -> Result<Self, StateError> {
         let path = folder.join(CONFIG);
-        let text = match fs::read_to_string(&path) {
+        let text = match private_file::read_text_bounded(&path, MAX_CONFIG_BYTES) {
             Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StateError::NotEnrolled(folder.to_owned()));
@@ -217,6 +224,14 @@ impl State {
     /// When the file does not read.
     pub fn signing_key(&self) -> Result<AgentSigningKey, StateError> {
         read_seed(&self.signing_key_path()).map(|seed| AgentSigningKey::from_seed(*seed))
+    }
+
+    /// The storage hosts that this agent knows.
+    ///
+    /// # Errors
+    /// When the server's address is none that is spoken to, or the file does not read.
+    pub fn hosts(&self) -> Result<Hosts, ClientError> {
+        Ok(Hosts::open(&self.folder, &client::origin(&self.config.server)?)?)
     }
 
     /// Where that key is.
@@ -321,6 +336,7 @@ impl State {
             .truncate(false)
             .write(true)
             .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path)
             .map_err(io_error)?;
         match file.try_lock() {
@@ -347,46 +363,22 @@ pub struct StateLock {
 }
 
 fn make_private_folder(folder: &Path) -> Result<(), StateError> {
-    let io_error = |error| StateError::Io {
+    private_file::folder(folder).map_err(|error| StateError::Io {
         path: folder.to_owned(),
         error,
-    };
-    if !folder.is_dir() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(io_error)?;
-    }
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io_error)
+    })
 }
 
 /// Writes a file of mode 0600 whole or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
-    let temporary = path.with_extension("new");
-    let write = || {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    write().map_err(|error| StateError::Io {
+    private_file::replace(path, bytes).map_err(|error| StateError::Io {
         path: path.to_owned(),
         error,
     })
 }
 
 fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, StateError> {
-    let text = fs::read_to_string(path)
+    let text = private_file::read_text_bounded(path, MAX_CONFIG_BYTES)
         .map(Zeroizing::new)
         .map_err(|error| StateError::Io {
             path: path.to_owned(),

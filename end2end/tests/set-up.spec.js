@@ -69,6 +69,7 @@ async function theWholeWay(page, kind) {
   await page.getByRole('button', { name: 'Enroll an endpoint' }).click();
   const command = page.getByRole('group', { name: 'Command that enrolls an endpoint' });
   await expect(command).toContainText('holdfast-agent enroll');
+  await expect(command).toContainText(/--fingerprint \S+ <<'TOKEN'\s+hfe_\S+\s+TOKEN/);
 
   await page.goto(customer);
   await expect(page.locator('.step.next')).toContainText('Enroll an endpoint');

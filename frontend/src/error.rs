@@ -43,11 +43,11 @@ pub enum ConsoleError {
 }
 
 impl ConsoleError {
-    /// A refusal of one field.
+    /// A refusal of one field. What was typed may be repeated in the message: hidden characters are escaped.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Refused {
             field: Some(field.to_owned()),
-            message: message.into(),
+            message: shared::text::shown(&message.into()),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 
 const DOMAIN: &str = "holdfast v1 commit record";
 /// A record is a few hundred bytes; tiers may make it a little longer.
-const MAX_HEADER: usize = 64 * 1024;
+pub(crate) const MAX_HEADER: usize = 64 * 1024;
 
 /// Why a commit record does not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

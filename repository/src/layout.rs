@@ -6,6 +6,20 @@ use shared::{
     object::{ObjectHash, ObjectKind},
 };
 
+use crate::{commit, identity::SIGNATURE_LEN, object_list, wire};
+
+// The table of limits has whole objects, the decoders their headers.
+const _: () = {
+    assert!(ObjectKind::Commit.max_bytes() == wire::FRAME_LEN + commit::MAX_HEADER + SIGNATURE_LEN);
+    assert!(ObjectKind::ListPage.max_bytes() == wire::FRAME_LEN + object_list::MAX_PAGE_BYTES);
+};
+
+/// No object of a kind is longer (FORMAT, section 2): a reader refuses one that is, before it reads it.
+#[must_use]
+pub const fn max_object_bytes(kind: ObjectKind) -> u64 {
+    kind.max_bytes() as u64
+}
+
 /// What the keys of all objects of one source begin with; ends with a slash.
 ///
 /// `prefix` is the backup set's, empty or ending with a slash.
@@ -38,6 +52,29 @@ pub fn commit_key(prefix: &str, source: SourceId, seq: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The limits are those of the table in the format's description.
+    #[test]
+    fn the_format_says_how_long_objects_are() {
+        let format = include_str!("../../docs/FORMAT.md");
+        for (row, kind, bytes) in [
+            ("| pack | 1 |", ObjectKind::Pack, 32 << 20),
+            ("| tree pack | 2 |", ObjectKind::TreePack, 32 << 20),
+            ("| index segment | 3 |", ObjectKind::Index, 32 << 20),
+            ("| manifest | 4 |", ObjectKind::Manifest, 64 << 20),
+            ("| commit record | 5 |", ObjectKind::Commit, (64 << 10) + 12 + 64),
+            ("| list page | 6 |", ObjectKind::ListPage, (4 << 20) + 12),
+        ] {
+            assert_eq!(max_object_bytes(kind), bytes);
+            let line = format.lines().find(|line| line.starts_with(row)).unwrap();
+            let stated = match kind {
+                ObjectKind::Commit => "64 KiB header".to_owned(),
+                ObjectKind::ListPage => "4 MiB header".to_owned(),
+                _ => format!("{} MiB", bytes >> 20),
+            };
+            assert!(line.ends_with(&format!("| {stated} |")), "{line}");
+        }
+    }
 
     #[test]
     fn keys_are_plain() {

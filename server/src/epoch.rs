@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use std::{
 use shared::{api::notice::NoticeKind, ids::NoticeId};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::{app::App, db, error::ApiError, random, scope::TenantScope};
+use crate::{app::App, db, error::ApiError, random, scope::TenantScope, secrets::private_file};
 
 /// How often a running server raises the epoch: a backup of the database that is older than this is told from the database.
 const EVERY: Duration = Duration::from_secs(60);
@@ -113,12 +113,7 @@ fn read(file: &Path) -> Result<Option<u64>, ApiError> {
 
 /// Replaces the file in one step: after a crash it holds the old number or the new one.
 fn write(file: &Path, epoch: u64) -> Result<(), ApiError> {
-    let new = file.with_extension("new");
-    fs::File::create(&new)
-        .and_then(|mut file| writeln!(file, "{epoch}").and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&new, file))
-        .and_then(|()| fs::File::open(file.parent().unwrap_or(file))?.sync_all())
-        .map_err(|error| failed(file, &error))
+    private_file::replace(file, format!("{epoch}\n").as_bytes()).map_err(|error| failed(file, &error))
 }
 
 fn failed(file: &Path, error: &std::io::Error) -> ApiError {

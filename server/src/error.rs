@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use frontend::error::ConsoleError;
-use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError};
+use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError, text};
 
 use crate::{db::DbError, s3::S3Error, secrets::SecretError, visits::TooMany};
 
@@ -70,11 +70,11 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// An [`ApiError::Invalid`].
+    /// An [`ApiError::Invalid`]. What was typed may be repeated in the message: hidden characters are escaped.
     pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid {
             code,
-            message: message.into(),
+            message: text::shown(&message.into()),
         }
     }
 
@@ -82,7 +82,7 @@ impl ApiError {
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::Conflict {
             code,
-            message: message.into(),
+            message: text::shown(&message.into()),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Secrets at rest: the master key, what it seals, and hashes of what only needs to be recognised.
 
 mod bearer;
+pub mod private_file;
 
 pub use bearer::{Bearer, BearerKey};
 
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use aes_gcm::{
     Aes256Gcm, KeyInit,
@@ -63,29 +64,29 @@ impl MasterKey {
     /// # Errors
     /// When the file can not be read or made, or holds no key.
     pub fn load_or_create(path: &Path) -> Result<Self, SecretError> {
-        let failed = |source| SecretError::KeyFile {
-            path: path.display().to_string(),
-            source,
-        };
-        match fs::read(path).map(Zeroizing::new) {
-            Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice())
-                .map(Self::new)
-                .map_err(|_| SecretError::KeyLength(path.display().to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let failed = |source| key_file(path, source);
+        match fs::symlink_metadata(path) {
+            Ok(_) => Self::load(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 let key = Self::new(random::bytes());
-                let mut file = fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(failed)?;
-                file.write_all(key.0.as_slice())
-                    .and_then(|()| file.sync_all())
-                    .map_err(failed)?;
-                Ok(key)
+                match private_file::create(path, key.0.as_slice()) {
+                    // Another process was faster: there is one key.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
+                    Err(error) => Err(failed(error)),
+                    Ok(()) => Ok(key),
+                }
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    fn load(path: &Path) -> Result<Self, SecretError> {
+        let bytes = fs::read(path)
+            .map(Zeroizing::new)
+            .map_err(|source| key_file(path, source))?;
+        <[u8; 32]>::try_from(bytes.as_slice())
+            .map(Self::new)
+            .map_err(|_| SecretError::KeyLength(path.display().to_string()))
     }
 
     /// A key of its own for one purpose. `context` must be a constant, never reused for another purpose.
@@ -158,20 +159,19 @@ fn binding(tenant: Uuid, row: Uuid) -> [u8; 32] {
     aad
 }
 
+fn key_file(path: &Path, source: std::io::Error) -> SecretError {
+    SecretError::KeyFile {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
 /// Writes a secret into a file that only this user can read.
 ///
 /// # Errors
 /// When the file can not be written.
 pub fn write_private(path: &Path, secret: &[u8]) -> Result<(), SecretError> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(secret).and_then(|()| file.sync_all()));
-    written.map_err(|source| SecretError::KeyFile {
-        path: path.display().to_string(),
-        source,
-    })
+    private_file::replace(path, secret).map_err(|source| key_file(path, source))
 }
 
 /// Hashes a password with Argon2id and the crate's recommended cost. Slow on purpose: call it off the runtime.

@@ -19,7 +19,7 @@ use crate::{
     jobs,
     s3::address::AddressRule,
     scope::TenantScope,
-    secrets::{MasterKey, SecretError},
+    secrets::{MasterKey, SecretError, private_file},
     use_cases::users,
 };
 
@@ -99,7 +99,7 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
         path: settings.data.clone(),
         source,
     };
-    std::fs::create_dir_all(&settings.data).map_err(failed)?;
+    private_file::folder(&settings.data).map_err(failed)?;
     let master_key = MasterKey::load_or_create(&key_file(&settings.data))?;
     let app = connect(
         &settings.database_url,

@@ -11,3 +11,4 @@ pub mod object;
 pub mod retention;
 pub mod schedule;
 pub mod source_paths;
+pub mod text;

@@ -109,8 +109,8 @@ limits! {
     PackBytes = 33_554_432, Bytes, "a pack or tree pack", "shared/src/object.rs (signing, readers)";
     IndexBytes = 33_554_432, Bytes, "an index segment", "shared/src/object.rs (signing, readers)";
     ManifestBytes = 67_108_864, Bytes, "a manifest", "shared/src/object.rs (signing, readers)";
-    ListPageBytes = 4_194_368, Bytes, "a page of an object list, with its frame", "shared/src/object.rs (signing, readers)";
-    CommitRecordBytes = 131_072, Bytes, "a commit record, which only the server writes", "shared/src/object.rs (readers)";
+    ListPageBytes = 4_194_316, Bytes, "a page of an object list, with its frame", "shared/src/object.rs (signing, readers)";
+    CommitRecordBytes = 65_612, Bytes, "a commit record, which only the server writes", "shared/src/object.rs (readers)";
     UnsentObjects = 1_024, Items, "objects of a source that addresses were signed for within an hour and that S3 does not show yet", "server/src/use_cases/upload_budget.rs";
     UnsentMebibytes = 4_096, Mebibytes, "their size", "server/src/use_cases/upload_budget.rs";
     UnsentMebibytesOfAgent = 16_384, Mebibytes, "the same, over all sources of an agent", "server/src/use_cases/upload_budget.rs";

@@ -1,6 +1,6 @@
 //! What a source backs up and leaves out, as a person typed it: tidied, bounded, and without paths inside others.
 
-use crate::limits::Limit;
+use crate::{limits::Limit, text};
 
 /// What is wrong with paths or patterns. The text begins with the field and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +43,16 @@ pub enum SourcePathsError {
     /// Not absolute, or with `.` or `..` in it.
     #[error("paths: `{0}` is not an absolute path, such as /srv/data")]
     NotAbsolute(String),
-    /// A control character in it.
-    #[error("excludes: `{0}` has a control character in it; take it out")]
-    NotAPattern(String),
+    /// A letter in it that does not show, such as NUL or a mark of direction.
+    #[error("{field}: `{line}` has the hidden character {letter} in it; type the line anew, without it")]
+    Hidden {
+        /// Which field.
+        field: &'static str,
+        /// The line, or its beginning, with the letter escaped.
+        line: String,
+        /// The letter's number.
+        letter: String,
+    },
     /// One path lies inside another.
     #[error("paths: `{inner}` lies inside `{outer}`; give only the outer one")]
     Inside {
@@ -61,8 +68,7 @@ impl SourcePathsError {
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {
-            Self::TooMany { field, .. } | Self::TooLong { field, .. } => field,
-            Self::NotAPattern(_) => "excludes",
+            Self::TooMany { field, .. } | Self::TooLong { field, .. } | Self::Hidden { field, .. } => field,
             Self::TooMuch { .. } | Self::NoPath | Self::NotAbsolute(_) | Self::Inside { .. } => "paths",
         }
     }
@@ -90,14 +96,8 @@ impl SourcePaths {
         if bytes > most {
             return Err(SourcePathsError::TooMuch { bytes, most });
         }
-        if let Some(bad) = excludes.iter().find(|line| line.contains(char::is_control)) {
-            return Err(SourcePathsError::NotAPattern(start(bad)));
-        }
         for path in &mut paths {
-            if !path.starts_with('/')
-                || path.contains(char::is_control)
-                || path.split('/').any(|part| matches!(part, "." | ".."))
-            {
+            if !path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
                 return Err(SourcePathsError::NotAbsolute(start(path)));
             }
             *path = format!("/{}", parts(path).collect::<Vec<_>>().join("/"));
@@ -158,12 +158,20 @@ fn tidy(
             most: length.max(),
         });
     }
+    let hidden = lines.iter().find_map(|line| Some((line, text::hidden(line)?)));
+    if let Some((line, letter)) = hidden {
+        return Err(SourcePathsError::Hidden {
+            field,
+            line: start(line),
+            letter: text::number(letter),
+        });
+    }
     Ok(lines.into_iter().map(str::to_owned).collect())
 }
 
-/// Enough of a line to find it again.
+/// Enough of a line to find it again, as it may be shown.
 fn start(line: &str) -> String {
-    line.chars().take(100).collect()
+    text::shown(&line.chars().take(100).collect::<String>())
 }
 
 #[cfg(test)]
@@ -185,7 +193,7 @@ mod tests {
         );
         assert_eq!(read(&["/"]).unwrap(), ["/"]);
         assert_eq!(read(&["  ", ""]), Err(SourcePathsError::NoPath));
-        for bad in ["a", "./a", "/a/../b", "/a/.", "/a\0b", "C:\\data"] {
+        for bad in ["a", "./a", "/a/../b", "/a/.", "C:\\data"] {
             assert!(
                 matches!(read(&[bad]), Err(SourcePathsError::NotAbsolute(_))),
                 "{bad}"
@@ -199,6 +207,28 @@ mod tests {
                 "{inner} {outer}: {found:?}"
             );
         }
+    }
+
+    /// A letter that does not show would back up another folder than the one that is read on the page.
+    #[test]
+    fn hidden_letters_are_refused_at_their_field_and_shown_escaped() {
+        for (letter, number) in [
+            ('\0', "U+0000"),
+            ('\x1b', "U+001B"),
+            ('\u{202e}', "U+202E"),
+            ('\u{200b}', "U+200B"),
+        ] {
+            let line = format!("/a{letter}b");
+            let as_path = SourcePaths::read(vec![line.clone()], vec![]).unwrap_err();
+            let as_pattern = SourcePaths::read(vec!["/a".into()], vec![line.clone()]).unwrap_err();
+            for (refused, field) in [(as_path, "paths"), (as_pattern, "excludes")] {
+                assert_eq!(refused.field(), field);
+                let said = refused.to_string();
+                assert!(said.starts_with(field) && said.contains(number), "{said}");
+                assert_eq!(text::hidden(&said), None, "{said}");
+            }
+        }
+        assert_eq!(read(&["/srv/می\u{200c}خواهم"]).unwrap(), ["/srv/می\u{200c}خواهم"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader},
     process::Command,
 };
 
@@ -42,13 +42,28 @@ pub async fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a program and takes what it prints; its complaint becomes the error.
 pub async fn output(command: &mut Command) -> Result<String> {
+    command.stdin(Stdio::null());
+    finish(command, "").await
+}
+
+/// The same, with this on its standard input.
+pub async fn output_of(command: &mut Command, input: &str) -> Result<String> {
+    command.stdin(Stdio::piped());
+    finish(command, input).await
+}
+
+async fn finish(command: &mut Command, input: &str) -> Result<String> {
     let name = name_of(command);
-    let output = command
-        .stdin(Stdio::null())
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
+        .spawn()
         .with_context(|| format!("`{name}` cannot be started"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).await?;
+    }
+    let output = child.wait_with_output().await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);

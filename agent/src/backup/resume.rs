@@ -222,7 +222,8 @@ fn find_mark(reader: &mut impl BufRead, skipped: &mut bool) -> io::Result<bool> 
 /// Reads the record behind a mark; `None` when it is not one.
 fn read_record(reader: &mut impl Read, key: &ChunkKey) -> io::Result<Option<Noted>> {
     let mut fixed = |len: usize| {
-        let mut bytes = Vec::with_capacity(len);
+        // It grows with what is there, not with what is announced.
+        let mut bytes = Vec::new();
         reader.by_ref().take(len as u64).read_to_end(&mut bytes)?;
         Ok::<_, io::Error>((bytes.len() == len).then_some(bytes))
     };

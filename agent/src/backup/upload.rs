@@ -9,9 +9,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use repository::pack::PackLayout;
-use reqwest::{StatusCode, header::CONTENT_LENGTH};
+use reqwest::{
+    RequestBuilder, StatusCode,
+    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+};
 use shared::{
-    api::agent::{UploadRequest, UploadTicket, UploadsRequest},
+    api::agent::{UPLOAD_HEADERS, UploadRequest, UploadTicket, UploadsRequest},
     ids::RunId,
     object::{ObjectHash, ObjectRef},
 };
@@ -25,6 +28,8 @@ use crate::{
     client::{self, Client, ClientError},
     limit::{Meter, Rate},
     progress::RunCounters,
+    shown::shown,
+    storage::Storage,
     store::{ObjectSink, Stopped},
 };
 
@@ -34,6 +39,9 @@ const IN_FLIGHT: u32 = 4;
 const ATTEMPTS: u32 = 8;
 /// The slowest line that is waited for: 32 KiB/s for all uploads together, and never less than a minute.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
+
+/// A refusal is some hundred bytes.
+const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 
 /// Why an upload failed for good.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +59,9 @@ pub enum UploadError {
         /// The storage's error code.
         message: String,
     },
+    /// The server wants a header sent that is none of an upload.
+    #[error("the server wants the header `{0}` sent with an upload, which no upload needs: nothing was sent")]
+    Header(String),
     /// The server's answer does not fit the question.
     #[error("the server signed {got} uploads instead of {asked}")]
     Tickets {
@@ -85,7 +96,7 @@ impl UploadQueue {
         let storage = client.storage();
         let limit = Rate::lower(limit, storage.limits().upload);
         let uploader = Arc::new(Uploader {
-            storage: storage.http,
+            storage,
             meter: limit.map(|rate| Arc::new(Meter::new(rate))),
             client,
             run_id,
@@ -145,7 +156,7 @@ impl ObjectSink for NotingQueue<'_> {
 
 struct Uploader {
     client: Client,
-    storage: reqwest::Client,
+    storage: Storage,
     /// Shared by everything that is sent.
     meter: Option<Arc<Meter>>,
     run_id: RunId,
@@ -194,7 +205,8 @@ impl Uploader {
             let UploadTicket::Put { url, headers, .. } = ticket else {
                 return Ok(());
             };
-            let failure = match self.put(&url, &headers, bytes.clone()).await {
+            let headers = upload_headers(&headers)?;
+            let failure = match self.put(self.storage.put(&url)?, headers, bytes.clone()).await {
                 Ok(()) => {
                     self.counters.bytes_sent.fetch_add(object.size_bytes, Relaxed);
                     return Ok(());
@@ -210,10 +222,14 @@ impl Uploader {
         }
     }
 
-    async fn put(&self, url: &str, headers: &[(String, String)], bytes: Bytes) -> Result<(), PutFailure> {
+    async fn put(
+        &self,
+        mut request: RequestBuilder,
+        headers: HeaderMap,
+        bytes: Bytes,
+    ) -> Result<(), PutFailure> {
         let length = bytes.len() as u64;
         let mut patience = Duration::from_secs(60 + u64::from(IN_FLIGHT) * length / SLOWEST_BYTES_PER_SECOND);
-        let mut request = self.storage.put(url);
         request = match &self.meter {
             None => request.body(bytes),
             Some(meter) => {
@@ -225,14 +241,9 @@ impl Uploader {
                     .body(metered(bytes, meter.clone()))
             }
         };
-        request = request.timeout(patience);
-        for (name, value) in headers {
-            // These two are always sent, from the address and the body, and have the signed values.
-            if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
-                request = request.header(name, value);
-            }
-        }
         let answer = request
+            .headers(headers)
+            .timeout(patience)
             .send()
             .await
             .map_err(|error| PutFailure::Network(client::network(&error, "the storage".to_owned())))?;
@@ -240,9 +251,40 @@ impl Uploader {
         if status.is_success() {
             return Ok(());
         }
-        let text = answer.text().await.unwrap_or_default();
-        Err(PutFailure::Refused(status, error_code(&text)))
+        Err(PutFailure::Refused(status, error_code(&beginning(answer).await)))
     }
+}
+
+/// The headers that go with an upload: those of the fixed list, each once. What the server names besides is refused: it may be
+/// meant for somebody else than the storage.
+fn upload_headers(named: &[(String, String)]) -> Result<HeaderMap, UploadError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in named {
+        let refused = || UploadError::Header(shown(name.as_bytes()).chars().take(80).collect());
+        let known = UPLOAD_HEADERS
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(name))
+            .ok_or_else(refused)?;
+        // These two are always sent, from the address and the body, and have the signed values.
+        if matches!(known, "host" | "content-length") {
+            continue;
+        }
+        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        if headers.insert(HeaderName::from_static(known), value).is_some() {
+            return Err(refused());
+        }
+    }
+    Ok(headers)
+}
+
+/// As much of a refusal as is looked at; the rest does not come into memory.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while let (true, Ok(Some(piece))) = (bytes.len() < MAX_REFUSAL_BYTES, answer.chunk().await) {
+        let room = MAX_REFUSAL_BYTES - bytes.len();
+        bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A body whose pieces wait until they may pass.
@@ -291,6 +333,6 @@ fn error_code(xml: &str) -> String {
         .and_then(|(_, rest)| rest.split_once("</Code>"))
         .map_or_else(
             || "no code given".to_owned(),
-            |(code, _)| code.chars().take(80).collect(),
+            |(code, _)| shown(code.as_bytes()).chars().take(80).collect(),
         )
 }

@@ -1,11 +1,13 @@
 //! Where the bucket is and how it may be read, as `recover` and `verify` are told.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use agent::{
     keygen::read_kit,
     limit::Rate,
     recover::{AccessKey, Endpoint, Reading, S3Bucket},
+    state::Secret,
+    storage::Origin,
 };
 use anyhow::Context;
 use clap::Args;
@@ -28,6 +30,10 @@ pub struct BucketArgs {
     /// The S3 endpoint, such as https://s3.example.com; Amazon's own without it
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     endpoint: Option<String>,
+    /// Speak http with that endpoint although it is not on this machine: everybody on the way can then read and change what
+    /// comes
+    #[arg(long, requires = "endpoint")]
+    allow_http: bool,
     /// The region
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     region: String,
@@ -40,20 +46,16 @@ pub struct BucketArgs {
     /// The profile in that file
     #[arg(long, default_value = "default")]
     profile: String,
-    /// Read access: the key's id
+    /// Read access: the key's id. Its secret is read from AWS_SECRET_ACCESS_KEY, and from AWS_SESSION_TOKEN if it is a temporary
+    /// one: other users of this machine can see a command's arguments
     #[arg(long, value_name = "ID", env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
     access_key_id: Option<String>,
-    /// Read access: the secret. Better in the environment: other users of this machine see a command's arguments
-    #[arg(
-        long,
-        value_name = "SECRET",
-        env = "AWS_SECRET_ACCESS_KEY",
-        hide_env_values = true
-    )]
-    secret_access_key: Option<String>,
-    /// The token of a temporary key
-    #[arg(long, value_name = "TOKEN", env = "AWS_SESSION_TOKEN", hide_env_values = true)]
-    session_token: Option<String>,
+    /// Refused, with what to do: the secret of the key is read from AWS_SECRET_ACCESS_KEY alone
+    #[arg(long, hide = true, num_args = 0..=1)]
+    secret_access_key: Option<Option<OsString>>,
+    /// Refused, with what to do: the token of a temporary key is read from AWS_SESSION_TOKEN alone
+    #[arg(long, hide = true, num_args = 0..=1)]
+    session_token: Option<Option<OsString>>,
     /// The server's public key for commit records, if it is known: 64 hexadecimal digits
     #[arg(long, value_name = "HEX", value_parser = parse_commit_key)]
     commit_key: Option<CommitVerifyingKey>,
@@ -78,21 +80,38 @@ pub struct Opened {
     signers: Vec<AgentPublicKey>,
 }
 
+/// A secret of the environment, unless it is empty.
+fn secret_of(variable: &str) -> Option<Secret> {
+    let secret = std::env::var(variable).ok()?;
+    (!secret.is_empty()).then(|| secret.into())
+}
+
 impl BucketArgs {
     /// Nothing is asked of the bucket yet.
     pub fn open(self) -> anyhow::Result<Opened> {
-        let key = match (&self.credentials, self.access_key_id, self.secret_access_key) {
-            (Some(path), ..) => AccessKey::read(path, &self.profile)?,
-            (None, Some(id), Some(secret)) => AccessKey {
+        if self.secret_access_key.is_some() || self.session_token.is_some() {
+            anyhow::bail!(
+                "a secret is not given as an argument, which other users of this machine can see: put it into \
+                 AWS_SECRET_ACCESS_KEY or AWS_SESSION_TOKEN in the environment, or into a file for --credentials"
+            );
+        }
+        let secret = || secret_of("AWS_SECRET_ACCESS_KEY");
+        let key = match (&self.credentials, self.access_key_id) {
+            (Some(path), _) => AccessKey::read(path, &self.profile)?,
+            (None, Some(id)) if let Some(secret) = secret() => AccessKey {
                 id,
-                secret: secret.into(),
-                session_token: self.session_token.map(Into::into),
+                secret,
+                session_token: secret_of("AWS_SESSION_TOKEN"),
             },
             _ => anyhow::bail!(
                 "reading the bucket needs credentials: --credentials FILE, or AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY in the environment"
             ),
         };
+        if let (Some(url), false) = (&self.endpoint, self.allow_http) {
+            url.parse::<Origin>()
+                .context("--endpoint (or use --allow-http)")?;
+        }
         let endpoint = Endpoint {
             url: self.endpoint,
             region: self.region,

@@ -119,8 +119,9 @@ fn tell_source(source: &FoundSource, json: bool) {
     }
     for problem in &source.problems {
         cli::print(&if json {
-            json!({"event": "problem", "source": source.id, "finding": problem, "text": problem.to_string()})
-                .to_string()
+            cli::json(
+                &json!({"event": "problem", "source": source.id, "finding": problem, "text": problem.to_string()}),
+            )
         } else {
             format!("  problem: {problem}")
         });
@@ -142,7 +143,7 @@ fn snapshot_json(snapshot: &FoundSnapshot) -> String {
         "vouched": snapshot.vouched,
         "totals": snapshot.header.totals,
     });
-    line.to_string()
+    cli::json(&line)
 }
 
 fn snapshot_line(snapshot: &FoundSnapshot) -> String {
@@ -186,14 +187,14 @@ async fn files(which: Which, paths: Vec<OsString>, json: bool) -> anyhow::Result
         };
         let size = item.size_bytes();
         cli::print(&if json {
-            json!({"event": "item", "kind": kind, "path": path, "size_bytes": size}).to_string()
+            cli::json(&json!({"event": "item", "kind": kind, "path": path, "size_bytes": size}))
         } else {
             format!("{kind:<6} {:>12}  {path}", HumanBytes(size).to_string())
         });
     }
     for loss in &plan.losses {
         cli::print(&if json {
-            json!({"event": "lost", "loss": loss, "text": loss.to_string()}).to_string()
+            cli::json(&json!({"event": "lost", "loss": loss, "text": loss.to_string()}))
         } else {
             format!("lost: {loss}")
         });

@@ -154,7 +154,7 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
     if let Some(dry_run) = &outcome.dry_run {
         for step in &dry_run.steps {
             if json {
-                cli::print(&json!({"event": "would", "step": step}).to_string());
+                cli::print(&cli::json(&json!({"event": "would", "step": step})));
             } else {
                 let action = match step.action {
                     Fate::Make => "make",
@@ -174,7 +174,7 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
             let totals = json!({
                 "event": "dry_run", "bytes_to_write": write, "bytes_to_fetch": fetch, "packs_to_read": packs,
             });
-            cli::print(&totals.to_string());
+            cli::print(&cli::json(&totals));
         } else {
             let (write, fetch) = (HumanBytes(write), HumanBytes(fetch));
             cli::print(&format!(
@@ -185,14 +185,16 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
     }
     for note in &outcome.notes {
         if json {
-            cli::print(&json!({"event": "note", "text": note}).to_string());
+            cli::print(&cli::json(&json!({"event": "note", "text": note})));
         } else {
             cli::print(&format!("note: {note}"));
         }
     }
     for loss in &outcome.losses {
         if json {
-            cli::print(&json!({"event": "lost", "loss": loss, "text": loss.to_string()}).to_string());
+            cli::print(&cli::json(
+                &json!({"event": "lost", "loss": loss, "text": loss.to_string()}),
+            ));
         } else {
             cli::print(&format!("lost: {loss}"));
         }

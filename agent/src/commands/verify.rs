@@ -188,11 +188,10 @@ fn boxed_commit_key(text: &str) -> Result<Box<CommitVerifyingKey>, IdentityError
 fn tell(report: &Report, depth: Depth, json: bool) {
     for finding in &report.findings {
         cli::print(&if json {
-            json!({
+            cli::json(&json!({
                 "event": "finding", "damage": finding.defect.is_damage(), "finding": finding,
                 "text": finding.to_string(),
-            })
-            .to_string()
+            }))
         } else {
             let word = if finding.defect.is_damage() {
                 "damage"
@@ -218,11 +217,10 @@ fn tell(report: &Report, depth: Depth, json: bool) {
         Depth::Structure | Depth::Everything => None,
     };
     cli::print(&if json {
-        json!({
+        cli::json(&json!({
             "event": "verified", "snapshots": snapshots, "objects": objects, "bytes_read": bytes,
             "damaged": damaged, "notices": report.findings.len() - damaged, "seed": seed,
-        })
-        .to_string()
+        }))
     } else {
         let seed = seed.map_or_else(String::new, |seed| format!(" (seed {seed})"));
         let result = if damaged == 0 {

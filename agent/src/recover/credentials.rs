@@ -1,11 +1,14 @@
 //! The credentials of a recovery: read access to the bucket, given by whoever recovers. They are kept in memory and never
 //! shown.
 
-use std::{fs, io, path::Path, path::PathBuf};
+use std::{io, path::Path, path::PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::state::Secret;
+use crate::{private_file, state::Secret};
+
+/// No credentials file is longer.
+const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// An access key.
 #[derive(Debug, Clone)]
@@ -49,7 +52,7 @@ impl AccessKey {
     /// # Errors
     /// When the file does not read or the profile is not whole.
     pub fn read(path: &Path, profile: &str) -> Result<Self, CredentialsError> {
-        let text = fs::read_to_string(path)
+        let text = private_file::read_text_bounded(path, MAX_FILE_BYTES)
             .map(Zeroizing::new)
             .map_err(|error| CredentialsError::Io {
                 path: path.to_owned(),
@@ -86,6 +89,8 @@ impl AccessKey {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

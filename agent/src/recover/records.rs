@@ -15,8 +15,8 @@ use crate::{
     verify::{Defect, Finding, Subject},
 };
 
-/// A commit record is smaller.
-const MAX_RECORD_BYTES: u64 = ObjectKind::Commit.max_bytes() as u64;
+/// No commit record is longer.
+const MAX_RECORD_BYTES: u64 = layout::max_object_bytes(ObjectKind::Commit);
 
 /// Numbers without a listed commit record that are asked for by name, at most.
 const ASKED_RECORDS: usize = 1_000;
@@ -35,31 +35,35 @@ impl Reading<'_> {
         versions.retain(|version| !version.is_marker);
         versions.sort_by_key(|version| version.modified);
         let unlisted = self.unlisted_records(source, &folder, &versions)?;
+        let number = |version: &Version| {
+            let seq = version.key.strip_prefix(&folder)?.parse().ok()?;
+            (layout::commit_key(self.prefix, source, seq) == version.key).then_some(seq)
+        };
+        // What was read is gone from memory before the next is: there may be any number of versions.
         let read = crew::each(READERS, &versions, |version| {
-            self.bucket
-                .get(&version.key, Some(&version.version_id), None, MAX_RECORD_BYTES)
-        });
-        let mut records = Records::new();
-        let mut bad: BTreeMap<u64, String> = BTreeMap::new();
-        for (version, bytes) in versions.iter().zip(read) {
-            let seq = version
-                .key
-                .strip_prefix(&folder)
-                .and_then(|name| name.parse().ok());
-            let Some(seq) = seq.filter(|seq| layout::commit_key(self.prefix, source, *seq) == version.key)
-            else {
-                let key = version.key.clone();
-                problems.push(Finding::new(Subject::Key { key }, Defect::Foreign));
-                continue;
+            let Some(seq) = number(version) else {
+                return Ok(None);
             };
+            let bytes = self
+                .bucket
+                .get(&version.key, Some(&version.version_id), None, MAX_RECORD_BYTES);
             let record = match bytes {
                 Ok(bytes) => self.record(source, seq, &bytes.unwrap_or_default()),
                 Err(BucketError::TooLong { .. }) => Err("it is far too long".to_owned()),
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
-            match record {
-                Ok(record) => records.entry(seq).or_default().push(record),
-                Err(error) => drop(bad.entry(seq).or_insert(error)),
+            Ok(Some((seq, record)))
+        });
+        let mut records = Records::new();
+        let mut bad: BTreeMap<u64, String> = BTreeMap::new();
+        for (version, read) in versions.iter().zip(read) {
+            match read? {
+                None => {
+                    let key = version.key.clone();
+                    problems.push(Finding::new(Subject::Key { key }, Defect::Foreign));
+                }
+                Some((seq, Ok(record))) => records.entry(seq).or_default().push(record),
+                Some((seq, Err(error))) => drop(bad.entry(seq).or_insert(error)),
             }
         }
         for (seq, bytes) in unlisted {
@@ -110,7 +114,8 @@ impl Reading<'_> {
             found.extend(bytes?.map(|bytes| (*seq, bytes)));
         }
         let next = numbers.last().map_or(1, |last| last.saturating_add(1));
-        for seq in (next..).take(ASKED_RECORDS) {
+        // Anybody may have put a record of the largest number there.
+        for seq in (next..=u64::MAX).take(ASKED_RECORDS) {
             match ask(&seq)? {
                 Some(bytes) => drop(found.insert(seq, bytes)),
                 None => break,

@@ -15,6 +15,8 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime},
 };
 use jiff::Timestamp;
+use repository::layout::max_object_bytes;
+use shared::object::ObjectKind;
 use tokio::runtime::Handle;
 
 use super::{
@@ -26,6 +28,8 @@ use crate::{
     range::Cut,
 };
 
+/// No object of any kind is longer, whatever its listing says.
+const MAX_OBJECT_BYTES: u64 = max_object_bytes(ObjectKind::Manifest);
 /// In the place of S3's error code.
 const NO_CODE: &str = "no code";
 
@@ -99,6 +103,15 @@ impl S3Bucket {
         range: Option<Range<u64>>,
         limit_bytes: u64,
     ) -> Result<Option<Vec<u8>>, BucketError> {
+        let limit_bytes = limit_bytes.min(MAX_OBJECT_BYTES);
+        let too_long = || BucketError::TooLong {
+            key: key.to_owned(),
+            limit_bytes,
+        };
+        let wanted = range.as_ref().map(|range| range.end.saturating_sub(range.start));
+        if wanted.is_some_and(|wanted| wanted > limit_bytes) {
+            return Err(too_long());
+        }
         let get = self
             .client
             .get_object()
@@ -136,10 +149,6 @@ impl S3Bucket {
                 "{key}: something else than an object"
             )));
         }
-        let too_long = || BucketError::TooLong {
-            key: key.to_owned(),
-            limit_bytes,
-        };
         // The SDK gives no status: what names no range is the whole.
         let cut = match (range, answer.content_range()) {
             (Some(range), Some(named)) => {

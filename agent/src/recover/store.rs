@@ -130,6 +130,21 @@ impl<'b> SourceStore<'b> {
                 version => version.map(String::as_str),
             },
         };
+        // Listings and manifests may name any length.
+        let most = layout::max_object_bytes(object.kind);
+        let bytes = range
+            .as_ref()
+            .map_or(0, |range| range.end.saturating_sub(range.start));
+        if object.size_bytes.max(bytes) > most {
+            let what = format!(
+                "it is said to have {} bytes, more than any of its kind",
+                object.size_bytes.max(bytes)
+            );
+            return Err(ReadError::Wrong {
+                object: object.hash,
+                what,
+            });
+        }
         match self
             .bucket
             .get(&self.key(object), version, range, object.size_bytes)

@@ -5,12 +5,12 @@ use std::{
     fs::File,
     io,
     os::fd::{AsRawFd, OwnedFd},
-    path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use rustix::{
-    fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid},
+    fs::{AtFlags, CWD, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags},
+    io::Errno,
     process::{getegid, geteuid},
 };
 use xattr::FileExt as _;
@@ -68,29 +68,40 @@ impl Dresser {
         Ok(rustix::fs::futimens(file, &times(looks))?)
     }
 
-    /// The same for a symbolic link, which nobody can open.
+    /// The same for a symbolic link, by a handle that nobody can read from: see [`Target::open_symlink`]. Its name may stand for
+    /// another file by now.
+    ///
+    /// [`Target::open_symlink`]: super::target::Target::open_symlink
     pub(super) fn dress_link(
         &self,
-        folder: &OwnedFd,
-        name: &[u8],
+        link: &OwnedFd,
         looks: &Looks,
         path: impl Fn() -> String,
     ) -> io::Result<()> {
-        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
-        if self.as_root && !is_owned(&rustix::fs::statat(folder, name, nofollow)?, looks) {
+        if self.as_root && !is_owned(&rustix::fs::fstat(link)?, looks) {
             let (uid, gid) = owner(looks);
-            rustix::fs::chownat(folder, name, uid, gid, nofollow)?;
+            rustix::fs::chownat(link, c"", uid, gid, AtFlags::EMPTY_PATH)?;
         }
-        // The folder is pinned by its descriptor, and the last step follows no link.
-        let place = Path::new("/proc/self/fd")
-            .join(folder.as_raw_fd().to_string())
-            .join(platform::os(name));
         for attribute in &looks.xattrs {
-            if let Err(error) = xattr::set(&place, platform::os(&attribute.name), &attribute.value) {
-                self.miss(&attribute.name, &error, &path);
+            // No call sets attributes by such a handle. The system's own name of it stands for the link itself, and is
+            // resolved no further.
+            let set = rustix::fs::setxattr(
+                by_handle(link),
+                attribute.name.as_slice(),
+                &attribute.value,
+                XattrFlags::empty(),
+            );
+            if let Err(error) = set {
+                self.miss(&attribute.name, &error.into(), &path);
             }
         }
-        Ok(rustix::fs::utimensat(folder, name, &times(looks), nofollow)?)
+        let times = times(looks);
+        match rustix::fs::utimensat(link, c"", &times, AtFlags::EMPTY_PATH) {
+            // Linux before 5.8.
+            Err(Errno::INVAL) => rustix::fs::utimensat(CWD, by_handle(link), &times, AtFlags::empty())?,
+            done => done?,
+        }
+        Ok(())
     }
 
     /// Whether what was found looks so already, as far as a look can tell.
@@ -137,6 +148,11 @@ impl Dresser {
 /// Whether a file's modification time is the one in the backup.
 pub(super) fn same_time(stat: &Stat, looks: &Looks) -> bool {
     stat.st_mtime == looks.mtime.seconds && u64::from(looks.mtime.nanoseconds) == stat.st_mtime_nsec
+}
+
+/// The name that the system gives an open handle.
+fn by_handle(handle: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
 }
 
 fn is_owned(stat: &Stat, looks: &Looks) -> bool {

@@ -235,13 +235,12 @@ impl PutBack<'_> {
 
     fn symlink(&self, item: usize, to: &[u8], replace: bool) -> std::io::Result<()> {
         let folder = self.target.parent(item)?;
-        self.target.make_symlink(&folder, item, to)?;
+        let link = self.target.make_symlink(&folder, item, to)?;
         if let Some(looks) = &self.plan.items[item].looks {
-            let name = self.target.temporary(item);
             let path = || self.plan.path(item);
-            self.dresser.dress_link(&folder, name.as_bytes(), looks, path)?;
+            self.dresser.dress_link(&link, looks, path)?;
         }
-        self.target.put_in_place(&folder, item, replace)
+        self.target.put_symlink_in_place(&folder, item, &link, replace)
     }
 
     /// What was there gets its looks; then the folders, from the deepest up: what is made in one changes its times.
@@ -261,13 +260,12 @@ impl PutBack<'_> {
                     .and_then(|folder| self.dresser.dress(&folder, looks, path)),
                 (What::File { .. }, Fate::Refresh) => self
                     .target
-                    .parent(item)
-                    .and_then(|folder| self.target.open_file(&folder, item))
+                    .open_found(item, self.survey.found.get(&item).copied())
                     .and_then(|file| self.dresser.dress(&file, looks, path)),
-                (What::Symlink { .. }, Fate::Refresh) => self.target.parent(item).and_then(|folder| {
-                    self.dresser
-                        .dress_link(&folder, self.target.name(item), looks, path)
-                }),
+                (What::Symlink { target: to }, Fate::Refresh) => self
+                    .target
+                    .open_symlink(item, to, self.survey.found.get(&item).copied())
+                    .and_then(|link| self.dresser.dress_link(&link, looks, path)),
                 _ => continue,
             };
             match done {
@@ -349,6 +347,7 @@ mod tests {
             survey: Survey {
                 fates: vec![Fate::Make; 4],
                 begun: HashMap::new(),
+                found: HashMap::new(),
                 losses: Vec::new(),
             },
             counters: &RestoreCounters::default(),

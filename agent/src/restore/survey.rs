@@ -16,7 +16,7 @@ use super::{
     dress::{self, Dresser},
     loss::{Loss, Reason},
     plan::{Plan, What},
-    target::Target,
+    target::{Identity, Target, identity},
 };
 use crate::crew;
 
@@ -57,6 +57,8 @@ pub(super) struct Survey {
     pub(super) fates: Vec<Fate>,
     /// Which chunks of a file an earlier restore has written already.
     pub(super) begun: HashMap<usize, Vec<bool>>,
+    /// Which files and links were looked at that are refreshed: no others get their looks.
+    pub(super) found: HashMap<usize, Identity>,
     /// What is in the way.
     pub(super) losses: Vec<Loss>,
 }
@@ -81,6 +83,7 @@ impl Survey {
         let mut survey = Self {
             fates: Vec::with_capacity(plan.items.len()),
             begun: HashMap::new(),
+            found: HashMap::new(),
             losses: Vec::new(),
         };
         let mut compare = Vec::new();
@@ -106,7 +109,15 @@ impl Survey {
             };
             let look = folder.and_then(|folder| {
                 open = Some((item.parent, folder.clone()));
-                look(target, &folder, index, plan, overwrite, dresser)
+                look(
+                    target,
+                    &folder,
+                    index,
+                    plan,
+                    overwrite,
+                    dresser,
+                    &mut survey.found,
+                )
             });
             let fate = match look {
                 Ok(Look::Fate(fate)) => fate,
@@ -182,6 +193,7 @@ fn look(
     plan: &Plan,
     overwrite: Overwrite,
     dresser: &Dresser,
+    files: &mut HashMap<usize, Identity>,
 ) -> io::Result<Look> {
     let item = &plan.items[index];
     let Some(stat) = target.look(folder, &item.name)? else {
@@ -217,8 +229,9 @@ fn look(
             Look::Fate(Fate::Refresh)
         }
     };
-    Ok(match &item.what {
-        What::Symlink { target } if found == FileType::Symlink => {
+    let look = match &item.what {
+        // One that has another name elsewhere may be another's.
+        What::Symlink { target } if found == FileType::Symlink && stat.st_nlink == 1 => {
             let points = rustix::fs::readlinkat(folder, item.name.as_slice(), Vec::new())?;
             if points.as_bytes() == target.as_slice() {
                 same()
@@ -234,7 +247,11 @@ fn look(
             }
         }
         _ => Look::Fate(Fate::Replace),
-    })
+    };
+    if matches!(look, Look::Compare | Look::Fate(Fate::Refresh)) {
+        files.insert(index, identity(&stat));
+    }
+    Ok(look)
 }
 
 fn has_size(stat: &Stat, size_bytes: u64) -> bool {

@@ -220,6 +220,16 @@ impl<'p> Target<'p> {
         }
     }
 
+    /// Opens a file that was looked at before, if it is still the same.
+    pub(super) fn open_found(&self, item: usize, found: Option<Identity>) -> io::Result<File> {
+        let file = self.open_file(&*self.parent(item)?, item)?;
+        let opened = identity(&rustix::fs::fstat(&file)?);
+        if found.is_some_and(|found| found != opened) {
+            return Err(io::Error::other("another file was put in its place"));
+        }
+        Ok(file)
+    }
+
     /// Gives the file `first`, which must be the one that is meant, its second name.
     pub(super) fn link(&self, first: usize, meant: Identity, item: usize, replace: bool) -> io::Result<()> {
         let (from, to) = (self.parent(first)?, self.parent(item)?);
@@ -244,16 +254,45 @@ impl<'p> Target<'p> {
         Ok(())
     }
 
-    /// Makes a symbolic link under the temporary name.
-    pub(super) fn make_symlink(&self, folder: &OwnedFd, item: usize, to: &[u8]) -> io::Result<()> {
+    /// Makes a symbolic link under the temporary name, and gives a handle of it.
+    pub(super) fn make_symlink(&self, folder: &OwnedFd, item: usize, to: &[u8]) -> io::Result<OwnedFd> {
         let temporary = self.temporary(item);
         match rustix::fs::symlinkat(to, folder, &temporary) {
             Err(Errno::EXIST) => {
                 rustix::fs::unlinkat(folder, &temporary, AtFlags::empty())?;
-                Ok(rustix::fs::symlinkat(to, folder, &temporary)?)
+                rustix::fs::symlinkat(to, folder, &temporary)?;
             }
-            made => Ok(made?),
+            made => made?,
         }
+        open_symlink(folder, temporary.as_bytes(), to, None)
+    }
+
+    /// A handle of the symbolic link that was found under an item's name: the one that points to `to`, and that was looked at
+    /// before.
+    pub(super) fn open_symlink(
+        &self,
+        item: usize,
+        to: &[u8],
+        found: Option<Identity>,
+    ) -> io::Result<OwnedFd> {
+        open_symlink(&*self.parent(item)?, self.name(item), to, found)
+    }
+
+    /// Gives the symbolic link under the temporary name its own, if it is still the one of the handle: whoever may write in the
+    /// folder may have put another file in its place, which must not pass for the restored one.
+    pub(super) fn put_symlink_in_place(
+        &self,
+        folder: &OwnedFd,
+        item: usize,
+        link: &OwnedFd,
+        replace: bool,
+    ) -> io::Result<()> {
+        let meant = identity(&rustix::fs::fstat(link)?);
+        let there = self.look(folder, self.temporary(item).as_bytes())?;
+        if there.as_ref().map(identity) != Some(meant) {
+            return Err(replaced());
+        }
+        self.put_in_place(folder, item, replace)
     }
 
     /// Asks the system to write everything to the disk.
@@ -265,4 +304,148 @@ impl<'p> Target<'p> {
 /// Which file a look was at.
 pub(super) fn identity(stat: &Stat) -> Identity {
     (stat.st_dev, stat.st_ino)
+}
+
+/// A handle of a symbolic link, for its looks alone: what is changed by it is the link that was looked at, whatever its name
+/// stands for by then.
+fn open_symlink(folder: &OwnedFd, name: &[u8], to: &[u8], found: Option<Identity>) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&link)?;
+    let is_meant = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+        && found.is_none_or(|found| found == identity(&stat))
+        && rustix::fs::readlinkat(&link, c"", Vec::new())?.as_bytes() == to;
+    if is_meant { Ok(link) } else { Err(replaced()) }
+}
+
+fn replaced() -> io::Error {
+    io::Error::other("another file was put in the place of the symbolic link")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use repository::tree::UnixTime;
+
+    use super::{
+        super::{
+            dress::Dresser,
+            plan::{Looks, What},
+        },
+        *,
+    };
+
+    /// A target with one symbolic link in its plan, and a victim beside it.
+    fn scene() -> (tempfile::TempDir, Plan) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("target")).unwrap();
+        fs::write(folder.path().join("victim"), b"victim").unwrap();
+        symlink("elsewhere", folder.path().join("another-link")).unwrap();
+        let item = Item {
+            parent: None,
+            name: b"link".to_vec(),
+            what: What::Symlink {
+                target: b"../victim".to_vec(),
+            },
+            looks: None,
+        };
+        let plan = Plan {
+            items: vec![item],
+            ..Plan::default()
+        };
+        (folder, plan)
+    }
+
+    fn looks() -> Looks {
+        Looks {
+            mode: 0o777,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            mtime: UnixTime {
+                seconds: 1_000_000_000,
+                nanoseconds: 7,
+            },
+            xattrs: vec![],
+        }
+    }
+
+    fn looks_of(path: &Path) -> (u32, i64, i64) {
+        let found = fs::symlink_metadata(path).unwrap();
+        (found.uid(), found.mtime(), found.mtime_nsec())
+    }
+
+    /// While a link is dressed, its name becomes another file's: that file keeps its looks, and does not take the link's place.
+    #[test]
+    fn a_link_is_dressed_by_its_handle() {
+        let (folder, plan) = scene();
+        let target = Target::open(&folder.path().join("target"), &plan, false)
+            .unwrap()
+            .unwrap();
+        let root = target.parent(0).unwrap();
+        let temporary = folder.path().join("target").join(target.temporary(0));
+        for planted in ["victim", "another-link"] {
+            let planted = folder.path().join(planted);
+            let before = looks_of(&planted);
+            let link = target.make_symlink(&root, 0, b"../victim").unwrap();
+            fs::remove_file(&temporary).unwrap();
+            fs::hard_link(&planted, &temporary).unwrap();
+            Dresser::new().dress_link(&link, &looks(), String::new).unwrap();
+            assert_eq!(looks_of(&planted), before);
+            let refused = target.put_symlink_in_place(&root, 0, &link, false).unwrap_err();
+            assert!(refused.to_string().contains("in the place"), "{refused}");
+            assert!(!folder.path().join("target/link").exists());
+            fs::remove_file(&temporary).unwrap();
+        }
+        // Undisturbed, it gets its looks and its name; what it points to does not.
+        let before = looks_of(&folder.path().join("victim"));
+        let link = target.make_symlink(&root, 0, b"../victim").unwrap();
+        let mut looks = looks();
+        if rustix::process::geteuid().is_root() {
+            looks.uid = 4711;
+            looks.xattrs = vec![repository::tree::Xattr {
+                name: b"trusted.holdfast".to_vec(),
+                value: b"x".to_vec(),
+            }];
+        }
+        Dresser::new().dress_link(&link, &looks, String::new).unwrap();
+        target.put_symlink_in_place(&root, 0, &link, false).unwrap();
+        let restored = folder.path().join("target/link");
+        assert_eq!(looks_of(&restored), (looks.uid, 1_000_000_000, 7));
+        assert_eq!(looks_of(&folder.path().join("victim")), before);
+        let attribute = xattr::get(&restored, "trusted.holdfast").unwrap_or_default();
+        let of_victim =
+            xattr::get_deref(folder.path().join("victim"), "trusted.holdfast").unwrap_or_default();
+        // Not every file system has attributes of links.
+        assert!(attribute.is_none_or(|value| value == b"x") && of_victim.is_none());
+    }
+
+    /// Between the look and the change of looks the link or file was exchanged.
+    #[test]
+    fn what_was_not_looked_at_is_not_refreshed() {
+        let (folder, plan) = scene();
+        let target = Target::open(&folder.path().join("target"), &plan, false)
+            .unwrap()
+            .unwrap();
+        let place = folder.path().join("target/link");
+        symlink("../victim", &place).unwrap();
+        let found = target.look(&target.parent(0).unwrap(), b"link").unwrap();
+        let found = found.as_ref().map(identity);
+        target.open_symlink(0, b"../victim", found).unwrap();
+        assert!(target.open_symlink(0, b"../other", found).is_err());
+        // Another link to the same place, made while the first still exists: the system gives it another inode.
+        fs::rename(&place, folder.path().join("kept")).unwrap();
+        symlink("../victim", &place).unwrap();
+        assert!(target.open_symlink(0, b"../victim", found).is_err());
+        fs::remove_file(&place).unwrap();
+        fs::hard_link(folder.path().join("victim"), &place).unwrap();
+        assert!(target.open_symlink(0, b"../victim", found).is_err());
+
+        let found = target.look(&target.parent(0).unwrap(), b"link").unwrap();
+        let found = found.as_ref().map(identity);
+        target.open_found(0, found).unwrap();
+        fs::remove_file(&place).unwrap();
+        fs::write(&place, b"victim").unwrap();
+        assert!(target.open_found(0, found).is_err());
+    }
 }

@@ -156,6 +156,17 @@ pub enum Defect {
 }
 
 impl Defect {
+    /// The same, or another length where nothing is known yet.
+    pub(super) fn or_resized(self, expected_bytes: u64, found_bytes: u64) -> Self {
+        match self {
+            Self::Missing => Self::Resized {
+                expected_bytes,
+                found_bytes,
+            },
+            known => known,
+        }
+    }
+
     /// Whether something that is needed cannot be had, or may be lost early. Everything else is worth a look.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

@@ -11,7 +11,7 @@ use shared::{
 
 use super::finding::{Defect, Finding, Subject};
 use crate::{
-    recover::{Bucket, RecoverError, SourceStore, Version},
+    recover::{Bucket, BucketError, RecoverError, SourceStore, Version},
     store::{ObjectSource, ReadError},
 };
 
@@ -176,11 +176,22 @@ impl Shelf for Inventory<'_> {
     fn diagnose(&self, object: &ObjectRef) -> Result<Defect, ReadError> {
         let mut defect = Defect::Missing;
         for version in self.versions(object).iter().filter(|version| !version.is_marker) {
-            let limit = version.size_bytes;
-            let content = self
+            // Whoever writes to the bucket may have put any length there, and a listing may say any.
+            let limit = version.size_bytes.min(layout::max_object_bytes(object.kind));
+            let content = match self
                 .bucket
-                .get(&version.key, Some(&version.version_id), None, limit)?
-                .unwrap_or_default();
+                .get(&version.key, Some(&version.version_id), None, limit)
+            {
+                Err(BucketError::TooLong { .. }) if version.size_bytes == object.size_bytes => {
+                    defect = Defect::Changed;
+                    continue;
+                }
+                Err(BucketError::TooLong { .. }) => {
+                    defect = defect.or_resized(object.size_bytes, version.size_bytes);
+                    continue;
+                }
+                content => content?.unwrap_or_default(),
+            };
             let hash = repository::hash(&content);
             let other = KINDS
                 .into_iter()
@@ -191,11 +202,8 @@ impl Shelf for Inventory<'_> {
             let found_bytes = content.len() as u64;
             if found_bytes == object.size_bytes {
                 defect = Defect::Changed;
-            } else if defect == Defect::Missing {
-                defect = Defect::Resized {
-                    expected_bytes: object.size_bytes,
-                    found_bytes,
-                };
+            } else {
+                defect = defect.or_resized(object.size_bytes, found_bytes);
             }
         }
         Ok(defect)
@@ -204,7 +212,12 @@ impl Shelf for Inventory<'_> {
     fn remains(&self, object: &ObjectRef) -> Option<Vec<u8>> {
         let version = self.versions(object).iter().find(|version| !version.is_marker)?;
         self.bucket
-            .get(&version.key, Some(&version.version_id), None, object.size_bytes)
+            .get(
+                &version.key,
+                Some(&version.version_id),
+                None,
+                object.size_bytes.min(layout::max_object_bytes(object.kind)),
+            )
             .ok()?
     }
 

@@ -26,6 +26,7 @@ use repository::commit::CommitSigningKey;
 use shared::{
     api::agent::{
         BackupWork, EnrollResponse, EnrollmentOffer, LaterSnapshot, RestoreWork, SignedRead, SnapshotSummary,
+        UploadTicket,
     },
     object::{ObjectHash, ObjectKind},
 };
@@ -41,6 +42,8 @@ pub struct Words {
     pub offer: Option<Change<EnrollmentOffer>>,
     pub enrolled: Option<Change<EnrollResponse>>,
     pub backup: Option<Change<BackupWork>>,
+    pub uploads: Option<Change<Vec<UploadTicket>>>,
+    pub reads: Option<Change<Vec<SignedRead>>>,
     pub snapshots: Option<Change<Vec<SnapshotSummary>>>,
     pub restore: Option<Change<RestoreWork>>,
     pub restore_reads: Option<Change<Vec<SignedRead>>>,
@@ -212,7 +215,7 @@ fn ending(bytes: Bytes) -> Body {
     ]))
 }
 
-fn longer(truth: Bytes, zeros: u64) -> Body {
+pub fn longer(truth: Bytes, zeros: u64) -> Body {
     const PIECE: u64 = 1 << 20;
     let pieces = (0..zeros.div_ceil(PIECE)).map(move |at| {
         let len = PIECE.min(zeros - at * PIECE);

@@ -93,6 +93,8 @@ pub struct Inner {
     pub busy_puts: u32,
     /// So many puts answer 403, as an expired address does.
     pub expired_puts: u32,
+    /// So many puts answer 403 with a body of a quarter of a gibibyte.
+    pub long_refusals: u32,
     /// So many puts are stored, but answered 500.
     pub lost_answers: u32,
     /// So many reads answer 403.
@@ -243,6 +245,7 @@ async fn enrollment(State(server): State<Server>, Json(query): Json<EnrollmentQu
     let offer = EnrollmentOffer {
         tenant_name: "Acme".into(),
         backup_set: keys(&inner),
+        storage: vec![inner.address.clone()],
         expires_at: Timestamp::MAX,
     };
     Json(said(&mut inner.words.offer, offer)).into_response()
@@ -316,7 +319,7 @@ fn sign_reads(inner: &Inner, request: &ReadsRequest) -> Vec<SignedRead> {
 
 /// What the newest snapshot needs, without its packs, and its manifest.
 async fn reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) -> Response {
-    let inner = server.lock();
+    let mut inner = server.lock();
     let newest = inner.parent.iter().map(|parent| parent.manifest);
     let readable: BTreeSet<ObjectHash> = inner
         .needed
@@ -327,7 +330,8 @@ async fn reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) 
         .map(|object| object.hash)
         .collect();
     if request.objects.iter().all(|hash| readable.contains(hash)) {
-        Json(sign_reads(&inner, &request)).into_response()
+        let reads = sign_reads(&inner, &request);
+        Json(said(&mut inner.words.reads, reads)).into_response()
     } else {
         refuse(
             StatusCode::NOT_FOUND,
@@ -374,7 +378,7 @@ async fn uploads(
             }
         })
         .collect();
-    Json(tickets).into_response()
+    Json(said(&mut inner.words.uploads, tickets)).into_response()
 }
 
 async fn put_object(
@@ -406,6 +410,9 @@ async fn put_object(
     }
     if take(&mut inner.expired_puts) {
         return (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>").into_response();
+    }
+    if take(&mut inner.long_refusals) {
+        return (StatusCode::FORBIDDEN, lies::longer(Bytes::new(), 256 << 20)).into_response();
     }
     inner.bucket.insert(hash, (object, body.to_vec()));
     inner.stored.push(object);

@@ -300,8 +300,9 @@ fn Enroll(set: BackupSetId, enroll: ServerAction<CreateEnrollmentToken>) -> impl
         <section aria-labelledby="enroll">
             <h2 id="enroll">"Enroll an endpoint"</h2>
             <p>
-                "On the machine to back up, holdfast-agent needs one command. It carries a token for one endpoint and "
-                "one hour, and the recovery key's fingerprint, so that nobody can swap the key unseen."
+                "On the machine to back up, holdfast-agent needs one command: paste all of its lines into a shell. It carries "
+                "a token for one endpoint and one hour, on standard input, where no other user of the machine sees it, and "
+                "the recovery key's fingerprint, so that nobody can swap the key unseen."
             </p>
             <FormError error />
             <ActionForm action=enroll>

@@ -16,6 +16,7 @@ mod root;
 mod sum;
 
 pub use delta::Delta;
+pub(crate) use page::MAX_PAGE_BYTES;
 pub use page::Page;
 pub use plan::{INLINE_MAX, ListPlan, plan, plan_afresh};
 pub use replay::Replay;
@@ -27,6 +28,10 @@ use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 
 use crate::wire::{self, WireError, WireObject};
 use delta::{Fold, WireDelta};
+
+/// Pages that a list names, at most: with 65,536 entries each, far more than any source needs. Readers hold what all of them
+/// say in memory.
+pub const MAX_PAGES: usize = 1_024;
 
 /// Why an object list is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +65,12 @@ pub enum ListError {
     OtherLayer {
         /// Its number, from 0, the oldest.
         layer: usize,
+    },
+    /// More pages than any list has.
+    #[error("object list: {pages} pages are more than the {MAX_PAGES} of the longest list")]
+    TooLong {
+        /// How many it names.
+        pages: usize,
     },
     /// More or fewer pages were given than the manifest names.
     #[error("object list: not exactly the pages that the manifest names were read")]
@@ -204,6 +215,10 @@ impl TryFrom<WireList> for ObjectList {
 
     fn try_from(wire: WireList) -> Result<Self, ListError> {
         let WireList::Layers(layers, inline) = wire;
+        let pages = layers.iter().map(|layer| layer.pages.len()).sum();
+        if pages > MAX_PAGES {
+            return Err(ListError::TooLong { pages });
+        }
         let layers = layers
             .into_iter()
             .map(|layer| {

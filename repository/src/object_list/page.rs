@@ -13,8 +13,7 @@ use crate::wire::{self, WireError};
 /// Entries of a page, at most: some 2.7 MB. A reader holds one page in memory.
 pub(super) const MAX_ENTRIES: usize = 64 * 1024;
 /// No page is larger: a reader refuses one that is.
-const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
-const _: () = assert!(MAX_PAGE_BYTES < ObjectKind::ListPage.max_bytes());
+pub(crate) const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A part of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -346,3 +346,30 @@ proptest! {
         prop_assert_eq!(joined.apply(Vec::new()).unwrap(), set.into_values().collect::<Vec<_>>());
     }
 }
+
+/// A manifest of a mebibyte could name 20,000 pages of 4 MiB each, all of which a reader would hold.
+#[test]
+fn a_list_of_too_many_pages_is_refused() {
+    let list = |pages: usize| ObjectList {
+        layers: vec![Layer {
+            added: 1,
+            dropped: 0,
+            fold: Fold::default(),
+            pages: (0..pages)
+                .map(|page| ObjectRef {
+                    kind: ObjectKind::ListPage,
+                    hash: crate::hash(&page.to_be_bytes()),
+                    size_bytes: 1,
+                })
+                .collect(),
+        }],
+        inline: Delta::default(),
+    };
+    let longest = list(MAX_PAGES);
+    assert_eq!(ObjectList::from_bytes(&longest.to_bytes()), Ok(longest));
+    let longer = list(MAX_PAGES + 1).to_bytes();
+    assert_eq!(
+        ObjectList::from_bytes(&longer),
+        Err(ListError::TooLong { pages: 1_025 })
+    );
+}

@@ -10,11 +10,10 @@ use shared::{
         SourceOptions, SourceSpec, Work,
     },
     ids::{RunId, SourceId},
-    limits::Limit,
     object::ObjectKind,
 };
 
-use super::{commit_pages, enrollment, sources, views};
+use super::{commit_pages, enrollment, said, sources, views};
 use crate::{
     app::App,
     db::{self, TenantTx, agents::Agent, jobs::JobKind, runs::Run, sources::Source},
@@ -372,7 +371,7 @@ pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Resu
     if !matches!(run.state, RunState::Running | RunState::Queued) {
         return Ok(());
     }
-    run.fail(reason.chars().take(Limit::Reason.max()).collect::<String>(), now);
+    run.fail(said(reason), now);
     db::runs::save(&tx, &run).await?;
     tx.commit().await?;
     sources::announce(

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::Uri;
 use jiff::SignedDuration;
 use repository::identity::AgentPublicKey;
 use shared::{
@@ -21,6 +22,7 @@ use crate::{
     db::{self, agents::Agent, backup_sets::BackupSet, enrollment::EnrollmentToken},
     error::ApiError,
     random,
+    s3::ObjectStore,
     scope::{self, Actor, CREDENTIAL_PREFIX, ENROLLMENT_PREFIX, TenantScope, bearer_text},
     secrets::Bearer,
     sign_in::Guess,
@@ -83,8 +85,9 @@ pub async fn create_token(
     let text = bearer_text(ENROLLMENT_PREFIX, actor.scope.tenant(), token.id, &secret);
     let fingerprint = set.recovery_key.fingerprint();
     Ok(EnrollmentTokenView {
+        // The token is no argument: other users of the endpoint see those.
         command: format!(
-            "holdfast-agent enroll --server {} --token {text} --fingerprint {fingerprint}",
+            "holdfast-agent enroll --server {} --fingerprint {fingerprint} <<'TOKEN'\n{text}\nTOKEN\n",
             app.public_url
         ),
         token: text,
@@ -136,11 +139,30 @@ pub async fn offer(app: &App, token: &str, address: IpAddr) -> Result<Enrollment
     let set = db::backup_sets::find(&tx, token.backup_set_id)
         .await?
         .ok_or(ApiError::NotFound("backup set"))?;
+    let account = db::storage_accounts::find(&tx, set.storage_account_id)
+        .await?
+        .ok_or(ApiError::NotFound("storage account"))?;
+    drop(tx);
+    let store = app.store(&scope, &account)?;
     Ok(EnrollmentOffer {
         tenant_name: tenant.name,
         backup_set: keys(&set),
+        storage: vec![origin_of(store.as_ref(), &set).await?],
         expires_at: token.expires_at,
     })
+}
+
+/// Where the addresses lead that are signed for a set: scheme, host and port. It is asked of an address, since the host is the
+/// endpoint's or the bucket's own by rules that are the SDK's. Nothing is asked of the store.
+async fn origin_of(store: &dyn ObjectStore, set: &BackupSet) -> Result<String, ApiError> {
+    let address = store
+        .sign_get(&set.bucket, "any", "null", SignedDuration::from_secs(1))
+        .await?;
+    let origin = address.parse::<Uri>().ok().and_then(|address| {
+        let (scheme, authority) = (address.scheme_str()?, address.authority()?);
+        Some(format!("{scheme}://{authority}"))
+    });
+    origin.ok_or_else(|| ApiError::Internal("a signed address has no host".to_owned()))
 }
 
 /// Makes an agent and uses the token up.

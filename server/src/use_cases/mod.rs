@@ -19,7 +19,7 @@ pub mod upload_budget;
 pub mod users;
 pub mod views;
 
-use shared::limits::Limit;
+use shared::{limits::Limit, text as letters};
 
 use crate::{db::DbError, error::ApiError};
 
@@ -27,12 +27,13 @@ use crate::{db::DbError, error::ApiError};
 fn name(field: &'static str, text: &str) -> Result<String, ApiError> {
     let text = text.trim();
     let most = Limit::Name.max();
-    if text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
+    if text.is_empty() || text.chars().count() > most {
         return Err(ApiError::invalid(
             field,
             format!("{field}: give 1 to {most} characters."),
         ));
     }
+    shows(field, text)?;
     Ok(text.to_owned())
 }
 
@@ -43,7 +44,27 @@ fn text(field: &'static str, text: &str, limit: Limit, what: &str) -> Result<Str
         return Err(ApiError::invalid(field, format!("{field}: give {what}.")));
     }
     bounded(field, text.len(), limit)?;
+    shows(field, text)?;
     Ok(text.to_owned())
+}
+
+/// Refuses letters that do not show: NUL, which the database does not take, and marks of direction, with which a name reads as
+/// another one.
+fn shows(field: &'static str, text: &str) -> Result<(), ApiError> {
+    match letters::hidden(text) {
+        None => Ok(()),
+        Some(letter) => {
+            let number = letters::number(letter);
+            let message =
+                format!("{field}: the hidden character {number} is in it; type it anew, without that.");
+            Err(ApiError::invalid(field, message))
+        }
+    }
+}
+
+/// An agent's words, as they are kept and shown: hidden characters escaped, since the database takes no NUL, and cut off.
+fn said(words: &str) -> String {
+    letters::shown(words).chars().take(Limit::Reason.max()).collect()
 }
 
 /// Refuses what is more than a limit allows.

@@ -12,11 +12,10 @@ use shared::{
         view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
     },
     ids::{RestoreId, SnapshotId},
-    limits::Limit,
     object::{ObjectHash, ObjectKind},
 };
 
-use super::{agent_runs::Caller, agent_uploads, enrollment, views};
+use super::{agent_runs::Caller, agent_uploads, enrollment, said, views};
 use crate::{
     app::App,
     db::{
@@ -408,9 +407,7 @@ pub async fn finish(
         } else {
             StoredState::Succeeded
         };
-        restore.error = finish
-            .error
-            .map(|error| error.chars().take(Limit::Reason.max()).collect());
+        restore.error = finish.error.as_deref().map(said);
     })
     .await
 }

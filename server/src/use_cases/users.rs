@@ -6,6 +6,7 @@ use shared::{
     api::{request::SignIn, view::Me},
     ids::UserId,
     limits::Limit,
+    text as letters,
 };
 
 use crate::{
@@ -141,7 +142,11 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
     };
     let email = request.email.trim().to_lowercase();
     // No address is longer (RFC 5321, 4.5.3.1.3), and what is longer must not reach the budgets.
-    if email.len() > Limit::Email.max() || request.password.len() > Limit::Password.max() {
+    // Hidden characters neither: nobody has them in an address, and the database takes no NUL.
+    if email.len() > Limit::Email.max()
+        || letters::hidden(&email).is_some()
+        || request.password.len() > Limit::Password.max()
+    {
         return Err(refused(Refusal::Wrong, None, ApiError::WrongCredentials));
     }
     let known = known_user(app, visitor, &email, now).await?;

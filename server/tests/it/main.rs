@@ -23,10 +23,12 @@ mod recover;
 mod s3_answers;
 mod sign_in;
 mod silent_store;
+mod storage_hosts;
 mod support;
 mod sweep;
 mod tenancy;
 mod trial;
+mod typed;
 mod uploads;
 
 use peak_alloc::PeakAlloc;

@@ -39,6 +39,16 @@ use crate::{
 /// Objects that one call may ask to sign, at most.
 pub const OBJECTS_PER_CALL: usize = Limit::ObjectsPerCall.max();
 
+/// The only headers that an address to put to is signed with, and that an agent sends with an object. An agent refuses others.
+pub const UPLOAD_HEADERS: [&str; 6] = [
+    "content-length",
+    "content-md5",
+    "host",
+    "if-none-match",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+];
+
 /// The path below which the agent API lives.
 pub const BASE_PATH: &str = "/api/agent/v1";
 
@@ -76,6 +86,10 @@ pub struct EnrollmentOffer {
     pub tenant_name: String,
     /// Where this endpoint's backups would go.
     pub backup_set: BackupSetKeys,
+    /// Where the addresses lead that are signed for it: scheme, host and port. The agent keeps them, and refuses all others
+    /// until a person on the endpoint confirms them.
+    #[serde(default)]
+    pub storage: Vec<String>,
     /// When the token ends.
     pub expires_at: Timestamp,
 }

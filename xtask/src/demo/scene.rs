@@ -148,14 +148,7 @@ pub async fn enroll_in(
         );
     }
     fs::create_dir_all(state)?;
-    agent::enroll(
-        stack.agent_program(),
-        state,
-        &stack.url(),
-        &token.token,
-        &keys.fingerprint,
-    )
-    .await?;
+    agent::enroll(stack.agent_program(), state, &token.command).await?;
     let page = api.tenant(tenant).await?;
     let agent = page
         .agents

@@ -31,18 +31,14 @@ pub async fn keygen(program: &Path, kit: &Path) -> Result<Keys> {
     serde_json::from_str(&text).context("holdfast-agent keygen answered something else than its JSON")
 }
 
-/// Enrolls this machine.
-pub async fn enroll(
-    program: &Path,
-    state: &Path,
-    server: &str,
-    token: &str,
-    fingerprint: &str,
-) -> Result<()> {
-    let mut command = Command::new(program);
-    command.arg("enroll").arg("--state").arg(state);
-    command.args(["--server", server, "--token", token, "--fingerprint", fingerprint]);
-    sh::output(&mut command).await.map(|_| ())
+/// Enrolls this machine, by the command that the console shows, as it is pasted into a shell.
+pub async fn enroll(program: &Path, state: &Path, command: &str) -> Result<()> {
+    let mut path = program.parent().unwrap_or(Path::new(".")).as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut shell = Command::new("sh");
+    shell.env("PATH", path).env("HOLDFAST_AGENT_STATE", state);
+    sh::output_of(&mut shell, command).await.map(|_| ())
 }
 
 /// Puts a whole snapshot back below a folder. Gives where a path of the source is then.

@@ -11,8 +11,24 @@ use crate::{
     recover::bucket::{BucketError, Version},
 };
 
-/// More than any source has.
-const MAX_ENTRIES: usize = 20_000_000;
+/// What a listing may have.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    /// Versions.
+    entries: usize,
+    /// Letters of their keys and version ids together.
+    bytes: usize,
+}
+
+/// A source of some 100 TiB has so many, and its names are shorter by half.
+const MOST: Most = Most {
+    entries: 8_000_000,
+    bytes: 2 << 30,
+};
+/// Sources below a prefix, at most.
+const MAX_FOLDERS: usize = 100_000;
+/// No key is longer (Amazon S3, object key naming), and no version id.
+const MAX_NAME_BYTES: usize = 1_024;
 /// A store may give fewer than the thousand entries a page that it is asked for.
 const MAX_PAGES: usize = 1_000_000;
 /// An answer that makes no sense may be something's in between: the page is asked for so often.
@@ -27,28 +43,17 @@ struct Place {
 
 impl S3Bucket {
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Version>, BucketError> {
-        let mut versions = Vec::new();
-        self.each_page(prefix, None, |page| {
-            versions.extend(entries(page));
-            match versions.len() {
-                0..=MAX_ENTRIES => Ok(()),
-                many => Err(malformed(format!(
-                    "a listing of {prefix}* does not end: {many} entries"
-                ))),
-            }
-        })
-        .await?;
-        Ok(versions)
+        let mut listed = Listed::new(MOST);
+        self.each_page(prefix, None, |page| listed.take(entries(page), prefix))
+            .await?;
+        Ok(listed.versions)
     }
 
     pub(super) async fn list_folders(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
         let mut folders = Vec::new();
         self.each_page(prefix, Some("/"), |page| {
-            for folder in page.common_prefixes() {
-                let name = folder.prefix().and_then(|folder| folder.strip_prefix(prefix));
-                folders.extend(name.map(|name| name.trim_end_matches('/').to_owned()));
-            }
-            Ok(())
+            let found = page.common_prefixes().iter().filter_map(|folder| folder.prefix());
+            take_folders(&mut folders, found, prefix)
         })
         .await?;
         folders.sort_unstable();
@@ -101,6 +106,61 @@ impl S3Bucket {
                 done => return done,
             }
         }
+    }
+}
+
+/// Takes the folders of a page, unless there are more than a prefix may have.
+fn take_folders<'p>(
+    folders: &mut Vec<String>,
+    page: impl Iterator<Item = &'p str>,
+    prefix: &str,
+) -> Result<(), BucketError> {
+    for name in page.filter_map(|folder| folder.strip_prefix(prefix)) {
+        if folders.len() >= MAX_FOLDERS || name.len() > MAX_NAME_BYTES {
+            return Err(malformed(format!(
+                "below {prefix} are more than {MAX_FOLDERS} folders, or one whose name has more than {MAX_NAME_BYTES} bytes"
+            )));
+        }
+        folders.push(name.trim_end_matches('/').to_owned());
+    }
+    Ok(())
+}
+
+/// Versions, as far as they are listed.
+struct Listed {
+    versions: Vec<Version>,
+    bytes: usize,
+    most: Most,
+}
+
+impl Listed {
+    const fn new(most: Most) -> Self {
+        Self {
+            versions: Vec::new(),
+            bytes: 0,
+            most,
+        }
+    }
+
+    /// Takes those of a page, unless there are more than a listing may have.
+    fn take(&mut self, page: impl Iterator<Item = Version>, prefix: &str) -> Result<(), BucketError> {
+        for version in page {
+            let longest = version.key.len().max(version.version_id.len());
+            if longest > MAX_NAME_BYTES {
+                return Err(malformed(format!(
+                    "a listing of {prefix}* has a name of {longest} bytes; S3 has none of more than {MAX_NAME_BYTES}"
+                )));
+            }
+            self.bytes += version.key.len() + version.version_id.len();
+            let Most { entries, bytes } = self.most;
+            if self.versions.len() >= entries || self.bytes > bytes {
+                return Err(malformed(format!(
+                    "a listing of {prefix}* has more than {entries} entries or {bytes} bytes of names: it is no source's"
+                )));
+            }
+            self.versions.push(version);
+        }
+        Ok(())
     }
 }
 
@@ -173,4 +233,56 @@ fn entries(page: &ListObjectVersionsOutput) -> impl Iterator<Item = Version> {
         is_marker: true,
     });
     versions.chain(markers)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn versions(count: usize, name: usize) -> impl Iterator<Item = Version> {
+        (0..count).map(move |_| Version {
+            key: "k".repeat(name),
+            version_id: "v".to_owned(),
+            size_bytes: 1,
+            modified: Timestamp::UNIX_EPOCH,
+            is_marker: false,
+        })
+    }
+
+    #[test]
+    fn a_listing_has_an_end_in_entries_and_in_bytes() {
+        let most = Most {
+            entries: 100,
+            bytes: 1_000,
+        };
+        for (pages, name, fits) in [(10, 5, true), (11, 5, false), (10, 9, true), (10, 10, false)] {
+            let mut listed = Listed::new(most);
+            let taken: Result<Vec<()>, _> = (0..pages)
+                .map(|_| listed.take(versions(10, name), "p/"))
+                .collect();
+            assert_eq!(taken.is_ok(), fits, "{pages} pages of names of {name}");
+            assert!(listed.versions.len() <= most.entries);
+        }
+        let mut listed = Listed::new(MOST);
+        listed.take(versions(1, MAX_NAME_BYTES), "").unwrap();
+        assert!(matches!(
+            listed.take(versions(1, MAX_NAME_BYTES + 1), ""),
+            Err(BucketError::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn sources_below_a_prefix_have_an_end() {
+        let mut folders = Vec::new();
+        take_folders(&mut folders, ["p/a/", "p/b/", "q/c/"].into_iter(), "p/").unwrap();
+        assert_eq!(folders, ["a", "b"]);
+        let many = std::iter::repeat_n("p/x/", MAX_FOLDERS - 2);
+        take_folders(&mut folders, many, "p/").unwrap();
+        assert!(take_folders(&mut folders, ["p/y/"].into_iter(), "p/").is_err());
+        assert_eq!(folders.len(), MAX_FOLDERS);
+        let long = format!("p/{}/", "x".repeat(MAX_NAME_BYTES));
+        assert!(take_folders(&mut Vec::new(), [long.as_str()].into_iter(), "p/").is_err());
+    }
 }

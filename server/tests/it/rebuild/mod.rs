@@ -71,7 +71,7 @@ fn named(report: &Report) -> BTreeSet<(Kind, String)> {
 /// was last asked, and how much of a pack is still used.
 pub async fn rows(stack: &Stack) -> Vec<String> {
     let sql =
-        "SELECT (to_jsonb(o) - '{tenant_id, signed_until, confirmed_at, live_bytes}'::text[])::text AS row FROM objects o
+        "SELECT (to_jsonb(o) - '{tenant_id, signed_until, signed_at, confirmed_at, live_bytes}'::text[])::text AS row FROM objects o
                UNION ALL
                SELECT (to_jsonb(s) - 'tenant_id')::text FROM snapshots s
                UNION ALL

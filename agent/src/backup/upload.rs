@@ -14,6 +14,7 @@ use shared::{
     api::agent::{UploadRequest, UploadTicket, UploadsRequest},
     ids::RunId,
     object::{ObjectHash, ObjectRef},
+    s3_refusal::Refusal,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -25,6 +26,7 @@ use crate::{
     client::{self, Client, ClientError},
     limit::{Meter, Rate},
     progress::RunCounters,
+    refusal,
     store::{ObjectSink, Stopped},
 };
 
@@ -42,14 +44,14 @@ pub enum UploadError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The storage said no, each time.
-    #[error("the storage refused object {object} with status {status}: {message}")]
+    #[error("the storage refused object {object}: {}", Refusal { code, status: *status, message: "" })]
     Refused {
         /// Which object.
         object: ObjectHash,
         /// The HTTP status.
         status: u16,
-        /// The storage's error code.
-        message: String,
+        /// S3's error code; empty where it gave none.
+        code: String,
     },
     /// The server's answer does not fit the question.
     #[error("the server signed {got} uploads instead of {asked}")]
@@ -202,7 +204,7 @@ impl Uploader {
                 Err(failure) => failure,
             };
             attempt += 1;
-            if attempt >= ATTEMPTS || self.counters.stopped() {
+            if attempt >= ATTEMPTS || !failure.may_pass() || self.counters.stopped() {
                 return Err(failure.into_error(object.hash));
             }
             tracing::debug!(object = %object.hash, attempt, ?failure, "an upload failed; trying again");
@@ -232,7 +234,7 @@ impl Uploader {
                 request = request.header(name, value);
             }
         }
-        let answer = request
+        let mut answer = request
             .send()
             .await
             .map_err(|error| PutFailure::Network(client::network(&error, "the storage".to_owned())))?;
@@ -240,8 +242,7 @@ impl Uploader {
         if status.is_success() {
             return Ok(());
         }
-        let text = answer.text().await.unwrap_or_default();
-        Err(PutFailure::Refused(status, error_code(&text)))
+        Err(PutFailure::Refused(status, refusal::code(&mut answer).await))
     }
 }
 
@@ -273,24 +274,22 @@ enum PutFailure {
 }
 
 impl PutFailure {
+    /// Whether another try, with a fresh address, may succeed.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Network(_) => true,
+            Self::Refused(status, code) => refusal::may_pass(status.as_u16(), code),
+        }
+    }
+
     fn into_error(self, object: ObjectHash) -> UploadError {
         match self {
             Self::Network(error) => error.into(),
-            Self::Refused(status, message) => UploadError::Refused {
+            Self::Refused(status, code) => UploadError::Refused {
                 object,
                 status: status.as_u16(),
-                message,
+                code,
             },
         }
     }
-}
-
-/// The `Code` of an S3 error: enough for people, and no more of a stranger's text than that.
-fn error_code(xml: &str) -> String {
-    xml.split_once("<Code>")
-        .and_then(|(_, rest)| rest.split_once("</Code>"))
-        .map_or_else(
-            || "no code given".to_owned(),
-            |(code, _)| code.chars().take(80).collect(),
-        )
 }

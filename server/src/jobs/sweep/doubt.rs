@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use shared::object::ObjectHash;
+use shared::{object::ObjectHash, words::counted};
 
 use super::Sweep;
 use crate::{
@@ -81,16 +81,11 @@ impl Sweep<'_> {
     ) -> Result<(), ApiError> {
         let noted = db::absence::note(tx, self.source.id, absent, now).await?;
         self.suspected += noted.suspected;
-        match noted.gone {
-            0 => {}
-            1 => {
-                self.refuse(
-                    "1 object is gone from the bucket. Its data enters the next backup again.".into(),
-                );
-            }
-            gone => self.refuse(format!(
-                "{gone} objects are gone from the bucket. Their data enters the next backup again."
-            )),
+        if noted.gone > 0 {
+            let objects = counted(noted.gone, "object is", "objects are");
+            self.refuse(format!(
+                "{objects} gone from the bucket. The data enters the next backup again."
+            ));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Figures and dates in words. Pure: the same text on the server and in the browser.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use shared::retention::{LockAhead, Period, Policy};
 
 pub use shared::words::{bytes, count, counted};
@@ -97,6 +97,15 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// How long nothing was heard: `40 s`, `3 min`, `2 h`. Rounded down to what moves slowly enough to be read.
+pub fn silence(silent: SignedDuration) -> String {
+    match silent.as_secs().max(0) {
+        seconds @ ..120 => format!("{} s", seconds - seconds % 10),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
 /// How long something took or takes: `8 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
@@ -133,6 +142,17 @@ mod tests {
         assert_eq!(relative(ts("2026-11-23T15:00:00Z"), now), "in 3 h");
         assert_eq!(relative(ts("2026-11-20T12:00:00Z"), now), "3 days ago");
         assert_eq!(duration(ts("2026-11-23T11:56:40Z"), now), "3 min 20 s");
+        let silent = |seconds| silence(SignedDuration::from_secs(seconds));
+        assert_eq!(
+            [
+                silent(47),
+                silent(119),
+                silent(120),
+                silent(7_199),
+                silent(90_000)
+            ],
+            ["40 s", "110 s", "2 min", "119 min", "25 h"]
+        );
         assert_eq!(calendar(2026, 3, 7, Some((4, 5))), "7 Mar 2026, 04:05");
     }
 

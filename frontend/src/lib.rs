@@ -20,6 +20,8 @@ mod live;
 mod pages;
 #[cfg(feature = "hydrate")]
 mod planner;
+mod reach;
+mod refused;
 mod schedule_form;
 mod tenant;
 

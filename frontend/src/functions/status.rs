@@ -36,7 +36,7 @@ pub fn set(error: &ConsoleError) {
             ConsoleError::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             ConsoleError::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             ConsoleError::SignInNeeded | ConsoleError::WrongCredentials => StatusCode::UNAUTHORIZED,
-            ConsoleError::Internal | ConsoleError::Transport(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ConsoleError::Internal | ConsoleError::Unreachable => StatusCode::INTERNAL_SERVER_ERROR,
         });
     }
 }

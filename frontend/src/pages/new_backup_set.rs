@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use leptos::prelude::*;
 use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
 use repository::recovery::RecoveryPublicKey;
 use shared::{
     api::view::StorageAccountView,
@@ -14,10 +15,11 @@ use super::tenant::tenant_once;
 use crate::{
     clock::{local, use_clock, use_hydrated},
     components::{
-        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton, Typed,
-        problem_page, use_typed,
+        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton,
+        problem_page,
     },
     functions::backup_set::CreateBackupSet,
+    refused::{FormState, Typed, use_form},
     tenant::use_tenant,
 };
 
@@ -26,7 +28,7 @@ use crate::{
 pub fn NewBackupSetPage() -> impl IntoView {
     let tenant = use_tenant();
     let page = tenant_once();
-    let create = ServerAction::<CreateBackupSet>::new();
+    let form = use_form::<CreateBackupSet>();
     view! {
         <Title text="New backup set" />
         <Crumbs above=vec![(tenant.path("/storage"), "Storage".to_owned())] here="New backup set" />
@@ -47,7 +49,7 @@ pub fn NewBackupSetPage() -> impl IntoView {
                         }
                             .into_any()
                     }
-                    Ok(page) => view! { <Form accounts=page.storage_accounts create /> }.into_any(),
+                    Ok(page) => view! { <Form accounts=page.storage_accounts form /> }.into_any(),
                     Err(error) => problem_page(error),
                 }
             })}
@@ -57,10 +59,13 @@ pub fn NewBackupSetPage() -> impl IntoView {
 }
 
 #[component]
-fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>) -> impl IntoView {
+fn Form(accounts: Vec<StorageAccountView>, form: FormState<CreateBackupSet>) -> impl IntoView {
     let tenant = use_tenant();
-    let typed = use_typed();
-    let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    let FormState {
+        action: create,
+        typed,
+        error,
+    } = form;
     provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     view! {
@@ -94,11 +99,14 @@ fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>
 #[component]
 fn BucketFields(accounts: Vec<StorageAccountView>, typed: Typed) -> impl IntoView {
     let existing = typed.is("create_bucket", "false", false);
+    // The form for a storage account leads here with the one that it made.
+    let made = use_query_map().with_untracked(|query| query.get("storage_account_id"));
+    let chosen = typed.get("storage_account_id").or(made);
     let options = accounts
         .into_iter()
         .map(|account| {
             let id = account.id.to_string();
-            let selected = typed.is("storage_account_id", &id, false);
+            let selected = chosen.as_ref() == Some(&id);
             view! {
                 <option value=id selected=selected>
                     {format!("{} ({})", account.name, account.endpoint)}
@@ -397,7 +405,9 @@ fn LockDate(days: ReadSignal<String>) -> impl IntoView {
                     }
                     None => {
                         days.with(|days| {
-                                format!("Each backup is locked for {} days from when it completes", days.trim())
+                                let days = days.trim();
+                                let unit = if days == "1" { "day" } else { "days" };
+                                format!("Each backup is locked for {days} {unit} from when it completes")
                             })
                             .into_any()
                     }

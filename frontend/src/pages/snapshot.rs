@@ -10,12 +10,14 @@ use shared::{
 use super::tenant::run_table::RestoreTable;
 use crate::{
     components::{
-        Ago, At, Bytes, Command, Count, Crumbs, DamageBadge, Day, FormError, Icon, Loading, LockTimeline,
-        ModeBadge, RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, TierBadges,
-        problem_page,
+        Ago, At, Bytes, Command, Count, Counted, Crumbs, DamageBadge, Day, FormError, Icon, Loading,
+        LockTimeline, ModeBadge, RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton,
+        TierBadges, problem_page,
     },
     error::ConsoleError,
     functions::snapshot::{AuthoriseRestore, load_snapshot},
+    reach::fetched,
+    refused::{FormState, use_form},
     tenant::{id_in_address, no_tenant, use_tenant},
 };
 
@@ -26,12 +28,15 @@ pub fn SnapshotPage() -> impl IntoView {
     let id = id_in_address::<SnapshotId>("snapshot");
     let page = Resource::new(
         move || (tenant.id.get(), id.get(), tenant.live.turns()),
-        |(tenant, snapshot, _)| async move {
-            let snapshot = snapshot.ok_or_else(|| ConsoleError::NotFound("snapshot".to_owned()))?;
-            load_snapshot(tenant.ok_or_else(no_tenant)?, snapshot).await
+        |(tenant, snapshot, _)| {
+            fetched(move || async move {
+                let snapshot = snapshot.ok_or_else(|| ConsoleError::NotFound("snapshot".to_owned()))?;
+                load_snapshot(tenant.ok_or_else(no_tenant)?, snapshot).await
+            })
         },
     );
-    let allow = ServerAction::<AuthoriseRestore>::new();
+    let form = use_form::<AuthoriseRestore>();
+    let allow = form.action;
     Effect::new(move || {
         if let Some(Ok(restore)) = allow.value().get() {
             tenant.live.see_restore(restore);
@@ -41,7 +46,7 @@ pub fn SnapshotPage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading /> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! { <Content page allow /> }.into_any(),
+                    Ok(page) => view! { <Content page form /> }.into_any(),
                     Err(error) => problem_page(error),
                 }
             })}
@@ -51,7 +56,7 @@ pub fn SnapshotPage() -> impl IntoView {
 }
 
 #[component]
-fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
+fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let tenant = use_tenant();
     let snapshot = page.snapshot.clone();
     let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
@@ -105,8 +110,8 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                     view! {
                         <p class="warn-text" role="status">
                             <Icon sign=Sign::Failure />
-                            <Count value=damage.objects />
-                            {if damage.objects == 1 { " object (" } else { " objects (" }}
+                            <Counted value=damage.objects one="object" many="objects" />
+                            " ("
                             <Bytes size=damage.bytes />
                             ") that this snapshot needs "
                             {if damage.objects == 1 { "is" } else { "are" }}
@@ -144,8 +149,7 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                 <dd>
                     <Count value=snapshot.totals.files />
                     " in "
-                    <Count value=snapshot.totals.folders />
-                    " folders"
+                    <Counted value=snapshot.totals.folders one="folder" many="folders" />
                 </dd>
             </div>
             <div>
@@ -163,8 +167,8 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
             <div>
                 <dt>"In the bucket"</dt>
                 <dd>
-                    <Count value=page.objects />
-                    " objects, "
+                    <Counted value=page.objects one="object" many="objects" />
+                    ", "
                     <Bytes size=page.stored_bytes />
                 </dd>
             </div>
@@ -176,8 +180,11 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                         warnings => {
                             view! {
                                 <span class="warn-text">
-                                    <Count value=warnings />
-                                    " files left out or not whole; the endpoint's log names them"
+                                    <Counted
+                                        value=warnings
+                                        one="file left out or not whole; the endpoint's log has its name"
+                                        many="files left out or not whole; the endpoint's log has their names"
+                                    />
                                 </span>
                             }
                                 .into_any()
@@ -191,20 +198,23 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                         <div>
                             <dt>"Notes"</dt>
                             <dd>
-                                <Count value=snapshot.totals.notes />
-                                " sockets, pipes or devices, which no backup holds"
+                                <Counted
+                                    value=snapshot.totals.notes
+                                    one="socket, pipe or device, which no backup holds"
+                                    many="sockets, pipes or devices, which no backup holds"
+                                />
                             </dd>
                         </div>
                     }
                 })}
         </dl>
-        <Restore page allow />
+        <Restore page form />
     }
     .into_any()
 }
 
 #[component]
-fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
+fn Restore(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let tenant = use_tenant();
     let live = tenant.live;
     let tenant_id = tenant.id.get_untracked();
@@ -212,7 +222,9 @@ fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
     let complete = page.snapshot.state == SnapshotState::Complete;
     let expired = page.snapshot.state == SnapshotState::Expired;
     let hostname = page.snapshot.hostname.clone();
-    let error = Signal::derive(move || allow.value().get().and_then(Result::err));
+    let FormState {
+        action: allow, error, ..
+    } = form;
     let is_open = |state| matches!(state, RestoreState::Authorised | RestoreState::Running);
     let (open, past): (Vec<_>, Vec<_>) = page
         .restores

@@ -8,6 +8,7 @@ use axum::{
     http::{header::CONTENT_SECURITY_POLICY, request::Parts},
 };
 use frontend::{App as Console, backend::Backend, error::ConsoleError, shell};
+use jiff::Timestamp;
 use leptos::{
     config::LeptosOptions,
     context::{provide_context, use_context},
@@ -16,24 +17,25 @@ use leptos::{
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
 use shared::{
     api::{
+        list::{ListQuery, Page},
         notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-            SourceView, StorageAccountView, TenantPage, TenantSummary,
+            SnapshotView, SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
     ids::{BackupSetId, NoticeId, RunId, SnapshotId, SourceId, TenantId},
 };
 use tower_sessions::Session;
 
-use super::{headers::page_policy, session};
+use super::{headers::page_policy, sealed, session};
 use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
     use_cases::{
-        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants, users,
+        backup_sets, enrollment, inspect, lists, notices, restores, sources, storage_accounts, tenants, users,
     },
 };
 
@@ -82,6 +84,22 @@ impl ConsoleBackend {
 
 #[async_trait]
 impl Backend for ConsoleBackend {
+    fn now(&self) -> Timestamp {
+        self.app.clock.now()
+    }
+
+    fn is_https(&self) -> bool {
+        self.app.public_url.starts_with("https://")
+    }
+
+    fn seal(&self, purpose: &'static str, seconds: u32, text: &[u8]) -> Option<String> {
+        sealed::seal(&self.app.master_key, purpose, self.now(), seconds, text)
+    }
+
+    fn open(&self, purpose: &'static str, text: &str) -> Option<Vec<u8>> {
+        sealed::open(&self.app.master_key, purpose, self.now(), text)
+    }
+
     async fn me(&self) -> Result<Option<Me>, ConsoleError> {
         Ok(session::user(&self.app, &self.session).await?)
     }
@@ -161,6 +179,22 @@ impl Backend for ConsoleBackend {
 
     async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
         Ok(sources::run(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
+    }
+
+    async fn snapshots(
+        &self,
+        tenant: TenantId,
+        query: ListQuery,
+    ) -> Result<Page<SnapshotView>, ConsoleError> {
+        Ok(lists::snapshots(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
+    }
+
+    async fn runs(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RunView>, ConsoleError> {
+        Ok(lists::runs(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
+    }
+
+    async fn restores(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RestoreView>, ConsoleError> {
+        Ok(lists::restores(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
     }
 
     async fn snapshot(&self, tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError> {

@@ -5,6 +5,7 @@ mod api;
 mod console;
 mod events;
 mod headers;
+mod sealed;
 mod session;
 
 use std::path::Path;

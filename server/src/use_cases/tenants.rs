@@ -9,7 +9,7 @@ use shared::{
     api::{
         agent::RunState,
         request::NewTenant,
-        view::{Damage, Health, Me, SnapshotView, TenantPage, TenantSummary},
+        view::{Damage, Me, SnapshotView, TenantPage, TenantSummary},
     },
     ids::{AgentId, BackupSetId, SnapshotId, SourceId, StorageAccountId, TenantId},
 };

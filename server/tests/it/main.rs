@@ -22,6 +22,7 @@ mod support;
 mod sweep;
 mod tenancy;
 mod trial;
+mod words;
 
 use peak_alloc::PeakAlloc;
 

@@ -78,7 +78,7 @@ fn RunRow(tenant: TenantId, run: RunView) -> impl IntoView {
                 {sent}
             </td>
             <td>
-                {move || view! { <RunBadge state=now.with(|run| run.state) /> }}
+                <RunBadge run=now.into() />
                 {move || now.with(|run| run.error.clone().map(|error| view! { <p class="cell-error">{error}</p> }))}
             </td>
         </tr>

@@ -42,6 +42,15 @@ pub enum ConsoleError {
 }
 
 impl ConsoleError {
+    /// A form that did not arrive as it was made.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self::Refused {
+            field: None,
+            message: "The form did not arrive whole. Reload the page, then try again.".to_owned(),
+        }
+    }
+
     /// A refusal of one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Refused {
@@ -57,10 +66,7 @@ impl FromServerFnError for ConsoleError {
     /// On the server it is what the arguments of a call are refused with; the hydrated console sends none that are.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
-            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => Self::Refused {
-                field: None,
-                message: "The form did not arrive whole. Reload the page, then try again.".to_owned(),
-            },
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => Self::unreadable(),
             _ => Self::Unreachable,
         }
     }

@@ -27,6 +27,8 @@ mod tenant;
 
 pub use app::App;
 pub use document::shell;
+#[cfg(feature = "ssr")]
+pub use functions::form::unreadable;
 
 /// Takes over the page that the server rendered.
 #[cfg(feature = "hydrate")]

@@ -1,7 +1,8 @@
 //! Answers to forms that are posted without, or before, hydration.
 
-use http::request::Parts;
+use http::{HeaderValue, request::Parts};
 use leptos::prelude::use_context;
+use repository::kit::holds_secret_words;
 use server_fn::ServerFn;
 use shared::limits::Limit;
 
@@ -9,7 +10,7 @@ use super::{
     sealed_cookie::REFUSED_FORM,
     status::{answer, wants_html},
 };
-use crate::{error::ConsoleError, refused::Refused};
+use crate::{backend::Backend, error::ConsoleError, refused::Refused};
 
 /// Sends a plain form post on to `path`; the hydrated console stays where it is and shows the answer in place.
 pub fn plain_post_goes_to(path: &str) {
@@ -27,7 +28,10 @@ fn that_fit(typed: &[(&str, &str)]) -> Vec<(String, String)> {
         room -= if fits { length } else { 0 };
         fits
     };
-    let fit = typed.iter().filter(fits);
+    let fit = typed
+        .iter()
+        .filter(|(_, text)| !holds_secret_words(text))
+        .filter(fits);
     fit.map(|(field, text)| ((*field).to_owned(), (*text).to_owned()))
         .collect()
 }
@@ -38,7 +42,7 @@ fn length_in_json(text: &str) -> usize {
 }
 
 /// When the use case refused a plain form post: back to the form's page, which shows the reason and what was typed. Secrets are
-/// not among `typed`. Who is signed out comes back by way of the sign-in page.
+/// not among `typed`, and the words of a recovery kit, wherever they were pasted, are left out. Who is signed out comes back by way of the sign-in page.
 pub fn back_to_form<F, T>(
     result: Result<T, ConsoleError>,
     page: &str,
@@ -72,6 +76,19 @@ where
     answer(result)
 }
 
+/// The cookie that tells a form's page that the post to `form` did not arrive whole. For the framework's own refusals, which it
+/// would tell by an address.
+#[must_use]
+pub fn unreadable(backend: &dyn Backend, page: &str, form: &str) -> Option<HeaderValue> {
+    let refused = Refused {
+        page: page.to_owned(),
+        form: form.to_owned(),
+        error: Some(ConsoleError::unreadable()),
+        typed: Vec::new(),
+    };
+    REFUSED_FORM.header(backend, &refused)
+}
+
 /// The form that the page which is asked for was refused with.
 pub fn refused_here() -> Option<Refused> {
     let parts = use_context::<Parts>()?;
@@ -95,6 +112,7 @@ mod tests {
         let typed = [
             ("paths", long.as_str()),
             ("name", "a/ü\n"),
+            ("recovery_key", "abandon ability able about"),
             ("excludes", &most),
             ("line", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
         ];

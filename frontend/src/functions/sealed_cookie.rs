@@ -39,19 +39,23 @@ pub const ENROLLMENT: Cookie = Cookie {
 impl Cookie {
     /// Leaves `value`. False when it does not fit.
     pub fn give(self, value: &impl Serialize) -> bool {
-        let Some(backend) = use_context::<Arc<dyn Backend>>() else {
-            return false;
-        };
-        let sealed = serde_json::to_vec(value)
-            .ok()
-            .and_then(|text| backend.seal(self.name, self.seconds, &text));
-        match sealed {
-            Some(sealed) if sealed.len() <= MAX_BYTES => {
-                self.set(backend.as_ref(), &sealed, self.seconds);
-                true
-            }
-            _ => false,
+        let header =
+            use_context::<Arc<dyn Backend>>().and_then(|backend| self.header(backend.as_ref(), value));
+        let is_given = header.is_some();
+        if let (Some(header), Some(response)) = (header, use_context::<ResponseOptions>()) {
+            response.append_header(SET_COOKIE, header);
         }
+        is_given
+    }
+
+    /// The header that leaves `value`; none when it does not fit.
+    pub fn header(self, backend: &dyn Backend, value: &impl Serialize) -> Option<HeaderValue> {
+        let text = serde_json::to_vec(value).ok()?;
+        let sealed = backend.seal(self.name, self.seconds, &text)?;
+        if sealed.len() > MAX_BYTES {
+            return None;
+        }
+        self.line(backend, &sealed, self.seconds)
     }
 
     /// What was left, if this server did so and not too long ago.
@@ -71,8 +75,9 @@ impl Cookie {
 
     /// Takes it away.
     pub fn forget(self) {
-        if let Some(backend) = use_context::<Arc<dyn Backend>>() {
-            self.set(backend.as_ref(), "", 0);
+        let line = use_context::<Arc<dyn Backend>>().and_then(|backend| self.line(backend.as_ref(), "", 0));
+        if let (Some(line), Some(response)) = (line, use_context::<ResponseOptions>()) {
+            response.append_header(SET_COOKIE, line);
         }
     }
 
@@ -82,15 +87,11 @@ impl Cookie {
         format!("{prefix}{}", self.name)
     }
 
-    fn set(self, backend: &dyn Backend, value: &str, max_age_seconds: u32) {
+    fn line(self, backend: &dyn Backend, value: &str, max_age_seconds: u32) -> Option<HeaderValue> {
         let name = self.full_name(backend);
         let secure = if backend.is_https() { "; Secure" } else { "" };
         let cookie =
             format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict{secure}");
-        if let (Some(response), Ok(value)) =
-            (use_context::<ResponseOptions>(), HeaderValue::from_str(&cookie))
-        {
-            response.append_header(SET_COOKIE, value);
-        }
+        HeaderValue::from_str(&cookie).ok()
     }
 }

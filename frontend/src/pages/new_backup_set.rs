@@ -1,10 +1,10 @@
 //! The form for a backup set: a bucket, and how long its backups are locked.
 
 use jiff::SignedDuration;
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
-use repository::recovery::RecoveryPublicKey;
+use repository::{kit::holds_secret_words, recovery::RecoveryPublicKey};
 use shared::{
     api::view::StorageAccountView,
     limits::Limit,
@@ -421,6 +421,30 @@ fn LockDate(days: ReadSignal<String>) -> impl IntoView {
 #[component]
 fn RecoveryFields(typed: Typed) -> impl IntoView {
     let (key, set_key) = signal(typed.text("recovery_key", ""));
+    let (had_words, set_had_words) = signal(false);
+    let field = NodeRef::<html::Textarea>::new();
+    // What holds words of a kit is taken out of the field before anything can send it, also when it was pasted while the page was
+    // still being taken over.
+    let look = move || {
+        let Some(field) = field.get_untracked() else {
+            return;
+        };
+        let text = field.value();
+        if holds_secret_words(&text) {
+            field.set_value("");
+            set_key.set(String::new());
+            set_had_words.set(true);
+        } else {
+            if !text.trim().is_empty() {
+                set_had_words.set(false);
+            }
+            set_key.set(text);
+        }
+    };
+    Effect::new(move || {
+        field.track();
+        look();
+    });
     view! {
         <fieldset>
             <legend>"Recovery key"</legend>
@@ -449,15 +473,34 @@ fn RecoveryFields(typed: Typed) -> impl IntoView {
                     spellcheck="false"
                     autocapitalize="none"
                     aria-describedby="recovery_key-hint"
-                    on:input=move |event| set_key.set(event_target_value(&event))
+                    node_ref=field
+                    on:input=move |_| look()
                 >
                     {typed.text("recovery_key", "")}
                 </textarea>
             </Field>
+            <div role="alert">
+                {move || had_words.get().then(secret_words)}
+            </div>
             <div role="status">
                 {move || key.with(|key| (!key.trim().is_empty()).then(|| key_check(key)))}
             </div>
         </fieldset>
+    }
+    .into_any()
+}
+
+/// What is said of words of a kit in the field.
+fn secret_words() -> AnyView {
+    view! {
+        <div class="notice bad">
+            <Icon sign=Sign::Failure />
+            <p>
+                "Those were secret words of the recovery kit. They were taken out of the field and not sent. Only the public key belongs "
+                "here; it is in the kit too, and begins with " <code>"hfrk1"</code>
+                ". If anybody else could have seen the words, make a new kit."
+            </p>
+        </div>
     }
     .into_any()
 }

@@ -5,9 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::{
     Router,
-    http::{header::CONTENT_SECURITY_POLICY, request::Parts},
+    extract::{Request, State},
+    http::{
+        HeaderValue, Uri,
+        header::{CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE},
+        request::Parts,
+    },
+    middleware::{self, Next},
+    response::Response,
 };
-use frontend::{App as Console, backend::Backend, error::ConsoleError, shell};
+use frontend::{App as Console, backend::Backend, error::ConsoleError, shell, unreadable};
 use jiff::Timestamp;
 use leptos::{
     config::LeptosOptions,
@@ -42,6 +49,7 @@ use crate::{
 /// The console's pages and server functions.
 pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
     let app = app.clone();
+    let forms_of = app.clone();
     let context = move || {
         let session = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Session>().cloned());
         if let Some(session) = session {
@@ -62,6 +70,39 @@ pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
             shell(shell_options.clone())
         })
         .fallback(leptos_axum::file_and_error_handler_with_context::<LeptosOptions, _>(context, shell))
+        .layer(middleware::from_fn_with_state(forms_of, no_error_in_addresses))
+}
+
+/// The framework refuses a plain post that it cannot read by an address with an error in it. The error goes into the cookie that
+/// forms are refused by, and the address is the page's own.
+async fn no_error_in_addresses(State(app): State<App>, request: Request, next: Next) -> Response {
+    let form = request.uri().path().to_owned();
+    let session = request.extensions().get::<Session>().cloned();
+    let mut response = next.run(request).await;
+    let Some(page) = response.headers().get(LOCATION).and_then(without_error) else {
+        return response;
+    };
+    let path = page.split('?').next().unwrap_or("/");
+    let cookie = session.and_then(|session| unreadable(&ConsoleBackend { app, session }, path, &form));
+    let headers = response.headers_mut();
+    if let Some(cookie) = cookie {
+        headers.append(SET_COOKIE, cookie);
+    }
+    if let Ok(page) = HeaderValue::try_from(page) {
+        headers.insert(LOCATION, page);
+    }
+    response
+}
+
+/// The path and query of an address that has an error in it, without the error.
+fn without_error(location: &HeaderValue) -> Option<String> {
+    let location: Uri = location.to_str().ok()?.parse().ok()?;
+    let of_error = |part: &&str| ["__err=", "__path="].iter().any(|name| part.starts_with(name));
+    let parts = || location.query().unwrap_or_default().split('&');
+    parts().find(of_error)?;
+    let rest: Vec<&str> = parts().filter(|part| !of_error(part)).collect();
+    let sign = if rest.is_empty() { "" } else { "?" };
+    Some(format!("{}{sign}{}", location.path(), rest.join("&")))
 }
 
 /// One request's view of the use cases.
@@ -207,5 +248,25 @@ impl Backend for ConsoleBackend {
         snapshot: SnapshotId,
     ) -> Result<RestoreView, ConsoleError> {
         Ok(restores::authorise(&self.app, &self.actor(tenant, Access::Manage).await?, snapshot).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_taken_out_of_an_address_and_nothing_else() {
+        let without = |text: &'static str| without_error(&HeaderValue::from_static(text));
+        for (location, page) in [
+            ("https://a.example/sign-in?__path=%2Fx&__err=eyJ", "/sign-in"),
+            ("/sign-in?next=%2Ft&__path=x&__err=y", "/sign-in?next=%2Ft"),
+            ("/?__err=y", "/"),
+        ] {
+            assert_eq!(without(location).as_deref(), Some(page));
+        }
+        for plain in ["/sign-in", "/tenants/tnt_1?next=__err", "https://a.example/"] {
+            assert_eq!(without(plain), None, "{plain}");
+        }
     }
 }

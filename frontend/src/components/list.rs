@@ -238,7 +238,7 @@ pub fn Pager(
 mod tests {
     use super::*;
 
-    const RUNS: (&str, &str) = ("runs_older", "runs_newer");
+    const RUNS: (&str, &str) = ("older", "newer");
     const PLACE: &str = "7_00000000000000000000000000000007";
 
     fn address(pairs: &[(&str, &str)]) -> ListAddress {
@@ -246,7 +246,7 @@ mod tests {
         for (name, value) in pairs {
             query.insert((*name).to_owned(), (*value).to_owned());
         }
-        ListAddress::read(&query, &[RUNS, ("restores_older", "restores_newer")])
+        ListAddress::read(&query, &[RUNS, ("earlier", "later")])
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             ("source", ""),
             ("from", "2026-11-23"),
             ("expired", "true"),
-            ("runs_older", PLACE),
+            ("older", PLACE),
         ])
         .query(RUNS)
         .unwrap();
@@ -267,7 +267,7 @@ mod tests {
             ("source", "acme"),
             ("from", "yesterday"),
             ("to", "2026-13-01"),
-            ("runs_newer", "7"),
+            ("newer", "7"),
         ] {
             let refused = address(&[(name, value)]).query(RUNS).unwrap_err();
             let ConsoleError::Refused { field, message } = refused else {
@@ -280,19 +280,15 @@ mod tests {
 
     #[test]
     fn one_list_moves_and_the_other_stays() {
-        let address = address(&[
-            ("from", "2026-11-23"),
-            ("runs_older", "1_x"),
-            ("restores_older", PLACE),
-        ]);
-        let place = PLACE.parse().unwrap();
+        let address = address(&[("from", "2026-11-23"), ("older", "1_x"), ("earlier", PLACE)]);
+        let elsewhere = |to| {
+            let address = address.elsewhere("/a", RUNS, to);
+            address.replace("%2D", "-").replace("%5F", "_")
+        };
         assert_eq!(
-            address.elsewhere("/a", RUNS, Some(("runs_newer", place))),
-            format!("/a?from=2026-11-23&restores_older={PLACE}&runs_newer={PLACE}")
+            elsewhere(Some(("newer", PLACE.parse().unwrap()))),
+            format!("/a?from=2026-11-23&earlier={PLACE}&newer={PLACE}")
         );
-        assert_eq!(
-            address.elsewhere("/a", RUNS, None),
-            format!("/a?from=2026-11-23&restores_older={PLACE}")
-        );
+        assert_eq!(elsewhere(None), format!("/a?from=2026-11-23&earlier={PLACE}"));
     }
 }

@@ -76,12 +76,28 @@ impl Browser {
             .header("cookie", self.cookie())
             .header("accept", "text/html")
             .header("referer", format!("{}{page}", self.url))
-            .form(fields);
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(encoded(fields));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FOUND);
         self.keep(answer.headers());
         answer.headers()["location"].to_str().unwrap().to_owned()
     }
+}
+
+/// The body of a form (application/x-www-form-urlencoded).
+fn encoded(fields: &[(&str, &str)]) -> String {
+    let encode = |text: &str| {
+        let byte = |byte: u8| match byte {
+            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        text.bytes().map(byte).collect::<String>()
+    };
+    let pairs = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 const WORDS: &str = "abandon ability able about above absent absorb abstract absurd abuse access accident account accuse achieve acid \
@@ -149,6 +165,7 @@ async fn what_was_typed_comes_back_and_is_in_no_address() {
             ("name", "Second".to_owned()),
             ("storage_account_id", account.clone()),
             ("bucket", "second".to_owned()),
+            ("prefix", String::new()),
             ("create_bucket", "true".to_owned()),
             ("immutable_retention", "true".to_owned()),
             ("retention_days", "7".to_owned()),
@@ -275,8 +292,6 @@ async fn who_is_signed_out_comes_back_to_the_form() {
     assert!(!page.contains("session has ended"), "{page}");
     // A page that needs a session leads to the sign-in page and back.
     let (_, to) = Browser::new(&stack, None).get(&here).await;
-    assert_eq!(
-        to.as_deref(),
-        Some(format!("/sign-in?next={}", here.replace('/', "%2F")).as_str())
-    );
+    let to = to.unwrap().replace("%2F", "/").replace("%5F", "_");
+    assert_eq!(to, format!("/sign-in?next={here}"));
 }

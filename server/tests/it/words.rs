@@ -108,31 +108,28 @@ async fn a_run_ends_with_the_name_that_s3_gives() {
     let stack = Stack::start().await;
     let site = stack.site("acme", Schedule::manual()).await;
     stack.hold_rounds().await;
-    for (round, code) in CODES.into_iter().enumerate() {
-        if code == "RequestTimeTooSkewed" {
-            continue;
+    let refusals = [
+        ("*/packs/*", "QuotaExceeded"),
+        ("*/packs/*", "AccountProblem"),
+        ("*/packs/*", "SignatureDoesNotMatch"),
+        ("*/commits/*", "InvalidAccessKeyId"),
+    ];
+    for (keys, code) in refusals {
+        fs::write(site.data.join("file"), format!("content {keys} {code}")).unwrap();
+        let refused = Rule::new(On::operation("PutObject").key(keys), Action::status(403, code));
+        let placed = stack.lockbox.faults().add(refused);
+        let error = site.backup_while_time_passes(&stack).await.unwrap_err();
+        stack.lockbox.faults().clear();
+        must_be_told(&error, code);
+        if keys == "*/packs/*" {
+            // Only a person can mend it: it is not tried again and again.
+            assert!(placed.hits() <= 4, "{code}: {}", placed.hits());
         }
-        for (at, on) in [
-            On::operation("PutObject").key("*/packs/*"),
-            On::operation("PutObject").key("*/commits/*"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            fs::write(site.data.join("file"), format!("content {round} {at}")).unwrap();
-            stack
-                .lockbox
-                .faults()
-                .add(Rule::new(on, Action::status(403, code)));
-            let error = site.backup_while_time_passes(&stack).await.unwrap_err();
-            stack.lockbox.faults().clear();
-            must_be_told(&error, code);
-            let page = page(&stack, &site).await;
-            assert_eq!(page.summary.health, Health::Failing);
-            must_be_told(page.runs[0].error.as_ref().unwrap(), code);
-            let told = page.summary.reasons.iter().filter(|reason| reason.contains(code));
-            assert_eq!(told.count(), 1, "{:?}", page.summary.reasons);
-        }
+        let page = page(&stack, &site).await;
+        assert_eq!(page.summary.health, Health::Failing);
+        must_be_told(page.runs[0].error.as_ref().unwrap(), code);
+        let told = page.summary.reasons.iter().filter(|reason| reason.contains(code));
+        assert_eq!(told.count(), 1, "{:?}", page.summary.reasons);
     }
     // A clock is set right, and the run goes on.
     fs::write(site.data.join("file"), "content of a skewed clock").unwrap();

@@ -21,8 +21,8 @@ use crate::{
     tenant::{no_tenant, path, use_tenant},
 };
 
-const RUNS: (&str, &str) = ("runs_older", "runs_newer");
-const RESTORES: (&str, &str) = ("restores_older", "restores_newer");
+const RUNS: (&str, &str) = ("older", "newer");
+const RESTORES: (&str, &str) = ("earlier", "later");
 
 /// The page.
 #[component]

@@ -39,6 +39,9 @@ use crate::{
     scope::TenantScope,
 };
 
+/// The code of a sweep that could not do everything.
+const INCOMPLETE: &str = "sweep_incomplete";
+
 /// Sweeps one source.
 ///
 /// # Errors
@@ -49,11 +52,16 @@ pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(),
     };
     let began_at = app.clock.now();
     let outcome = Box::pin(within(JobKind::Sweep, sweep.drive())).await;
-    if let Err(error) = &outcome {
-        sweep.refuse(match error {
-            ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.clone(),
-            _ => "The sweep broke off; the server's log says why. It is tried again.".to_owned(),
-        });
+    match &outcome {
+        Ok(()) => {}
+        // What was not done is told of already.
+        Err(ApiError::Conflict { code: INCOMPLETE, .. }) => {}
+        Err(ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. }) => {
+            sweep.refuse(message.clone());
+        }
+        Err(_) => {
+            sweep.refuse("The sweep broke off; the server's log says why. It is tried again.".to_owned());
+        }
     }
     sweep.record(began_at).await?;
     outcome
@@ -134,7 +142,7 @@ impl<'a> Sweep<'a> {
         tx.commit().await?;
         if self.failed > 0 {
             return Err(ApiError::Conflict {
-                code: "sweep_incomplete",
+                code: INCOMPLETE,
                 message: format!(
                     "{} tried again soon.",
                     counted(self.failed, "object is", "objects are")

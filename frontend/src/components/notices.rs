@@ -44,6 +44,7 @@ fn OneNotice(notice: Notice, form: FormState<SettleNotice>) -> impl IntoView {
     view! {
         <section class="notice bad">
             <Icon sign=Sign::Failure />
+            <div>
             <h2>{notice.kind.title()}</h2>
             <p>{notice.text}</p>
             <p class="muted">"Found " <At at=notice.found_at /></p>
@@ -52,6 +53,7 @@ fn OneNotice(notice: Notice, form: FormState<SettleNotice>) -> impl IntoView {
                 <input type="hidden" name="notice" value=notice.id.to_string() />
                 <SubmitButton label="This is dealt with" busy="Noting…" pending=settle.pending().into() />
             </ActionForm>
+            </div>
         </section>
     }
     .into_any()

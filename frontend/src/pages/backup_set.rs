@@ -84,10 +84,10 @@ fn Content(
             <div>
                 <dt>"Never lapse"</dt>
                 <dd>
-                    {format!(
-                        "the newest {} of each source",
-                        format::counted(u64::from(set.policy.keep_last), "snapshot", "snapshots"),
-                    )}
+                    {match set.policy.keep_last {
+                        1 => "the newest snapshot of each source".to_owned(),
+                        more => format!("the newest {} snapshots of each source", format::count(u64::from(more))),
+                    }}
                 </dd>
             </div>
             <div>

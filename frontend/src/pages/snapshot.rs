@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::{
-    api::view::{RestoreState, RestoreView, SnapshotPage as Page, SnapshotState},
+    api::view::{Damage, RestoreState, RestoreView, SnapshotPage as Page, SnapshotState},
     ids::SnapshotId,
 };
 
@@ -70,63 +70,7 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
             <DamageBadge damage=snapshot.damage />
             <TierBadges tiers=snapshot.tiers.clone() />
         </div>
-        <section class="card lock-card" aria-labelledby="locked-until">
-            <div class="lock-head">
-                <Icon sign=Sign::Lock />
-                <div>
-                    <h2 id="locked-until">"Locked until"</h2>
-                    <p class="lock-until">
-                        <Day at=snapshot.protected_until />
-                    </p>
-                </div>
-                <ModeBadge mode=snapshot.mode />
-            </div>
-            <p class="muted">
-                {match snapshot.state {
-                    SnapshotState::Complete => "Confirmed by S3 for every object that this snapshot needs.",
-                    SnapshotState::Locking => "Not complete yet: locks that fall short are being extended.",
-                    SnapshotState::Broken => {
-                        "Never complete: objects that it needs vanished from the bucket before everything was confirmed, so it was \
-                         promised nothing and cannot be restored. The next backup builds on it."
-                    }
-                    SnapshotState::Expired => "Expired: its protection has ended, and what it needed is deleted as locks end.",
-                }}
-            </p>
-            {page
-                .oldest_confirmation
-                .filter(|_| snapshot.state == SnapshotState::Complete)
-                .map(|at| {
-                    view! {
-                        <p class="muted">
-                            "The lock that S3 was asked for longest ago was confirmed "
-                            <Ago at />
-                            "."
-                        </p>
-                    }
-                })}
-            {snapshot
-                .damage
-                .map(|damage| {
-                    view! {
-                        <p class="warn-text" role="status">
-                            <Icon sign=Sign::Failure />
-                            <Counted value=damage.objects one="object" many="objects" />
-                            " ("
-                            <Bytes size=damage.bytes />
-                            ") that this snapshot needs "
-                            {if damage.objects == 1 { "is" } else { "are" }}
-                            " gone from the bucket. It keeps its date. Which files that touches only the endpoint or the recovery kit \
-                             can tell. What a later backup has sent again is restored from there."
-                        </p>
-                    }
-                })}
-            <LockTimeline
-                taken=snapshot.received_at
-                protected_until=snapshot.protected_until
-                earliest=page.earliest_lock
-                latest=page.latest_lock
-            />
-        </section>
+        <LockCard page=page.clone() />
         <dl class="facts card">
             <div>
                 <dt>"Taken"</dt>
@@ -213,6 +157,106 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     .into_any()
 }
 
+/// Until when it is locked, and what has become of that.
+#[component]
+fn LockCard(page: Page) -> impl IntoView {
+    let snapshot = page.snapshot;
+    if snapshot.state == SnapshotState::Broken {
+        return view! {
+            <section class="card lock-card" aria-labelledby="locked-until">
+                <div class="lock-head">
+                    <Icon sign=Sign::Failure />
+                    <div>
+                        <h2 id="locked-until">"Locked until"</h2>
+                        <p class="lock-until">"Nothing was promised"</p>
+                    </div>
+                    <ModeBadge mode=snapshot.mode />
+                </div>
+                <p>
+                    "Never complete: objects that it needs vanished from the bucket before everything was confirmed. It cannot be \
+                     restored; choose another one. What it sent stays locked for its time, and the next backup builds on it."
+                </p>
+            </section>
+        }
+        .into_any();
+    }
+    let heading = match snapshot.state {
+        SnapshotState::Expired => "Was locked until",
+        _ => "Locked until",
+    };
+    let words = match (snapshot.state, snapshot.damage) {
+        (SnapshotState::Complete, None) => "Confirmed by S3 for every object that this snapshot needs.",
+        (SnapshotState::Complete, Some(_)) => {
+            "S3 had confirmed the lock of every object that this snapshot needs."
+        }
+        (SnapshotState::Expired, _) => {
+            "Expired: its protection has ended, and what it needed is deleted as locks end."
+        }
+        _ => "Not complete yet: locks that fall short are being extended.",
+    };
+    view! {
+        <section class="card lock-card" aria-labelledby="locked-until">
+            <div class="lock-head">
+                <Icon sign=Sign::Lock />
+                <div>
+                    <h2 id="locked-until">{heading}</h2>
+                    <p class="lock-until">
+                        <Day at=snapshot.protected_until />
+                    </p>
+                </div>
+                <ModeBadge mode=snapshot.mode />
+            </div>
+            {snapshot.damage.map(|damage| view! { <Damaged damage /> })}
+            <p class="muted">{words}</p>
+            {page
+                .oldest_confirmation
+                .filter(|_| snapshot.state == SnapshotState::Complete)
+                .map(|at| {
+                    view! {
+                        <p class="muted">
+                            "The lock that S3 was asked for longest ago was confirmed "
+                            <Ago at />
+                            "."
+                        </p>
+                    }
+                })}
+            <LockTimeline
+                taken=snapshot.received_at
+                protected_until=snapshot.protected_until
+                earliest=page.earliest_lock
+                latest=page.latest_lock
+            />
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn Damaged(damage: Damage) -> impl IntoView {
+    let them = if damage.objects == 1 { "it" } else { "them" };
+    view! {
+        <div class="notice bad" role="alert">
+            <Icon sign=Sign::Failure />
+            <div>
+                <h3>"Something of it is gone from the bucket"</h3>
+                <p>
+                    <Counted
+                        value=damage.objects
+                        one="object that this snapshot needs is gone"
+                        many="objects that this snapshot needs are gone"
+                    />
+                    " ("
+                    <Bytes size=damage.bytes />
+                    "). It keeps its date, and all else of it can be restored. Which files need "
+                    {them}
+                    ", only the endpoint or the recovery kit can tell; what a later backup has sent again is restored from there."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
 #[component]
 fn Restore(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let tenant = use_tenant();
@@ -220,8 +264,9 @@ fn Restore(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let tenant_id = tenant.id.get_untracked();
     let snapshot = page.snapshot.id;
     let complete = page.snapshot.state == SnapshotState::Complete;
-    let expired = page.snapshot.state == SnapshotState::Expired;
+    let state = page.snapshot.state;
     let hostname = page.snapshot.hostname.clone();
+    let all_restores = tenant.path(&format!("/activity?source={}#restores", page.snapshot.source_id));
     let FormState {
         action: allow, error, ..
     } = form;
@@ -255,9 +300,14 @@ fn Restore(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
                     </div>
                 }
                     .into_any()
-            } else if expired {
+            } else if state == SnapshotState::Expired {
                 view! {
                     <p>"This snapshot has expired and cannot be restored any more. Choose a newer one."</p>
+                }
+                    .into_any()
+            } else if state == SnapshotState::Broken {
+                view! {
+                    <p>"This snapshot was never complete and cannot be restored. Choose another one."</p>
                 }
                     .into_any()
             } else {
@@ -289,6 +339,9 @@ fn Restore(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
                     view! {
                         <h3>"Past restores"</h3>
                         {tenant_id.map(|tenant| view! { <RestoreTable tenant restores=past /> })}
+                        <p>
+                            <a href=all_restores>"All restores of this source"</a>
+                        </p>
                     }
                 })}
         </section>

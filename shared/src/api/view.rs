@@ -71,11 +71,11 @@ pub struct TenantPage {
     pub agents: Vec<AgentView>,
     /// Its sources.
     pub sources: Vec<SourceView>,
-    /// Its newest runs, newest first, at most 20; those under way always among them.
+    /// Its newest runs, newest first, at most 20; those under way always among them. `GET …/runs` has all.
     pub runs: Vec<RunView>,
-    /// Its newest snapshots, newest first, at most 50.
+    /// Its newest snapshots, newest first, at most 50. `GET …/snapshots` has all.
     pub snapshots: Vec<SnapshotView>,
-    /// Its newest restores, newest first, at most 10.
+    /// Its newest restores, newest first, at most 10. `GET …/restores` has all.
     pub restores: Vec<RestoreView>,
 }
 
@@ -526,7 +526,7 @@ pub struct SnapshotPage {
     pub oldest_confirmation: Option<Timestamp>,
     /// The command to paste on the endpoint.
     pub restore_command: String,
-    /// Its restores, newest first.
+    /// Its newest restores, newest first, at most 20: the list of the tenant's restores has all.
     pub restores: Vec<RestoreView>,
 }
 

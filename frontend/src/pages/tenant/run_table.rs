@@ -143,7 +143,9 @@ fn RestoreRow(tenant: TenantId, restore: RestoreView) -> impl IntoView {
             <td data-label="Allowed">
                 <At at=restore.created_at />
             </td>
-            <td data-label="By">{restore.authorised_by}</td>
+            <td data-label="By" class="long">
+                {restore.authorised_by}
+            </td>
             <td class="num" data-label="Written">
                 {written}
             </td>

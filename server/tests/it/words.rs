@@ -141,3 +141,59 @@ async fn a_run_ends_with_the_name_that_s3_gives() {
     site.backup_while_time_passes(&stack).await.unwrap();
     assert!(placed.hits() >= 12);
 }
+
+/// What a run tells when it has committed and what its snapshot tells are the same, also when the agent's reports did not arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_and_its_snapshot_tell_the_same_figures() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    for content in ["x".repeat(658), "y".repeat(658)] {
+        fs::write(site.data.join("file"), content).unwrap();
+        let snapshot = site.backup().await.unwrap();
+        let page = page(&stack, &site).await;
+        let run = &page.runs[0];
+        assert_eq!(run.snapshot_id, Some(snapshot.id));
+        let (progress, totals) = (run.progress.as_ref().unwrap(), snapshot.totals);
+        assert_eq!((progress.bytes_done, progress.bytes_total), (658, Some(658)));
+        assert_eq!(progress.bytes_sent, totals.bytes_sent);
+        assert_eq!(progress.files_total, Some(progress.files_done));
+        assert_eq!(progress.files_done, totals.files + totals.folders);
+        assert_eq!(progress.warnings, totals.warnings);
+    }
+}
+
+/// The run's page and the lists say it at once when an agent has fallen silent, and show no bar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_agent_is_silent_says_for_how_long() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    let run = site.client().start_run(site.source.id).await.unwrap().run_id;
+    let base = format!("/tenants/{}", site.tenant);
+    let page = format!("{base}/runs/{run}");
+    let html = stack.operator.html(&page).await;
+    assert!(html.contains("Backing up") && !html.contains("No word"), "{html}");
+    stack.advance(SignedDuration::from_secs(44)).await;
+    let html = stack.operator.html(&page).await;
+    assert!(
+        html.contains("No word from the agent on") && html.contains("No word for 40 s"),
+        "{html}"
+    );
+    assert!(!html.contains("Backing up"), "{html}");
+    let bar = html.split("<progress").nth(1).unwrap().split('>').next().unwrap();
+    assert!(bar.contains("hidden"), "{bar}");
+    let html = stack.operator.html(&format!("{base}/activity")).await;
+    assert!(html.contains("No word for 40 s"), "{html}");
+    // A word of it, and it goes on.
+    let report = shared::api::agent::RunProgress {
+        phase: shared::api::agent::RunPhase::Transfer,
+        files_done: 1,
+        files_total: None,
+        bytes_done: 1,
+        bytes_total: None,
+        bytes_sent: 0,
+        warnings: 0,
+    };
+    site.client().run_progress(run, &report).await.unwrap();
+    let html = stack.operator.html(&page).await;
+    assert!(html.contains("Backing up") && !html.contains("No word"), "{html}");
+}

@@ -69,6 +69,18 @@ test.describe('secret words in the field of the public key', () => {
   });
 });
 
+test('lists follow their filters from address to address', async ({ page }) => {
+  const rows = page.getByRole('region', { name: 'Snapshots' }).locator('a.row-link');
+  await open(page, tenantPath('/snapshots?from=2020-01-01&to=2020-01-31'));
+  await expect(page.getByText('No such snapshots')).toBeVisible();
+  await page.getByRole('link', { name: 'Show all' }).click();
+  await expect(rows.first()).toBeVisible();
+  await expect(page.getByLabel('From (UTC)')).toHaveValue('');
+  await page.goBack();
+  await expect(page.getByText('No such snapshots')).toBeVisible();
+  await expect(page.getByLabel('From (UTC)')).toHaveValue('2020-01-01');
+});
+
 test('a link cannot put a sentence onto the sign-in page', async ({ page }) => {
   await page.context().clearCookies();
   const lie = { kind: 'refused', message: { field: null, message: 'Call 0123 to have your account unlocked' } };

@@ -479,9 +479,7 @@ fn RecoveryFields(typed: Typed) -> impl IntoView {
                     {typed.text("recovery_key", "")}
                 </textarea>
             </Field>
-            <div role="alert">
-                {move || had_words.get().then(secret_words)}
-            </div>
+            {move || had_words.get().then(secret_words)}
             <div role="status">
                 {move || key.with(|key| (!key.trim().is_empty()).then(|| key_check(key)))}
             </div>
@@ -493,7 +491,7 @@ fn RecoveryFields(typed: Typed) -> impl IntoView {
 /// What is said of words of a kit in the field.
 fn secret_words() -> AnyView {
     view! {
-        <div class="notice bad">
+        <div class="notice bad" role="alert">
             <Icon sign=Sign::Failure />
             <p>
                 "Those were secret words of the recovery kit. They were taken out of the field and not sent. Only the public key belongs "

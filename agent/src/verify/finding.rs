@@ -238,7 +238,7 @@ impl std::fmt::Display for Finding {
             write!(
                 f,
                 "; costs {} of snapshot {seq}, such as {first}",
-                counted(count as u64, "file or folder", "files or folders")
+                counted(count, "file or folder", "files or folders")
             )?;
         }
         Ok(())

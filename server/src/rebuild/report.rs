@@ -200,7 +200,7 @@ pub fn table(report: &Report) -> String {
             "\n{}: {}, {}, {}; signed by {}",
             source.source,
             counted(source.snapshots as u64, "snapshot", "snapshots"),
-            counted(source.objects as u64, "object", "objects"),
+            counted(source.objects, "object", "objects"),
             counted(source.bytes, "byte", "bytes"),
             source.signer.as_deref().unwrap_or("nobody")
         ));
@@ -235,8 +235,8 @@ pub fn table(report: &Report) -> String {
         match (&source.written, &source.refused) {
             (Some(written), _) => line(format_args!(
                 "  written: {}, {}; {} noted as missing",
-                counted(written.snapshots as u64, "snapshot", "snapshots"),
-                counted(written.objects as u64, "object", "objects"),
+                counted(written.snapshots, "snapshot", "snapshots"),
+                counted(written.objects, "object", "objects"),
                 written.missing
             )),
             (None, Some(reason)) => line(format_args!("  nothing was written: {reason}")),

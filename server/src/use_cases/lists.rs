@@ -1,6 +1,6 @@
 //! A tenant's snapshots, runs and restores, a page at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use jiff::Timestamp;
 use shared::{
@@ -142,10 +142,9 @@ impl Owners {
             let source = db::sources::find(tx, id)
                 .await?
                 .ok_or(ApiError::NotFound("source"))?;
-            if !self.hostnames.contains_key(&source.agent_id) {
+            if let Entry::Vacant(entry) = self.hostnames.entry(source.agent_id) {
                 let agent = db::agents::find(tx, source.agent_id).await?;
-                let hostname = agent.map(|agent| agent.hostname).unwrap_or_default();
-                self.hostnames.insert(source.agent_id, hostname);
+                entry.insert(agent.map(|agent| agent.hostname).unwrap_or_default());
             }
             self.sources.insert(id, source);
         }

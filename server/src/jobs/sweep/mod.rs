@@ -166,7 +166,9 @@ impl<'a> Sweep<'a> {
                 tracing::warn!(%error, source = %self.source.id, "a sweep could not begin");
                 ApiError::conflict(
                     "object_store",
-                    format!("The S3 endpoint or the database did not answer, so nothing was done: {error}"),
+                    format!(
+                        "The S3 endpoint or the database could not be asked, so nothing was done: {error}."
+                    ),
                 )
             }
         })

@@ -122,7 +122,9 @@ fn of_source(folder: &Folder, source: &Source, now: Timestamp, found: &mut Findi
     let last_failed = last_run.filter(|run| run.state == RunState::Failed);
     if let Some(run) = last_failed {
         let reason = run.error.as_deref().unwrap_or("no reason given");
-        found.add_reason(Health::Failing, account, &what, "the last run failed", reason);
+        if !(is_silent && of_silence(reason)) {
+            found.add_reason(Health::Failing, account, &what, "the last run failed", reason);
+        }
     }
     match folder.newest.get(&source.id) {
         None if last_failed.is_none() => {
@@ -169,7 +171,7 @@ fn of_silence(reason: &str) -> bool {
     [
         "S3 endpoint has not answered",
         "S3 endpoint did not answer",
-        "S3 endpoint or the database did not answer",
+        "S3 endpoint or the database could not be asked",
     ]
     .iter()
     .any(|words| reason.contains(words))

@@ -234,8 +234,8 @@ fn tell(report: &Report, depth: Depth, json: bool) {
         };
         format!(
             "{}, {}, {} read{seed}: {result}",
-            counted(snapshots as u64, "snapshot", "snapshots"),
-            counted(objects as u64, "object", "objects"),
+            counted(snapshots, "snapshot", "snapshots"),
+            counted(objects, "object", "objects"),
             words::bytes(bytes)
         )
     });

@@ -199,7 +199,7 @@ pub fn table(report: &Report) -> String {
         line(format_args!(
             "\n{}: {}, {}, {}; signed by {}",
             source.source,
-            counted(source.snapshots as u64, "snapshot", "snapshots"),
+            counted(source.snapshots, "snapshot", "snapshots"),
             counted(source.objects, "object", "objects"),
             counted(source.bytes, "byte", "bytes"),
             source.signer.as_deref().unwrap_or("nobody")

@@ -138,18 +138,20 @@ struct Owners {
 
 impl Owners {
     async fn of(&mut self, tx: &TenantTx, id: SourceId) -> Result<(&Source, &str), ApiError> {
-        if !self.sources.contains_key(&id) {
-            let source = db::sources::find(tx, id)
-                .await?
-                .ok_or(ApiError::NotFound("source"))?;
-            if let Entry::Vacant(entry) = self.hostnames.entry(source.agent_id) {
-                let agent = db::agents::find(tx, source.agent_id).await?;
-                entry.insert(agent.map(|agent| agent.hostname).unwrap_or_default());
+        let source = match self.sources.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let source = db::sources::find(tx, id).await?;
+                unknown.insert(source.ok_or(ApiError::NotFound("source"))?)
             }
-            self.sources.insert(id, source);
-        }
-        let source = self.sources.get(&id).ok_or(ApiError::NotFound("source"))?;
-        let hostname = self.hostnames.get(&source.agent_id).map_or("", String::as_str);
+        };
+        let hostname = match self.hostnames.entry(source.agent_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let agent = db::agents::find(tx, source.agent_id).await?;
+                unknown.insert(agent.map(|agent| agent.hostname).unwrap_or_default())
+            }
+        };
         Ok((source, hostname))
     }
 }

@@ -50,7 +50,7 @@ fn Checked(check: BucketCheckView) -> impl IntoView {
         view! {
             <p>
                 {all_of(report.objects)} " (" <Bytes size=report.bytes /> ") "
-                {if report.objects == 1 { "is" } else { "are" }} " there and locked, checked at " <At at=check.ended_at />
+                {if report.objects == 1 { "is there and locked" } else { "are there and locked" }} ", checked at " <At at=check.ended_at />
                 "."
             </p>
         }
@@ -93,7 +93,7 @@ fn Alert(report: BucketCheckReport) -> impl IntoView {
         <div class="notice bad" role="alert">
             <Icon sign=Sign::Failure />
             <div>
-                <h3>"Snapshots that are kept need what is gone"</h3>
+                <h3>"Snapshots that are kept need objects that are gone"</h3>
                 <p>
                     <Counted value=report.needed_missing one="object" many="objects" />
                     " can no longer be read, and files in the snapshots that need that cannot be restored whole. "

@@ -2,7 +2,7 @@
 //! many sources and backup sets meet it: what S3 refuses is told once for each storage account and error code, and while a store is
 //! silent nothing else is told of its not answering.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use jiff::Timestamp;
 use shared::{
@@ -58,6 +58,8 @@ struct Refused {
     code: String,
     /// What met it: sources and backup sets, each once.
     subjects: Vec<String>,
+    /// The finding as it stands, while it is the only one.
+    alone: Option<String>,
 }
 
 impl Findings {
@@ -74,15 +76,24 @@ impl Findings {
         what: &str,
         reason: &str,
     ) {
+        let sentence = format!("{subject}: {what}: {reason}");
         let refusal = account.zip(s3_refusal::in_sentence(reason));
         let Some((account, (code, cause))) = refusal else {
-            return self.add(health, format!("{subject}: {what}: {reason}"));
+            return self.add(health, sentence);
         };
-        let known = self.refusals.entry((account, cause)).or_insert_with(|| Refused {
-            health,
-            code: code.to_owned(),
-            subjects: Vec::new(),
-        });
+        let known = match self.refusals.entry((account, cause)) {
+            Entry::Vacant(entry) => entry.insert(Refused {
+                health,
+                code: code.to_owned(),
+                subjects: Vec::new(),
+                alone: Some(sentence),
+            }),
+            Entry::Occupied(entry) => {
+                let known = entry.into_mut();
+                known.alone = None;
+                known
+            }
+        };
         known.health = known.health.min(health);
         if !known.subjects.iter().any(|known| known == subject) {
             known.subjects.push(subject.to_owned());
@@ -91,6 +102,10 @@ impl Findings {
 
     fn sentences(mut self, folder: &Folder) -> (Health, Vec<String>) {
         for ((account, cause), refused) in self.refusals {
+            if let Some(sentence) = refused.alone {
+                self.told.push((refused.health, sentence));
+                continue;
+            }
             let account = folder.accounts.iter().find(|known| known.id == account);
             let account = account.map_or("", |account| &account.name);
             let named = refused.subjects.iter().take(NAMED).cloned().collect::<Vec<_>>();

@@ -164,10 +164,10 @@ fn LockCard(page: Page) -> impl IntoView {
     if snapshot.state == SnapshotState::Broken {
         return view! {
             <section class="card lock-card" aria-labelledby="locked-until">
-                <div class="lock-head">
+                <div class="lock-head bad">
                     <Icon sign=Sign::Failure />
                     <div>
-                        <h2 id="locked-until">"Locked until"</h2>
+                        <h2 id="locked-until">"Promise"</h2>
                         <p class="lock-until">"Nothing was promised"</p>
                     </div>
                     <ModeBadge mode=snapshot.mode />
@@ -225,6 +225,7 @@ fn LockCard(page: Page) -> impl IntoView {
                 protected_until=snapshot.protected_until
                 earliest=page.earliest_lock
                 latest=page.latest_lock
+                damaged=snapshot.damage.is_some()
             />
         </section>
     }

@@ -64,6 +64,7 @@ impl ObjectSource for Memory {
         let bytes = found.ok_or(ReadError::Storage {
             object: object.hash,
             status: 404,
+            code: String::new(),
         })?;
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let part = range.map_or(&bytes[..], |range| &bytes[at(range.start)..at(range.end)]);

@@ -10,9 +10,12 @@ use agent::{
     progress::{Event, Observer, Speed},
     shown::{shown, shown_json},
 };
-use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde::Serialize;
-use shared::api::agent::{RunPhase, SnapshotSummary};
+use shared::{
+    api::agent::{RunPhase, SnapshotSummary},
+    words::{bytes, count, counted},
+};
 
 /// Who shows what happens.
 pub fn observer(json: bool) -> Arc<dyn Observer> {
@@ -84,10 +87,10 @@ impl Observer for Bar {
                 self.bar.set_position(progress.bytes_done);
                 let doing = match progress.phase {
                     RunPhase::Transfer => format!(
-                        "{}, {} files, {} sent  {}",
+                        "{}, {}, {} sent  {}",
                         pace(*speed),
-                        progress.files_done,
-                        HumanBytes(progress.bytes_sent),
+                        counted(progress.files_done, "file or folder", "files and folders"),
+                        bytes(progress.bytes_sent),
                         end_of(current),
                     ),
                     RunPhase::Finish => "writing index and manifest".to_owned(),
@@ -113,12 +116,12 @@ impl Observer for Bar {
             Event::Snapshot(snapshot) => {
                 self.bar.finish_and_clear();
                 self.say(&format!(
-                    "snapshot {} (number {}): {} files, {} of data, {} sent, locked until {}",
+                    "snapshot {} (number {}): {}, {} of data, {} sent, locked until {}",
                     snapshot.snapshot_id,
                     snapshot.seq,
-                    snapshot.files,
-                    HumanBytes(snapshot.bytes),
-                    HumanBytes(snapshot.bytes_sent),
+                    counted(snapshot.files, "file", "files"),
+                    bytes(snapshot.bytes),
+                    bytes(snapshot.bytes_sent),
                     snapshot.protected_until,
                 ));
             }
@@ -128,18 +131,18 @@ impl Observer for Bar {
                 self.bar.set_length(progress.bytes_total);
                 self.bar.set_position(progress.bytes_done);
                 self.bar.set_message(format!(
-                    "{}, {} of {} files",
+                    "{}, {} of {}",
                     pace(*speed),
-                    progress.files_done,
-                    progress.files_total
+                    count(progress.files_done),
+                    counted(progress.files_total, "file or folder", "files and folders")
                 ));
             }
             Event::Restored { progress, .. } => {
                 self.bar.finish_and_clear();
                 self.say(&format!(
-                    "restored {} files and folders, {}",
-                    progress.files_done,
-                    HumanBytes(progress.bytes_done)
+                    "restored {}, {}",
+                    counted(progress.files_done, "file or folder", "files and folders"),
+                    bytes(progress.bytes_done)
                 ));
             }
         }
@@ -148,7 +151,7 @@ impl Observer for Bar {
 
 /// Speed, and the time that is left, as people read it.
 fn pace(speed: Speed) -> String {
-    let rate = HumanBytes(speed.bytes_per_second);
+    let rate = bytes(speed.bytes_per_second);
     match speed.seconds_left {
         Some(left) => format!("{rate}/s, {} left", HumanDuration(Duration::from_secs(left))),
         None => format!("{rate}/s"),
@@ -188,13 +191,13 @@ pub fn print_snapshots(snapshots: &[SnapshotSummary]) {
             "locking, until"
         };
         print(&format!(
-            "{}  {}  #{:<5} {}  {:>8} files {:>12}  {state} {}",
+            "{}  {}  #{:<5} {}  {:>14} {:>12}  {state} {}",
             snapshot.id,
             snapshot.received_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
             snapshot.seq,
             snapshot.source_name,
-            snapshot.totals.files,
-            HumanBytes(snapshot.totals.bytes).to_string(),
+            counted(snapshot.totals.files, "file", "files"),
+            bytes(snapshot.totals.bytes),
             snapshot.protected_until.strftime("%Y-%m-%d %H:%M:%S UTC"),
         ));
     }

@@ -4,11 +4,12 @@ use std::{ops::Range, time::Duration};
 
 use repository::layout::max_object_bytes;
 use reqwest::StatusCode;
-use shared::api::agent::SignedRead;
+use shared::{api::agent::SignedRead, words::counted};
 
 use crate::{
     client::{self, ClientError},
     range::Cut,
+    refusal,
     storage::{SILENCE, Storage},
     store::ReadError,
 };
@@ -27,7 +28,11 @@ pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8
         attempt += 1;
         let bytes = part(storage, read, 0..read.size_bytes, true).await?;
         let what = if bytes.len() as u64 != read.size_bytes {
-            format!("it has {} bytes instead of {}", bytes.len(), read.size_bytes)
+            format!(
+                "it has {} instead of {}",
+                counted(bytes.len() as u64, "byte", "bytes"),
+                read.size_bytes
+            )
         } else if repository::hash(&bytes) != read.hash {
             "its hash is another".to_owned()
         } else {
@@ -121,6 +126,7 @@ async fn once(
             return Err(ReadError::Storage {
                 object: read.hash,
                 status: status.as_u16(),
+                code: in_silence(refusal::code(&mut answer)).await,
             });
         }
     };
@@ -147,7 +153,10 @@ async fn once(
         Some(bytes) if !broke_off => Ok(bytes),
         _ => Err(ReadError::Client(ClientError::Network {
             host: "the storage".to_owned(),
-            error: format!("the answer broke off after {received} bytes"),
+            error: format!(
+                "the answer broke off after {}",
+                counted(received, "byte", "bytes")
+            ),
         })),
     }
 }
@@ -164,6 +173,11 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, reqwest::Error>>) -> 
         },
     };
     Err(error.into())
+}
+
+/// The code of a refusal, unless it does not come in time.
+async fn in_silence(code: impl Future<Output = String>) -> String {
+    tokio::time::timeout(SILENCE, code).await.unwrap_or_default()
 }
 
 fn wrong(read: &SignedRead, what: String) -> ReadError {

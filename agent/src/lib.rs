@@ -20,6 +20,7 @@ pub mod progress;
 pub mod random;
 mod range;
 pub mod recover;
+mod refusal;
 pub mod restore;
 pub mod shown;
 pub mod state;

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use repository::pack::PackLayout;
-use shared::object::{ObjectHash, ObjectRef};
+use shared::{
+    object::{ObjectHash, ObjectRef},
+    s3_refusal::Refusal,
+};
 
 /// Takes sealed objects.
 pub trait ObjectSink: Send + Sync {
@@ -83,12 +86,14 @@ pub enum ReadError {
     #[error(transparent)]
     Bucket(#[from] crate::recover::BucketError),
     /// The storage said no.
-    #[error("the storage answered {status} for object {object}")]
+    #[error("the storage refused object {object}: {}", Refusal { code, status: *status, message: "" })]
     Storage {
         /// Which object.
         object: ObjectHash,
         /// The HTTP status.
         status: u16,
+        /// S3's error code; empty where it gave none.
+        code: String,
     },
     /// The storage answered, again and again, with something that is no answer to what was asked: it says nothing of the
     /// object.

@@ -455,7 +455,7 @@ async fn wrong_answers_for_ever_are_no_damage() {
     let (restored, _) = restore(&world, &snapshot, "whole", &Expected::default()).await;
     assert_eq!(restored.unwrap().losses, []);
     let garbled = |fault: &Fault| matches!(fault, Fault::Garbled { .. });
-    let withheld = |fault: &Fault| matches!(fault, Fault::Withheld { status: 302 });
+    let withheld = |fault: &Fault| matches!(fault, Fault::Withheld { status: 302, .. });
     type Check<'a> = &'a dyn Fn(&Fault) -> bool;
     let cases: [(Lie, Check<'_>); 2] = [(Lie::OtherRange, &garbled), (Lie::Redirect, &withheld)];
     for (at, (lie, check)) in cases.into_iter().enumerate() {

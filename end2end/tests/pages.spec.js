@@ -64,6 +64,46 @@ test('a narrow screen needs no sideways scrolling', async ({ page }) => {
   }
 });
 
+// A hundred letters without a gap.
+const long = 'W'.repeat(100);
+
+test('a name of a hundred letters pushes nothing out of sight', async ({ page }) => {
+  for (const width of [1280, 400]) {
+    await page.setViewportSize({ width, height: 800 });
+    for (const path of await everyPage(page)) {
+      await page.goto(path);
+      await hydrated(page);
+      // The names on the page, as somebody might have given them.
+      await page.evaluate((long) => {
+        const names = 'tbody th a, tbody th:not(:has(a)), tbody td.long, tbody td.mono, h1, h3, .tenant-name, .crumbs li, .reasons li, dd a';
+        for (const name of document.querySelectorAll(names)) name.textContent = long;
+        for (const button of document.querySelectorAll('.buttons a')) button.textContent = `Enroll an endpoint for ${long}`;
+        for (const option of document.querySelectorAll('option')) option.textContent = long;
+      }, long);
+      const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+      expect(wide, `${path} at ${width}`).toBeLessThanOrEqual(room);
+      for (const box of await page.locator('.table-box').all()) {
+        const [content, visible] = await box.evaluate((box) => [box.scrollWidth, box.clientWidth]);
+        expect(content, `a table of ${path} at ${width}`).toBeLessThanOrEqual(visible);
+      }
+    }
+  }
+});
+
+test('every tab is in sight on a narrow screen', async ({ page }) => {
+  for (const width of [400, 320]) {
+    await page.setViewportSize({ width, height: 740 });
+    await page.goto(tenantPath());
+    const tabs = page.getByRole('navigation', { name: 'Customer' }).getByRole('link');
+    await expect(tabs).toHaveCount(5);
+    for (const tab of await tabs.all()) {
+      const { x, width: wide } = await tab.boundingBox();
+      expect(x).toBeGreaterThanOrEqual(0);
+      expect(x + wide).toBeLessThanOrEqual(width);
+    }
+  }
+});
+
 test('the keyboard gets past the header', async ({ page }) => {
   await page.goto('/');
   await hydrated(page);

@@ -1,5 +1,6 @@
 //! The console: its routes, and what every page has around it.
 
+use jiff::Timestamp;
 use leptos::{either::Either, prelude::*};
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
@@ -9,6 +10,7 @@ use leptos_router::{
     path,
 };
 
+use serde::{Deserialize, Serialize};
 use shared::api::view::Me;
 
 use crate::{
@@ -31,13 +33,18 @@ use crate::{
             snapshots::TenantSnapshots, storage::TenantStorage,
         },
     },
+    reach::{Reach, ReachNote, fetched},
+    refused::{self, ForgetRefused, FormState, Refused, use_form},
 };
 
 /// The whole console.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    Clock::provide();
+    let start = SharedValue::new(Start::of_request).into_inner();
+    Clock::provide(start.now);
+    refused::provide(start.refused);
+    Reach::provide();
     // For style sheets and tests: from here on the page answers without loading.
     Effect::new(|| {
         if let Some(root) = document().document_element() {
@@ -54,6 +61,7 @@ pub fn App() -> impl IntoView {
                 "Skip to the content"
             </a>
             <FocusAfterNavigation />
+            <ForgetRefused />
             <Routes fallback=|| view! { <NotFound /> }>
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=SignedIn ssr=SsrMode::Async>
@@ -82,6 +90,31 @@ pub fn App() -> impl IntoView {
     .into_any()
 }
 
+/// What the server says with the page, once: the browser reads it while it takes the page over.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Start {
+    /// The server's time when it made the page.
+    now: Option<Timestamp>,
+    /// The form that the page was refused with.
+    refused: Option<Refused>,
+}
+
+impl Start {
+    #[cfg(feature = "ssr")]
+    fn of_request() -> Self {
+        let backend = use_context::<std::sync::Arc<dyn crate::backend::Backend>>();
+        Self {
+            now: backend.map(|backend| backend.now()),
+            refused: crate::functions::form::refused_here(),
+        }
+    }
+
+    #[cfg(not(feature = "ssr"))]
+    fn of_request() -> Self {
+        Self::default()
+    }
+}
+
 /// Who is signed in. Below [`SignedIn`] it is in the context.
 #[derive(Clone, Copy)]
 pub struct Person(pub Resource<Result<Option<Me>, ConsoleError>>);
@@ -89,9 +122,9 @@ pub struct Person(pub Resource<Result<Option<Me>, ConsoleError>>);
 /// What pages for people who are signed in have around them.
 #[component]
 fn SignedIn() -> impl IntoView {
-    let person = Person(Resource::new(|| (), |()| load_me()));
+    let person = Person(Resource::new(|| (), |()| fetched(load_me)));
     provide_context(person);
-    let sign_out = ServerAction::<SignOut>::new();
+    let FormState { action: sign_out, .. } = use_form::<SignOut>();
     view! {
         <header class="top">
             <a class="brand" href="/">
@@ -133,6 +166,7 @@ fn SignedIn() -> impl IntoView {
             </div>
         </header>
         <main id="main" tabindex="-1">
+            <ReachNote />
             <Outlet />
         </main>
         <footer class="bottom">

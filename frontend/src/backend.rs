@@ -1,13 +1,15 @@
 //! What the console needs of the server. The server implements it; server functions are shims over it.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use shared::{
     api::{
+        list::{ListQuery, Page},
         notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-            SourceView, StorageAccountView, TenantPage, TenantSummary,
+            SnapshotView, SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
     ids::{BackupSetId, NoticeId, RunId, SnapshotId, SourceId, TenantId},
@@ -19,6 +21,15 @@ use crate::error::ConsoleError;
 /// holds its session, so every method acts for the person who is signed in, and refuses otherwise.
 #[async_trait]
 pub trait Backend: Send + Sync {
+    /// The time.
+    fn now(&self) -> Timestamp;
+    /// Whether browsers reach this server by https.
+    fn is_https(&self) -> bool;
+    /// Seals what a cookie carries from one page to the next, for so long: nobody else can read it, or make one. `purpose` keeps one
+    /// cookie from being taken for another.
+    fn seal(&self, purpose: &'static str, seconds: u32, text: &[u8]) -> Option<String>;
+    /// Opens what [`Self::seal`] made for the same purpose, while it lasts.
+    fn open(&self, purpose: &'static str, sealed: &str) -> Option<Vec<u8>>;
     /// Who is signed in.
     async fn me(&self) -> Result<Option<Me>, ConsoleError>;
     /// Signs in and starts a session.
@@ -65,6 +76,13 @@ pub trait Backend: Send + Sync {
     async fn run_now(&self, tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError>;
     /// One run.
     async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError>;
+    /// A page of the tenant's snapshots.
+    async fn snapshots(&self, tenant: TenantId, query: ListQuery)
+    -> Result<Page<SnapshotView>, ConsoleError>;
+    /// A page of its runs.
+    async fn runs(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RunView>, ConsoleError>;
+    /// A page of its restores.
+    async fn restores(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RestoreView>, ConsoleError>;
     /// One snapshot's page.
     async fn snapshot(&self, tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError>;
     /// Allows the snapshot's agent to read it for 24 hours.

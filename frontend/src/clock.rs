@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
@@ -13,20 +13,25 @@ use crate::format;
 /// How often relative times move on.
 const TICK: Duration = Duration::from_secs(10);
 
-/// The time as the browser has it, moving on every few seconds; `None` on the server.
+/// The server's time, moving on every few seconds in a browser: its clock may be wrong, and how far is known from the page's own.
 #[derive(Clone, Copy)]
 pub struct Clock {
+    /// When the server made the page.
+    made: Option<Timestamp>,
     now: RwSignal<Option<Timestamp>>,
 }
 
 impl Clock {
-    /// Starts a clock for everything below.
-    pub fn provide() {
+    /// Starts a clock for everything below. `made` is the server's time when it made the page.
+    pub fn provide(made: Option<Timestamp>) {
         let now = RwSignal::new(None);
-        provide_context(Self { now });
+        provide_context(Self { made, now });
         Effect::new(move || {
-            now.set(Some(read()));
-            if let Ok(handle) = set_interval_with_handle(move || now.set(Some(read())), TICK) {
+            // What the page took to get here is left out of account: it is short.
+            let ahead = made.map_or(SignedDuration::ZERO, |made| read().duration_since(made));
+            let tick = move || now.set(Some(read() - ahead));
+            tick();
+            if let Ok(handle) = set_interval_with_handle(tick, TICK) {
                 on_cleanup(move || handle.clear());
             }
         });
@@ -36,11 +41,17 @@ impl Clock {
     pub fn now(self) -> Option<Timestamp> {
         self.now.get()
     }
+
+    /// The time now, or when the server made the page: the same there and in the first rendering in the browser.
+    pub fn now_or_made(self) -> Option<Timestamp> {
+        self.now.get().or(self.made)
+    }
 }
 
 /// The clock of the page.
 pub fn use_clock() -> Clock {
     use_context().unwrap_or_else(|| Clock {
+        made: None,
         now: RwSignal::new(None),
     })
 }

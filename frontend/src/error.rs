@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "kind", content = "message", rename_all = "snake_case")]
 pub enum ConsoleError {
     /// Nobody is signed in.
-    #[error("Please sign in.")]
+    #[error("Your session has ended, or you have not signed in yet: nothing was done.")]
     SignInNeeded,
     /// E-mail address or password is wrong.
     #[error("E-mail address or password is wrong.")]
@@ -38,11 +38,22 @@ pub enum ConsoleError {
     #[error("Something went wrong on the server. Its log says what; try again in a moment.")]
     Internal,
     /// The browser could not reach the server or read its answer.
-    #[error("The server did not answer: {0}")]
-    Transport(String),
+    #[error(
+        "The server gave no usable answer, so it is not known whether this was done. Look, then try again."
+    )]
+    Unreachable,
 }
 
 impl ConsoleError {
+    /// A form that did not arrive as it was made.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self::Refused {
+            field: None,
+            message: "The form did not arrive whole. Reload the page, then try again.".to_owned(),
+        }
+    }
+
     /// A refusal of one field. What was typed may be repeated in the message: hidden characters are escaped.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Refused {
@@ -55,7 +66,11 @@ impl ConsoleError {
 impl FromServerFnError for ConsoleError {
     type Encoder = JsonEncoding;
 
+    /// On the server it is what the arguments of a call are refused with; the hydrated console sends none that are.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        Self::Transport(error.to_string())
+        match error {
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => Self::unreadable(),
+            _ => Self::Unreachable,
+        }
     }
 }

@@ -1,54 +1,13 @@
 //! Figures and dates in words. Pure: the same text on the server and in the browser.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use shared::retention::{LockAhead, Period, Policy};
+
+pub use shared::words::{bytes, count, counted};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
-/// A size in binary units: `0 B`, `812 KiB`, `1.25 GiB`.
-pub fn bytes(size: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if size < 1024 {
-        return format!("{size} B");
-    }
-    let mut unit = 0;
-    let mut scale = 1024_u128;
-    let size = u128::from(size);
-    // 1023.95 KiB would be written 1024 KiB: that is 1.00 MiB.
-    while unit + 1 < UNITS.len() && size * 2 >= scale * 1024 * 2 - scale {
-        unit += 1;
-        scale *= 1024;
-    }
-    let hundredths = (size * 100 + scale / 2) / scale;
-    let text = match hundredths {
-        0..1_000 => format!("{}.{:02}", hundredths / 100, hundredths % 100),
-        1_000..10_000 => {
-            let tenths = (size * 10 + scale / 2) / scale;
-            format!("{}.{}", tenths / 10, tenths % 10)
-        }
-        _ => ((size + scale / 2) / scale).to_string(),
-    };
-    format!("{text} {}", UNITS[unit])
-}
-
-/// A count with thousands apart: `12,345`.
-pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A count and its noun: `1 file`, `12,345 files`.
-pub fn counted(value: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(value), if value == 1 { one } else { many })
-}
 
 /// A period as an adjective: `weekly`.
 pub const fn period(period: Period) -> &'static str {
@@ -138,6 +97,15 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// How long nothing was heard: `40 s`, `3 min`, `2 h`. Rounded down to what moves slowly enough to be read.
+pub fn silence(silent: SignedDuration) -> String {
+    match silent.as_secs().max(0) {
+        seconds @ ..120 => format!("{} s", seconds - seconds % 10),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
+}
+
 /// How long something took or takes: `8 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
@@ -165,26 +133,6 @@ mod tests {
     }
 
     #[test]
-    fn sizes_keep_three_digits() {
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1024), "1.00 KiB");
-        assert_eq!(bytes(1_048_575), "1.00 MiB");
-        assert_eq!(bytes(15_728_640), "15.0 MiB");
-        assert_eq!(bytes(812 * 1024 * 1024), "812 MiB");
-        assert_eq!(bytes(u64::MAX), "16.0 EiB");
-    }
-
-    #[test]
-    fn counts_are_grouped() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_000), "1,000");
-        assert_eq!(count(12_345_678), "12,345,678");
-        assert_eq!(counted(1, "file", "files"), "1 file");
-    }
-
-    #[test]
     fn times_in_words() {
         let now = ts("2026-11-23T12:00:00Z");
         assert_eq!(utc(now), "23 Nov 2026, 12:00 UTC");
@@ -194,6 +142,17 @@ mod tests {
         assert_eq!(relative(ts("2026-11-23T15:00:00Z"), now), "in 3 h");
         assert_eq!(relative(ts("2026-11-20T12:00:00Z"), now), "3 days ago");
         assert_eq!(duration(ts("2026-11-23T11:56:40Z"), now), "3 min 20 s");
+        let silent = |seconds| silence(SignedDuration::from_secs(seconds));
+        assert_eq!(
+            [
+                silent(47),
+                silent(119),
+                silent(120),
+                silent(7_199),
+                silent(90_000)
+            ],
+            ["40 s", "110 s", "2 min", "119 min", "25 h"]
+        );
         assert_eq!(calendar(2026, 3, 7, Some((4, 5))), "7 Mar 2026, 04:05");
     }
 

@@ -20,11 +20,15 @@ mod live;
 mod pages;
 #[cfg(feature = "hydrate")]
 mod planner;
+mod reach;
+mod refused;
 mod schedule_form;
 mod tenant;
 
 pub use app::App;
 pub use document::shell;
+#[cfg(feature = "ssr")]
+pub use functions::form::unreadable;
 
 /// Takes over the page that the server rendered.
 #[cfg(feature = "hydrate")]

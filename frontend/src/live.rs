@@ -1,6 +1,6 @@
 //! The live stream: one `EventSource` in each tab, and what it has told so far.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use leptos::prelude::*;
 use shared::{
@@ -13,6 +13,8 @@ use shared::{
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{EventSource, MessageEvent};
 
+use crate::reach::Reach;
+
 /// Whether the stream flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connection {
@@ -20,7 +22,7 @@ pub enum Connection {
     Waiting,
     /// Events arrive.
     Open,
-    /// It broke; the browser tries again by itself.
+    /// It broke, and is opened again.
     Lost,
 }
 
@@ -31,27 +33,71 @@ pub struct Live {
     restores: RwSignal<BTreeMap<RestoreId, RestoreView>>,
     turns: RwSignal<u64>,
     connection: RwSignal<Connection>,
+    /// Raised when the stream is to be opened again.
+    openings: RwSignal<u32>,
+    /// Openings that failed since it last flowed.
+    failures: StoredValue<u32>,
 }
 
+/// The pause before the stream is opened again; each one after it is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// So often it is doubled at most.
+const DOUBLED: u32 = 5;
+
 impl Live {
-    /// Opens the stream of `tenant` once the page is hydrated, and another one when the tenant changes.
-    pub fn follow(tenant: Memo<Option<TenantId>>) -> Self {
+    /// Opens the stream of `tenant` once the page is hydrated, another one when the tenant changes, and the same again when the
+    /// browser has given it up, as it does after an answer that is no stream.
+    pub fn follow(tenant: Memo<Option<TenantId>>, reach: Reach) -> Self {
         let live = Self {
             runs: RwSignal::default(),
             restores: RwSignal::default(),
             turns: RwSignal::new(0),
             connection: RwSignal::new(Connection::Waiting),
+            openings: RwSignal::new(0),
+            failures: StoredValue::new(0),
         };
         Effect::new(move || {
+            tenant.track();
             live.runs.update(BTreeMap::clear);
             live.restores.update(BTreeMap::clear);
-            if let Some(stream) = tenant.get().and_then(|tenant| Stream::open(tenant, live)) {
+            live.failures.set_value(0);
+        });
+        Effect::new(move || {
+            live.openings.track();
+            if let Some(stream) = tenant.get().and_then(|tenant| Stream::open(tenant, live, reach)) {
                 // Kept by this effect, and dropped with it or before it runs again. Effects run in the browser only:
                 // on the server, a value that must stay on its thread would panic when another one drops it.
                 StoredValue::new_local(stream);
             }
         });
+        // What the page fetches shows first that the server is back: the stream need not wait for its pause then.
+        Effect::new(move |was_lost: Option<bool>| {
+            let is_lost = reach.is_lost();
+            if was_lost == Some(true) && !is_lost && live.connection.get_untracked() == Connection::Lost {
+                live.openings.update(|openings| *openings += 1);
+            }
+            is_lost
+        });
         live
+    }
+
+    /// The browser has given the stream up: a little later it is opened again, unless the session has ended. That is told by what
+    /// the page fetches, for which this is the occasion.
+    fn open_again_later(self, reach: Reach) {
+        let Some(failures) = self.failures.try_get_value() else {
+            // The page is gone.
+            return;
+        };
+        self.failures.set_value(failures.saturating_add(1));
+        if reach.is_open() {
+            self.turn();
+        }
+        let again = move || {
+            if !reach.is_signed_out() {
+                self.openings.try_update(|openings| *openings += 1);
+            }
+        };
+        set_timeout(again, FIRST_PAUSE * 2_u32.pow(failures.min(DOUBLED)));
     }
 
     /// Moves on whenever something came to another state, so that lists are worth fetching again. Part of the
@@ -150,7 +196,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn open(tenant: TenantId, live: Live) -> Option<Self> {
+    fn open(tenant: TenantId, live: Live, reach: Reach) -> Option<Self> {
         let source = EventSource::new(&format!("/console/events?tenant={tenant}")).ok()?;
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let event = message.data().as_string().map(|data| serde_json::from_str(&data));
@@ -168,8 +214,17 @@ impl Stream {
                 live.turn();
             }
             live.connection.set(Connection::Open);
+            live.failures.set_value(0);
         });
-        let on_error = Closure::<dyn FnMut()>::new(move || live.connection.set(Connection::Lost));
+        let on_error = Closure::<dyn FnMut()>::new({
+            let source = source.clone();
+            move || {
+                live.connection.set(Connection::Lost);
+                if source.ready_state() == EventSource::CLOSED {
+                    live.open_again_later(reach);
+                }
+            }
+        });
         source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         source.set_onerror(Some(on_error.as_ref().unchecked_ref()));

@@ -6,7 +6,12 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map};
 use shared::{api::view::TenantPage, ids::TenantId};
 
-use crate::{error::ConsoleError, functions::tenant::load_tenant, live::Live};
+use crate::{
+    error::ConsoleError,
+    functions::tenant::load_tenant,
+    live::Live,
+    reach::{Reach, fetched},
+};
 
 /// How often lists are fetched again though the stream tells nothing, such as when agents were last seen.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -26,7 +31,8 @@ impl Tenant {
     /// Makes the tenant in the address known to everything below.
     pub fn provide() -> Self {
         let id = id_in_address("tenant");
-        let live = Live::follow(id);
+        let reach = expect_context::<Reach>();
+        let live = Live::follow(id, reach);
         // Fetched again on the way from page to page as well: what a form has just made is then there. Not on the
         // way out.
         let pathname = use_location().pathname;
@@ -39,10 +45,15 @@ impl Tenant {
         });
         let page = Resource::new(
             move || (id.get(), live.turns(), pathname.get()),
-            |(id, _, _)| async move { load_tenant(id.ok_or_else(no_tenant)?).await },
+            |(id, _, _)| fetched(move || async move { load_tenant(id.ok_or_else(no_tenant)?).await }),
         );
         Effect::new(move || {
-            if let Ok(handle) = set_interval_with_handle(move || live.turn(), REFRESH) {
+            let refresh = move || {
+                if reach.is_open() {
+                    live.turn();
+                }
+            };
+            if let Ok(handle) = set_interval_with_handle(refresh, REFRESH) {
                 on_cleanup(move || handle.clear());
             }
         });

@@ -182,6 +182,21 @@ impl Kit {
     }
 }
 
+/// So many words of the list are taken for a kit's: fewer may stand in any sentence.
+const TELLING_WORDS: usize = 4;
+
+/// Whether a text holds words of a kit, all of them or some: however they are numbered, spelt in capitals or set apart. For places
+/// where only the public key belongs; a public key holds none.
+#[must_use]
+pub fn holds_secret_words(text: &str) -> bool {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let of_the_list = words.filter(|word| {
+        let word = Zeroizing::new(word.to_ascii_lowercase());
+        Language::English.find_word(&word).is_some()
+    });
+    of_the_list.take(TELLING_WORDS).count() == TELLING_WORDS
+}
+
 impl fmt::Debug for Kit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Kit({:?})", self.secret())
@@ -218,6 +233,43 @@ mod tests {
             Kit::from_words(&typed).unwrap().secret().public(),
             kit().secret().public()
         );
+    }
+
+    #[test]
+    fn secret_words_are_recognised_however_they_are_pasted_and_a_public_key_is_not() {
+        let words = kit().words().to_string();
+        let numbered: Vec<String> = (1..)
+            .zip(words.split(' '))
+            .map(|(n, word)| format!("{n}. {word}"))
+            .collect();
+        let misspelt = words.replacen(' ', "x ", 12);
+        let some: Vec<&str> = words.split(' ').take(4).collect();
+        for secret in [
+            words.to_uppercase(),
+            words.replace(' ', "\n"),
+            words.replace(' ', ", "),
+            numbered.join("\n"),
+            misspelt,
+            some.join(" "),
+            kit().to_text().to_string(),
+        ] {
+            assert!(holds_secret_words(&secret));
+        }
+        let key = kit().secret().public().to_string();
+        let in_groups: Vec<&str> = key
+            .as_bytes()
+            .chunks(4)
+            .map(|group| std::str::from_utf8(group).unwrap())
+            .collect();
+        for public in [
+            key.as_str(),
+            &in_groups.join(" "),
+            "",
+            "Acme, main office",
+            "abandon ability able",
+        ] {
+            assert!(!holds_secret_words(public), "{public}");
+        }
     }
 
     #[test]

@@ -9,8 +9,11 @@ use std::{
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use shared::retention::{
-    Day, PlanFile, PlanFileError, PlanReport, SimulateError, Simulation, Timeline, gb, simulate,
+use shared::{
+    retention::{
+        Day, PlanFile, PlanFileError, PlanReport, SimulateError, Simulation, Timeline, gb, simulate,
+    },
+    words::counted,
 };
 
 /// Why a file gives no answer. One line, which names the field and the reason.
@@ -136,7 +139,8 @@ pub fn table(report: &PlanReport) -> String {
     let mut line = |parts: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{parts}");
     };
-    line(format_args!("look-ahead: {} days", report.lock_ahead_days));
+    let days = counted(u64::from(report.lock_ahead_days), "day", "days");
+    line(format_args!("look-ahead: {days}"));
     line(format_args!(
         "\n{:<16} {:>8}  {:<8} {:<22} reasons",
         "SOURCE", "SNAPSHOT", "VERDICT", "PROTECTED UNTIL"

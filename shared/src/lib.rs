@@ -9,6 +9,8 @@ pub mod ids;
 pub mod limits;
 pub mod object;
 pub mod retention;
+pub mod s3_refusal;
 pub mod schedule;
 pub mod source_paths;
 pub mod text;
+pub mod words;

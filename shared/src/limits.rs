@@ -101,7 +101,8 @@ limits! {
     Agents = 2_000, Items, "agents of a customer", "server/src/use_cases/enrollment.rs";
     OpenTokens = 200, Items, "enrollment tokens of a customer that can still be used", "server/src/use_cases/enrollment.rs";
     SourcesPerAgent = 64, Items, "sources of an agent", "server/src/use_cases/sources.rs";
-    TypedText = 6_000, Bytes, "what a refused form brings back in the address of its page; longer fields come back empty", "frontend/src/functions/form.rs";
+    TypedText = 2_200, Bytes, "what a refused form brings back to its page in a sealed cookie; longer fields come back empty", "frontend/src/functions/form.rs";
+    ListPage = 100, Items, "entries that one page of a list of snapshots, runs or restores has", "shared/src/api/list.rs";
     TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope.rs";
     ObjectsPerCall = 256, Items, "objects that one call asks to sign", "server/src/use_cases/agent_uploads.rs";
     LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/restores.rs";

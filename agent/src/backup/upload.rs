@@ -17,6 +17,7 @@ use shared::{
     api::agent::{UPLOAD_HEADERS, UploadRequest, UploadTicket, UploadsRequest},
     ids::RunId,
     object::{ObjectHash, ObjectRef},
+    s3_refusal::Refusal,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -28,6 +29,7 @@ use crate::{
     client::{self, Client, ClientError},
     limit::{Meter, Rate},
     progress::RunCounters,
+    refusal,
     shown::shown,
     storage::Storage,
     store::{ObjectSink, Stopped},
@@ -40,9 +42,6 @@ const ATTEMPTS: u32 = 8;
 /// The slowest line that is waited for: 32 KiB/s for all uploads together, and never less than a minute.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 
-/// A refusal is some hundred bytes.
-const MAX_REFUSAL_BYTES: usize = 16 * 1024;
-
 /// Why an upload failed for good.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
@@ -50,14 +49,14 @@ pub enum UploadError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The storage said no, each time.
-    #[error("the storage refused object {object} with status {status}: {message}")]
+    #[error("the storage refused object {object}: {}", Refusal { code, status: *status, message: "" })]
     Refused {
         /// Which object.
         object: ObjectHash,
         /// The HTTP status.
         status: u16,
-        /// The storage's error code.
-        message: String,
+        /// S3's error code; empty where it gave none.
+        code: String,
     },
     /// The server wants a header sent that is none of an upload.
     #[error("the server wants the header `{0}` sent with an upload, which no upload needs: nothing was sent")]
@@ -214,7 +213,7 @@ impl Uploader {
                 Err(failure) => failure,
             };
             attempt += 1;
-            if attempt >= ATTEMPTS || self.counters.stopped() {
+            if attempt >= ATTEMPTS || !failure.may_pass() || self.counters.stopped() {
                 return Err(failure.into_error(object.hash));
             }
             tracing::debug!(object = %object.hash, attempt, ?failure, "an upload failed; trying again");
@@ -241,7 +240,7 @@ impl Uploader {
                     .body(metered(bytes, meter.clone()))
             }
         };
-        let answer = request
+        let mut answer = request
             .headers(headers)
             .timeout(patience)
             .send()
@@ -251,7 +250,7 @@ impl Uploader {
         if status.is_success() {
             return Ok(());
         }
-        Err(PutFailure::Refused(status, error_code(&beginning(answer).await)))
+        Err(PutFailure::Refused(status, refusal::code(&mut answer).await))
     }
 }
 
@@ -275,16 +274,6 @@ fn upload_headers(named: &[(String, String)]) -> Result<HeaderMap, UploadError> 
         }
     }
     Ok(headers)
-}
-
-/// As much of a refusal as is looked at; the rest does not come into memory.
-async fn beginning(mut answer: reqwest::Response) -> String {
-    let mut bytes = Vec::new();
-    while let (true, Ok(Some(piece))) = (bytes.len() < MAX_REFUSAL_BYTES, answer.chunk().await) {
-        let room = MAX_REFUSAL_BYTES - bytes.len();
-        bytes.extend_from_slice(&piece[..piece.len().min(room)]);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A body whose pieces wait until they may pass.
@@ -315,24 +304,22 @@ enum PutFailure {
 }
 
 impl PutFailure {
+    /// Whether another try, with a fresh address, may succeed.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Network(_) => true,
+            Self::Refused(status, code) => refusal::may_pass(status.as_u16(), code),
+        }
+    }
+
     fn into_error(self, object: ObjectHash) -> UploadError {
         match self {
             Self::Network(error) => error.into(),
-            Self::Refused(status, message) => UploadError::Refused {
+            Self::Refused(status, code) => UploadError::Refused {
                 object,
                 status: status.as_u16(),
-                message,
+                code,
             },
         }
     }
-}
-
-/// The `Code` of an S3 error: enough for people, and no more of a stranger's text than that.
-fn error_code(xml: &str) -> String {
-    xml.split_once("<Code>")
-        .and_then(|(_, rest)| rest.split_once("</Code>"))
-        .map_or_else(
-            || "no code given".to_owned(),
-            |(code, _)| shown(code.as_bytes()).chars().take(80).collect(),
-        )
 }

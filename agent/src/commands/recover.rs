@@ -12,7 +12,6 @@ use agent::{
     restore::{Expected, What},
 };
 use clap::{Args, Subcommand};
-use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
     restore::{ExpectArgs, WhatArgs, tell},
 };
 use crate::cli;
+use shared::words::bytes;
 
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
@@ -165,7 +165,7 @@ fn snapshot_line(snapshot: &FoundSnapshot) -> String {
         snapshot.seq(),
         snapshot.at().strftime("%Y-%m-%d %H:%M:%S UTC"),
         totals.files,
-        HumanBytes(totals.bytes).to_string(),
+        bytes(totals.bytes),
     )
 }
 
@@ -189,7 +189,7 @@ async fn files(which: Which, paths: Vec<OsString>, json: bool) -> anyhow::Result
         cli::print(&if json {
             cli::json(&json!({"event": "item", "kind": kind, "path": path, "size_bytes": size}))
         } else {
-            format!("{kind:<6} {:>12}  {path}", HumanBytes(size).to_string())
+            format!("{kind:<6} {:>12}  {path}", bytes(size))
         });
     }
     for loss in &plan.losses {

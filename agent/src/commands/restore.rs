@@ -7,11 +7,13 @@ use agent::{
     restore::{Expected, Fate, Order, Outcome, Overwrite, Request},
 };
 use clap::{Args, ValueEnum};
-use indicatif::HumanBytes;
 use jiff::Timestamp;
 use repository::commit::CommitVerifyingKey;
 use serde_json::json;
-use shared::ids::SnapshotId;
+use shared::{
+    ids::SnapshotId,
+    words::{bytes, counted},
+};
 
 use super::exit;
 use crate::{DownloadArg, StateArg, cli};
@@ -161,7 +163,7 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
                     Fate::Replace => "replace",
                     _ => "set the looks of",
                 };
-                let size = HumanBytes(step.size_bytes);
+                let size = bytes(step.size_bytes);
                 cli::print(&format!("would {action} {} ({size})", step.path));
             }
         }
@@ -176,10 +178,12 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
             });
             cli::print(&cli::json(&totals));
         } else {
-            let (write, fetch) = (HumanBytes(write), HumanBytes(fetch));
             cli::print(&format!(
-                "{} items, {write} to write, {fetch} to fetch from {packs} packs; nothing was changed",
-                dry_run.steps.len()
+                "{}, {} to write, {} to fetch from {}; nothing was changed",
+                counted(dry_run.steps.len() as u64, "item", "items"),
+                bytes(write),
+                bytes(fetch),
+                counted(packs, "pack", "packs")
             ));
         }
     }
@@ -201,8 +205,12 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
     }
     if !outcome.is_complete() && !json {
         cli::print(&format!(
-            "incomplete: {} files, folders or links were not put back; everything else was",
-            outcome.losses.len()
+            "incomplete: {} not put back; everything else was",
+            counted(
+                outcome.losses.len() as u64,
+                "file, folder or link was",
+                "files, folders or links were"
+            )
         ));
     }
     exit(outcome.is_complete())

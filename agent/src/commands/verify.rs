@@ -7,10 +7,12 @@ use agent::{
     verify::{Depth, Options, Report, verify_source},
 };
 use clap::{Args, Subcommand};
-use indicatif::HumanBytes;
 use repository::{commit::CommitVerifyingKey, identity::IdentityError};
 use serde_json::json;
-use shared::ids::SnapshotId;
+use shared::{
+    ids::SnapshotId,
+    words::{self, counted},
+};
 
 use super::{
     bucket::{BucketArgs, blocking, kit},
@@ -229,8 +231,10 @@ fn tell(report: &Report, depth: Depth, json: bool) {
             format!("{damaged} damaged")
         };
         format!(
-            "{snapshots} snapshots, {objects} objects, {} read{seed}: {result}",
-            HumanBytes(bytes)
+            "{}, {}, {} read{seed}: {result}",
+            counted(snapshots, "snapshot", "snapshots"),
+            counted(objects, "object", "objects"),
+            words::bytes(bytes)
         )
     });
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use shared::{s3_refusal::Refusal, words::counted};
 
 /// Reads a bucket, with credentials of one's own. Waits.
 pub trait Bucket: Send + Sync {
@@ -51,11 +52,11 @@ pub enum BucketError {
     #[error("the S3 endpoint does not answer: {0}")]
     Unreachable(String),
     /// An answer that says no.
-    #[error("the S3 endpoint refuses: {code} (HTTP {status}): {message}")]
+    #[error("the S3 endpoint refuses: {}", Refusal { code, status: *status, message })]
     Refused {
         /// HTTP status.
         status: u16,
-        /// S3's error code.
+        /// S3's error code; empty where it gave none.
         code: String,
         /// S3's message.
         message: String,
@@ -64,7 +65,7 @@ pub enum BucketError {
     #[error("the S3 endpoint's answer is not usable: {0}")]
     Malformed(String),
     /// More than any object of this kind may have.
-    #[error("{key} is longer than {limit_bytes} bytes")]
+    #[error("{key} is longer than {}", counted(*limit_bytes, "byte", "bytes"))]
     TooLong {
         /// The key.
         key: String,

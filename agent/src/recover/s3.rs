@@ -30,8 +30,6 @@ use crate::{
 
 /// No object of any kind is longer, whatever its listing says.
 const MAX_OBJECT_BYTES: u64 = max_object_bytes(ObjectKind::Manifest);
-/// In the place of S3's error code.
-const NO_CODE: &str = "no code";
 
 /// Where a bucket is.
 #[derive(Debug, Clone)]
@@ -130,7 +128,7 @@ impl S3Bucket {
                 status: 404 | 405,
                 code,
                 ..
-            }) if code == NO_CODE => {
+            }) if code.is_empty() => {
                 return Err(BucketError::Malformed(format!(
                     "{key}: not found, without S3's error"
                 )));
@@ -283,7 +281,7 @@ where
         }
         SdkError::ServiceError(answer) => BucketError::Refused {
             status: answer.raw().status().as_u16(),
-            code: answer.err().code().unwrap_or(NO_CODE).to_owned(),
+            code: answer.err().code().unwrap_or_default().to_owned(),
             message: answer.err().message().unwrap_or("no message").to_owned(),
         },
         SdkError::ResponseError(_) | SdkError::ConstructionFailure(_) => {

@@ -11,6 +11,7 @@ use repository::layout;
 use shared::{
     ids::SourceId,
     object::{ObjectHash, ObjectKind, ObjectRef},
+    words::counted,
 };
 
 use super::bucket::{Bucket, BucketError};
@@ -169,7 +170,11 @@ impl ObjectSource for SourceStore<'_> {
                     let what = if bytes.len() as u64 == object.size_bytes {
                         "its hash is another".to_owned()
                     } else {
-                        format!("it has {} bytes instead of {}", bytes.len(), object.size_bytes)
+                        format!(
+                            "it has {} instead of {}",
+                            counted(bytes.len() as u64, "byte", "bytes"),
+                            object.size_bytes
+                        )
                     };
                     wrong = wrong.or(Some(what));
                 }
@@ -178,7 +183,11 @@ impl ObjectSource for SourceStore<'_> {
                 let object = object.hash;
                 return Err(match wrong {
                     Some(what) => ReadError::Wrong { object, what },
-                    None => ReadError::Storage { object, status: 404 },
+                    None => ReadError::Storage {
+                        object,
+                        status: 404,
+                        code: String::new(),
+                    },
                 });
             }
         }
@@ -203,9 +212,10 @@ impl ObjectSource for SourceStore<'_> {
 
 fn failed(object: &ObjectRef, error: BucketError) -> ReadError {
     match error {
-        BucketError::Refused { status, .. } => ReadError::Storage {
+        BucketError::Refused { status, code, .. } => ReadError::Storage {
             object: object.hash,
             status,
+            code,
         },
         BucketError::TooLong { .. } => ReadError::Wrong {
             object: object.hash,

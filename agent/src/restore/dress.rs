@@ -17,6 +17,7 @@ use xattr::FileExt as _;
 
 use super::plan::Looks;
 use crate::{platform, shown::shown};
+use shared::words::counted;
 
 /// Dresses files, and gathers what could not be set.
 pub(super) struct Dresser {
@@ -138,7 +139,8 @@ impl Dresser {
             .into_iter()
             .map(|((attribute, error), (count, example))| {
                 format!(
-                    "the attribute {attribute} could not be set on {count} files, such as {example}: {error}"
+                    "the attribute {attribute} could not be set on {}, such as {example}: {error}",
+                    counted(count, "file", "files")
                 )
             })
             .collect()

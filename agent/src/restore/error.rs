@@ -8,7 +8,7 @@ use repository::{
     object_list::ListError,
     recovery::Fingerprint,
 };
-use shared::ids::SnapshotId;
+use shared::{ids::SnapshotId, words::counted};
 
 use super::{Outcome, Unexpected};
 use crate::{
@@ -147,7 +147,8 @@ impl Outcome {
     pub(super) fn public(&self) -> Option<String> {
         let lost = self.losses.len();
         (lost > 0).then(|| {
-            format!("incomplete: {lost} files, folders or links could not be put back; the agent's output names them")
+            let lost = counted(lost as u64, "file, folder or link", "files, folders or links");
+            format!("incomplete: {lost} could not be put back; the agent's output has the names")
         })
     }
 }

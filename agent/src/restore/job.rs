@@ -112,6 +112,7 @@ impl Job {
             None => Err(ReadError::Storage {
                 object: self.work.manifest.hash,
                 status: 404,
+                code: String::new(),
             }),
         };
         let record = match read {

@@ -14,7 +14,10 @@ use repository::{
     pack::{MAX_HEADER_BYTES, OpenPack, PackError, PackKey, PackLayout},
     recovery::RecoverySecret,
 };
-use shared::object::{ObjectHash, ObjectKind, ObjectRef};
+use shared::{
+    object::{ObjectHash, ObjectKind, ObjectRef},
+    words::counted,
+};
 
 use super::{
     RestoreError, Snapshot,
@@ -167,13 +170,24 @@ impl<'a> Library<'a> {
             .map(|(hash, fault)| format!("pack {hash} {fault}"))
             .collect();
         if lost.len() > NAMED {
-            named.push(format!("and {} more packs are no use", lost.len() - NAMED));
+            named.push(format!(
+                "and {} no use",
+                counted((lost.len() - NAMED) as u64, "more pack is", "more packs are")
+            ));
         }
         let elsewhere = match &others.problem {
-            None => format!("{} packs of other snapshots", others.packs.len()),
+            None => counted(
+                others.packs.len() as u64,
+                "pack of another snapshot",
+                "packs of other snapshots",
+            ),
             Some(error) => format!(
-                "{} packs of other snapshots (not all of them: {error})",
-                others.packs.len()
+                "{} (not all of them: {error})",
+                counted(
+                    others.packs.len() as u64,
+                    "pack of another snapshot",
+                    "packs of other snapshots"
+                )
             ),
         };
         Some(format!(

@@ -5,7 +5,10 @@ use std::io;
 use repository::{pack::PackError, tree::TreeError};
 use rustix::io::Errno;
 use serde::Serialize;
-use shared::object::{ObjectHash, ObjectKind, ObjectRef};
+use shared::{
+    object::{ObjectHash, ObjectKind, ObjectRef},
+    s3_refusal::Refusal,
+};
 
 use super::RestoreError;
 use crate::store::ReadError;
@@ -111,10 +114,12 @@ pub enum Fault {
     #[error("is gone from the storage")]
     Missing,
     /// The storage has it and does not give it.
-    #[error("cannot be read: the storage answers {status}")]
+    #[error("cannot be read: the storage refuses it: {}", Refusal { code, status: *status, message: "" })]
     Withheld {
         /// The HTTP status.
         status: u16,
+        /// S3's error code; empty where it gave none.
+        code: String,
     },
     /// The storage answers something else than what it is asked.
     #[error("cannot be read: {what}")]
@@ -170,7 +175,7 @@ impl From<ReadError> for Trouble<Fault> {
             ReadError::Storage {
                 status: 404 | 410, ..
             } => Self::One(Fault::Missing),
-            ReadError::Storage { status, .. } => Self::One(Fault::Withheld { status }),
+            ReadError::Storage { status, code, .. } => Self::One(Fault::Withheld { status, code }),
             ReadError::Garbled { what, .. } => Self::One(Fault::Garbled { what }),
             ReadError::Wrong { what, .. } => Self::One(Fault::Damaged { what }),
             // It was tried several times: nothing else will be read either.

@@ -44,6 +44,7 @@ use repository::{
 use shared::{
     api::agent::{RestoreFinish, RestoreProgress, RestoreRequest},
     ids::{RestoreId, SnapshotId},
+    words::counted,
 };
 use tokio::runtime::Handle;
 
@@ -245,8 +246,12 @@ pub async fn verify(
         error: match &result {
             Ok(report) if report.is_sound() => None,
             Ok(report) => Some(format!(
-                "a verification found {} things that are not as they should be; the agent's output names them",
-                report.findings.len()
+                "a verification found {} not as it should be; the agent's output has the names",
+                counted(
+                    report.findings.len() as u64,
+                    "thing that is",
+                    "things of which each is"
+                )
             )),
             Err(error) => Some(error.public()),
         },
@@ -276,7 +281,8 @@ pub fn restore_from(
     let warnings = warnings.filter(|warning| !warning.kind.is_note()).count();
     if warnings > 0 {
         outcome.notes.push(format!(
-            "the backup itself reported {warnings} files that were left out or not whole"
+            "the backup itself reported {} left out or not whole",
+            counted(warnings as u64, "file that was", "files that were")
         ));
     }
     for (page, fault) in &snapshot.lost_pages {

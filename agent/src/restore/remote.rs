@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::trust::Trust;
 use crate::{
     client::{Client, ClientError},
-    fetch,
+    fetch, refusal,
     store::{ObjectSource, ReadError},
 };
 
@@ -123,8 +123,10 @@ impl ObjectSource for Remote {
             match result {
                 // Expired: another address.
                 Err(ReadError::Storage {
-                    status: 400 | 403, ..
-                }) if attempt < ATTEMPTS => {
+                    status: status @ (400 | 403),
+                    code,
+                    ..
+                }) if attempt < ATTEMPTS && refusal::may_pass(status, &code) => {
                     self.lock().known.remove(&object.hash);
                 }
                 other => return other,

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::object::{ObjectHash, ObjectKind, ObjectRef};
+use shared::{
+    object::{ObjectHash, ObjectKind, ObjectRef},
+    words::counted,
+};
 
 use crate::restore::named;
 
@@ -65,7 +68,7 @@ pub enum Defect {
     #[error("is missing")]
     Missing,
     /// It has another length.
-    #[error("has {found_bytes} bytes instead of {expected_bytes}")]
+    #[error("has {} instead of {expected_bytes}", counted(*found_bytes, "byte", "bytes"))]
     Resized {
         /// What it should have.
         expected_bytes: u64,
@@ -96,7 +99,7 @@ pub enum Defect {
         error: String,
     },
     /// Some of its chunks do not open, or are not what they should be.
-    #[error("has {chunks} damaged chunks: {error}")]
+    #[error("has {}: {error}", counted(*chunks, "damaged chunk", "damaged chunks"))]
     Chunks {
         /// How many.
         chunks: u64,
@@ -104,7 +107,7 @@ pub enum Defect {
         error: String,
     },
     /// Snapshots need chunks that no pack is known to hold.
-    #[error("needs {chunks} chunks that are in none of its packs")]
+    #[error("needs {} in none of its packs", counted(*chunks, "chunk that is", "chunks that are"))]
     Dangling {
         /// How many.
         chunks: u64,
@@ -127,7 +130,7 @@ pub enum Defect {
         promised: Timestamp,
     },
     /// Others wrote under its key; one of the versions is right.
-    #[error("has {versions} versions where one belongs; one of them is right")]
+    #[error("has {} where one belongs; one of them is right", counted(*versions, "version", "versions"))]
     Versions {
         /// How many.
         versions: u64,
@@ -245,7 +248,8 @@ impl std::fmt::Display for Finding {
             let count = self.files_total;
             write!(
                 f,
-                "; costs {count} files or folders of snapshot {seq}, such as {first}"
+                "; costs {} of snapshot {seq}, such as {first}",
+                counted(count, "file or folder", "files or folders")
             )?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use shared::{api::agent::ReadsRequest, ids::SourceId, object::ObjectHash};
+use shared::{api::agent::ReadsRequest, ids::SourceId, object::ObjectHash, words::counted};
 
 use super::{Defect, Finding, Report, Subject};
 use crate::{
@@ -81,8 +81,12 @@ fn verify_source(state: &State, source: SourceId, report: &mut Report) -> Result
         match Resume::leftover(&journal, &secret.chunk_key()) {
             Ok(leftover) if leftover.is_damaged => {
                 let error = format!(
-                    "a part of it; {} packs of a run that broke off are known from the rest",
-                    leftover.packs.len()
+                    "a part of it; {} known from the rest",
+                    counted(
+                        leftover.packs.len() as u64,
+                        "pack of a run that broke off is",
+                        "packs of a run that broke off are"
+                    )
                 );
                 report.find(shown(&journal), Defect::Malformed { error });
             }

@@ -60,6 +60,7 @@ impl ObjectSource for Bucket {
         let missing = ReadError::Storage {
             object: object.hash,
             status: 404,
+            code: String::new(),
         };
         let (_, bytes) = objects.get(&object.hash).ok_or(missing)?;
         let bytes = match range {

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use shared::api::view::{BucketCheckReport, BucketCheckView, BucketFindingKind, BucketFindingView};
 
-use super::{Ago, At, Bytes, Count, Day, Icon, Sign};
+use super::{Ago, At, Bytes, Count, Counted, Day, Icon, Sign};
 
 /// One sentence when all is well, and otherwise what is not.
 #[component]
@@ -49,24 +49,25 @@ fn Checked(check: BucketCheckView) -> impl IntoView {
     } else if report.is_clean() {
         view! {
             <p>
-                "All " <Count value=report.objects /> " objects (" <Bytes size=report.bytes />
-                ") are there and locked, checked at " <At at=check.ended_at /> "."
+                {all_of(report.objects)} " (" <Bytes size=report.bytes /> ") "
+                {if report.objects == 1 { "is there and locked" } else { "are there and locked" }} ", checked at " <At at=check.ended_at />
+                "."
             </p>
         }
         .into_any()
     } else {
         view! {
             <p>
-                "Checked at " <At at=check.ended_at /> ": " <Count value=report.objects /> " objects, "
-                <Bytes size=report.bytes /> "."
+                "Checked at " <At at=check.ended_at /> ": "
+                <Counted value=report.objects one="object" many="objects" /> ", " <Bytes size=report.bytes /> "."
             </p>
         }
         .into_any()
     };
     let locks = view! {
         <p class="muted">
-            "S3 was asked for the locks of " <Count value=report.locks_asked />
-            {format!(" of them: part {} of {}.", report.slice + 1, report.slices.max(1))}
+            "S3 was asked for the lock of " <Counted value=report.locks_asked one="object" many="objects" />
+            {format!(": part {} of {}.", report.slice + 1, report.slices.max(1))}
         </p>
     };
     let findings = check.findings;
@@ -79,6 +80,13 @@ fn Checked(check: BucketCheckView) -> impl IntoView {
     .into_any()
 }
 
+fn all_of(objects: u64) -> String {
+    match objects {
+        1 => "The one object".to_owned(),
+        objects => format!("All {}", crate::format::counted(objects, "object", "objects")),
+    }
+}
+
 #[component]
 fn Alert(report: BucketCheckReport) -> impl IntoView {
     view! {
@@ -87,8 +95,8 @@ fn Alert(report: BucketCheckReport) -> impl IntoView {
             <div>
                 <h3>"Snapshots that are kept need objects that are gone"</h3>
                 <p>
-                    <Count value=report.needed_missing />
-                    " objects can no longer be read, and files in the snapshots that need them cannot be restored whole. "
+                    <Counted value=report.needed_missing one="object" many="objects" />
+                    " can no longer be read, and files in the snapshots that need that cannot be restored whole. "
                     "Locked versions cannot vanish from a store that keeps its word: check the bucket's mode and the "
                     "provider, and run a backup now: it sends what it can read again."
                 </p>

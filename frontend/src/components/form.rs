@@ -1,33 +1,12 @@
-//! Pieces of forms, and what the address says was typed before.
+//! Pieces of forms.
 
 use leptos::prelude::*;
-use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
-use super::icon::{Icon, Sign};
+use super::{
+    icon::{Icon, Sign},
+    problem::sign_in_and_come_back,
+};
 use crate::error::ConsoleError;
-
-/// What was typed into a form that the server refused before hydration: it comes back in the address.
-#[derive(Clone, Copy)]
-pub struct Typed(StoredValue<ParamsMap>);
-
-/// What the address says was typed.
-pub fn use_typed() -> Typed {
-    Typed(StoredValue::new(use_query_map().get_untracked()))
-}
-
-impl Typed {
-    /// A field's text, or `default`.
-    pub fn text(self, field: &str, default: &str) -> String {
-        self.0
-            .with_value(|typed| typed.get_str(field).unwrap_or(default).to_owned())
-    }
-
-    /// Whether a field held `value`; `default` when the address says nothing of it.
-    pub fn is(self, field: &str, value: &str, default: bool) -> bool {
-        self.0
-            .with_value(|typed| typed.get_str(field).map_or(default, |text| text == value))
-    }
-}
 
 /// What the server said of a form: provided by the form's component, shown by the field that it is about.
 #[derive(Clone, Copy)]
@@ -87,10 +66,18 @@ pub fn FormError(
                 error
                     .get()
                     .map(|error| {
+                        let sign_in = (error == ConsoleError::SignInNeeded)
+                            .then(|| {
+                                view! {
+                                    " "
+                                    <a href=sign_in_and_come_back()>"Sign in again"</a>
+                                    ": you then come back to this page."
+                                }
+                            });
                         view! {
                             <div class="notice bad">
                                 <Icon sign=Sign::Failure />
-                                <p>{error.to_string()}</p>
+                                <p>{error.to_string()} {sign_in}</p>
                             </div>
                         }
                     })

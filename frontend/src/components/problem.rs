@@ -2,12 +2,13 @@
 
 use leptos::{either::Either, prelude::*};
 use leptos_meta::Title;
-use leptos_router::{components::Redirect, hooks::use_location};
+use leptos_router::hooks::use_location;
 
 use super::icon::{Icon, Sign};
 use crate::error::ConsoleError;
 
-/// A page that could not be made; sends to the sign-in page when nobody is signed in.
+/// A page that could not be made. When nobody is signed in: on the server, to the sign-in page; in the browser, where something
+/// was shown before, a word and a link.
 pub fn problem_page(error: ConsoleError) -> AnyView {
     view! { <Problem error /> }.into_any()
 }
@@ -16,7 +17,7 @@ pub fn problem_page(error: ConsoleError) -> AnyView {
 #[component]
 pub fn Problem(error: ConsoleError) -> impl IntoView {
     if error == ConsoleError::SignInNeeded {
-        return Either::Left(view! { <Redirect path=sign_in_and_come_back() /> });
+        return Either::Left(view! { <SignedOut /> });
     }
     #[cfg(feature = "ssr")]
     crate::functions::status::set(&error);
@@ -43,6 +44,29 @@ pub fn Problem(error: ConsoleError) -> impl IntoView {
     })
 }
 
+#[cfg(feature = "ssr")]
+#[component]
+fn SignedOut() -> impl IntoView {
+    view! { <leptos_router::components::Redirect path=sign_in_and_come_back() /> }
+}
+
+#[cfg(not(feature = "ssr"))]
+#[component]
+fn SignedOut() -> impl IntoView {
+    view! {
+        <section class="problem" role="alert">
+            <Icon sign=Sign::Lock />
+            <h2>"Your session has ended"</h2>
+            <p>"Sign in again: you then come back to this page."</p>
+            <p>
+                <a class="button primary" href=sign_in_and_come_back()>
+                    "Sign in"
+                </a>
+            </p>
+        </section>
+    }
+}
+
 /// The sign-in page's address, with this page as the one to come back to.
 pub fn sign_in_and_come_back() -> String {
     let location = use_location();
@@ -50,11 +74,15 @@ pub fn sign_in_and_come_back() -> String {
     let query = location
         .query
         .with_untracked(leptos_router::params::ParamsMap::to_query_string);
-    let here = format!("{path}{query}");
+    sign_in_page(&format!("{path}{query}"))
+}
+
+/// The sign-in page's address, with `here` as the page to come back to.
+pub fn sign_in_page(here: &str) -> String {
     if here == "/" {
         return "/sign-in".to_owned();
     }
-    format!("/sign-in?next={}", leptos_router::location::Url::escape(&here))
+    format!("/sign-in?next={}", leptos_router::location::Url::escape(here))
 }
 
 /// What a list says when it is empty, and what to do next.

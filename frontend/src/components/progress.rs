@@ -6,7 +6,7 @@ use shared::api::{
     view::{RestoreState, RestoreView, RunView},
 };
 
-use crate::format;
+use crate::{clock::use_clock, format};
 
 /// A run that is under way: phase, bar and figures.
 #[component]
@@ -14,14 +14,40 @@ pub fn RunProgressView(
     /// The run.
     run: Signal<RunView>,
 ) -> impl IntoView {
+    let silent = silence_of(run);
     let phase = Memo::new(move |_| run.with(phase_of));
     let percent = Memo::new(move |_| run.with(percent_of));
     view! {
         <div class="progress">
-            <p class="progress-phase" role="status">{move || phase.get()}</p>
+            <p class="progress-phase" role="status">
+                {move || match silent.get() {
+                    Some(silent) => {
+                        view! {
+                            <span class="warn-text">
+                                {format!("No word from the agent on {} for {silent}", run.with(|run| run.hostname.clone()))}
+                            </span>
+                        }
+                            .into_any()
+                    }
+                    None => phase.get().into_any(),
+                }}
+            </p>
+            {move || {
+                silent
+                    .get()
+                    .map(|_| {
+                        view! {
+                            <p class="muted">
+                                "Look whether the machine is up and reaches this server. The agent goes on by itself where it can; \
+                                 otherwise the run ends, and the next one uses what was sent."
+                            </p>
+                        }
+                    })
+            }}
             <progress
                 max="100"
-                hidden=move || run.with(|run| run.state == RunState::Failed)
+                // A bar says that something moves, or is done.
+                hidden=move || silent.get().is_some() || run.with(|run| run.state == RunState::Failed)
                 aria-label=move || run.with(|run| format!("Backup of {}", run.source_name))
                 value=move || percent.get().map(|percent| percent.to_string())
             ></progress>
@@ -29,6 +55,15 @@ pub fn RunProgressView(
         </div>
     }
     .into_any()
+}
+
+/// For how long nothing was heard of the agent that works on a run, when that is long.
+pub fn silence_of(run: Signal<RunView>) -> Memo<Option<String>> {
+    let clock = use_clock();
+    Memo::new(move |_| {
+        let now = clock.now_or_made()?;
+        run.with(|run| run.silent_for(now)).map(format::silence)
+    })
 }
 
 fn phase_of(run: &RunView) -> String {
@@ -87,7 +122,7 @@ fn figures_of(run: &RunView) -> AnyView {
         view! {
             <span>
                 <b>{of(progress.files_done, progress.files_total)}</b>
-                " files and folders"
+                {noun(progress.files_total.unwrap_or(progress.files_done), " file or folder", " files and folders")}
             </span>
             <span>
                 <b>{bytes}</b>
@@ -111,7 +146,7 @@ fn figures_of(run: &RunView) -> AnyView {
         view! {
             <span>
                 <b>{of(done, Some(total))}</b>
-                " objects confirmed"
+                {noun(total, " object confirmed", " objects confirmed")}
             </span>
         }
     });
@@ -120,6 +155,11 @@ fn figures_of(run: &RunView) -> AnyView {
         {confirmed}
     }
     .into_any()
+}
+
+/// What is counted, behind its count.
+const fn noun(count: u64, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
 }
 
 /// A restore that is under way.
@@ -163,7 +203,7 @@ pub fn RestoreProgressView(
                 view! {
                     <span>
                         <b>{files}</b>
-                        " files and folders"
+                        {noun(progress.files_total, " file or folder", " files and folders")}
                     </span>
                     <span>
                         <b>{bytes}</b>

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use shared::api::view::{AwaitReason, AwaitingUnlock, ProtectionView, SweepView};
 
-use super::{Ago, At, Bytes, Count, Day, Icon, Sign};
+use super::{Ago, At, Bytes, Count, Counted, Day, Icon, Sign};
 
 /// What the last sweep did, what waits for its lock to end, and what was refused.
 #[component]
@@ -44,20 +44,30 @@ pub fn Protection(protection: ProtectionView) -> impl IntoView {
 fn LastSweep(sweep: SweepView, next: AnyView) -> impl IntoView {
     let report = sweep.report;
     let more = [
-        (report.copied, "put again, because the provider cannot extend"),
-        (report.add_again, "to be added again by the next backup"),
-        (report.promoted, "snapshots confirmed for longer"),
-        (report.expired, "snapshots expired"),
+        (
+            report.copied,
+            "object put again, because the provider cannot extend",
+            "objects put again, because the provider cannot extend",
+        ),
+        (
+            report.add_again,
+            "object to be added again by the next backup",
+            "objects to be added again by the next backup",
+        ),
+        (
+            report.promoted,
+            "snapshot confirmed for longer",
+            "snapshots confirmed for longer",
+        ),
+        (report.expired, "snapshot expired", "snapshots expired"),
     ];
     let more = more
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| {
+        .filter(|(count, ..)| *count > 0)
+        .map(|(value, one, many)| {
             view! {
                 <li>
-                    <Count value=count />
-                    " "
-                    {what}
+                    <Counted value one many />
                 </li>
             }
         })
@@ -80,8 +90,8 @@ fn LastSweep(sweep: SweepView, next: AnyView) -> impl IntoView {
             <div>
                 <dt>"Deleted"</dt>
                 <dd>
-                    <Count value=report.deleted_versions />
-                    " objects, "
+                    <Counted value=report.deleted_versions one="object" many="objects" />
+                    ", "
                     <Bytes size=report.deleted_bytes />
                 </dd>
             </div>
@@ -113,20 +123,20 @@ fn LastSweep(sweep: SweepView, next: AnyView) -> impl IntoView {
 fn Awaiting(waiting: AwaitingUnlock) -> impl IntoView {
     let why = match waiting.reason {
         AwaitReason::Dropped => "no longer needed by any snapshot, but still locked",
-        AwaitReason::BrokenRun => "sent by runs that broke off, and still locked",
+        AwaitReason::BrokenRun => "sent by a run that broke off, and still locked",
         AwaitReason::Superseded => "replaced by a later version, and still locked",
     };
     view! {
         <li>
-            <Count value=waiting.objects />
-            " objects, "
+            <Counted value=waiting.objects one="object" many="objects" />
+            ", "
             <Bytes size=waiting.bytes />
             ", "
             {why}
-            ": they are deleted from "
+            {if waiting.objects == 1 { ": it is deleted from " } else { ": they are deleted from " }}
             <Day at=waiting.first />
-            " to "
-            <Day at=waiting.last />
+            {(waiting.last != waiting.first)
+                .then(|| view! { " to " <Day at=waiting.last /> })}
         </li>
     }
     .into_any()

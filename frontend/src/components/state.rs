@@ -4,12 +4,15 @@ use leptos::prelude::*;
 use shared::{
     api::{
         agent::RunState,
-        view::{Damage, RestoreState, SnapshotState},
+        view::{Damage, RestoreState, RunView, SnapshotState},
     },
     retention::{LockMode, Period},
 };
 
-use super::icon::{Icon, Sign};
+use super::{
+    icon::{Icon, Sign},
+    progress::silence_of,
+};
 
 #[component]
 fn Badge(tone: &'static str, sign: Sign, word: &'static str) -> impl IntoView {
@@ -22,9 +25,24 @@ fn Badge(tone: &'static str, sign: Sign, word: &'static str) -> impl IntoView {
     .into_any()
 }
 
-/// A run's state.
+/// A run's state, or that its agent is silent.
 #[component]
-pub fn RunBadge(state: RunState) -> impl IntoView {
+pub fn RunBadge(run: Signal<RunView>) -> impl IntoView {
+    let state = Memo::new(move |_| run.with(|run| run.state));
+    let silent = silence_of(run);
+    move || match silent.get() {
+        Some(silent) => view! {
+            <span class="badge warn">
+                <Icon sign=Sign::Warning />
+                {format!("No word for {silent}")}
+            </span>
+        }
+        .into_any(),
+        None => run_badge(state.get()),
+    }
+}
+
+fn run_badge(state: RunState) -> AnyView {
     let (tone, sign, word) = match state {
         RunState::Queued => ("badge busy", Sign::Clock, "Waiting for the agent"),
         RunState::Running => ("badge busy", Sign::Running, "Backing up"),

@@ -22,6 +22,8 @@ pub fn LockTimeline(
     earliest: Option<Timestamp>,
     /// The latest lock among its objects.
     latest: Option<Timestamp>,
+    /// Whether something of it is gone all the same.
+    damaged: bool,
 ) -> impl IntoView {
     let hydrated = use_hydrated();
     let clock = use_clock();
@@ -75,7 +77,7 @@ pub fn LockTimeline(
                         <Day at=taken />
                     </li>
                     <li class="key-promise">
-                        "Nobody can delete any of it until "
+                        {if damaged { "Promised until " } else { "Nobody can delete any of it until " }}
                         <Day at=protected_until />
                     </li>
                     {earliest

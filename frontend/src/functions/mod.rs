@@ -1,14 +1,17 @@
 //! Server functions: thin shims over [`crate::backend::Backend`], below `/console/fn`.
 //!
 //! Those that change something are posted by plain HTML forms, so they work before hydration: on success they
-//! redirect, on refusal they send the browser back to the form with the reason and what was typed.
+//! redirect, on refusal they send the browser back to the form's page, which shows the reason and what was typed.
 
 pub mod backup_set;
 pub mod enrollment;
 #[cfg(feature = "ssr")]
-mod form;
+pub(crate) mod form;
+pub mod list;
 pub mod notice;
 pub mod run;
+#[cfg(feature = "ssr")]
+mod sealed_cookie;
 pub mod session;
 pub mod snapshot;
 pub mod source;

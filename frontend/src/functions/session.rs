@@ -24,7 +24,8 @@ pub async fn sign_in(
         password,
     };
     let result = super::backend()?.sign_in(request).await;
-    super::form::back_to_form::<SignIn, _>(result, "/sign-in", &[("email", &email), ("next", next)])?;
+    let page = crate::components::sign_in_page(next);
+    super::form::back_to_form::<SignIn, _>(result, &page, &[("email", &email)])?;
     leptos_axum::redirect(next);
     Ok(())
 }

@@ -76,7 +76,11 @@ pub async fn create_source(
 #[server(prefix = "/console/fn", endpoint = "run_now")]
 pub async fn run_now(tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError> {
     let result = super::backend()?.run_now(tenant, source).await;
-    let run = super::form::back_to_form::<RunNow, _>(result, &format!("/tenants/{tenant}"), &[])?;
+    let run = super::form::back_to_form::<RunNow, _>(
+        result,
+        &format!("/tenants/{tenant}"),
+        &[("source", &source.to_string())],
+    )?;
     super::form::plain_post_goes_to(&format!("/tenants/{tenant}/runs/{}", run.id));
     Ok(run)
 }

@@ -37,7 +37,7 @@ pub fn set(error: &ConsoleError) {
             ConsoleError::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             ConsoleError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             ConsoleError::SignInNeeded | ConsoleError::WrongCredentials => StatusCode::UNAUTHORIZED,
-            ConsoleError::Internal | ConsoleError::Transport(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            ConsoleError::Internal | ConsoleError::Unreachable => StatusCode::INTERNAL_SERVER_ERROR,
         });
     }
 }

@@ -19,6 +19,7 @@ use crate::{
         backup_set::InspectBucket,
         enrollment::{CreateEnrollmentToken, take_enrollment_token},
     },
+    refused::{FormState, use_form},
     tenant::{id_in_address, use_tenant},
 };
 
@@ -27,10 +28,10 @@ use crate::{
 pub fn BackupSetPage() -> impl IntoView {
     let id = id_in_address::<BackupSetId>("set");
     let tenant = use_tenant();
-    let inspect = ServerAction::<InspectBucket>::new();
-    let enroll = ServerAction::<CreateEnrollmentToken>::new();
+    let inspect = use_form::<InspectBucket>();
+    let enroll = use_form::<CreateEnrollmentToken>();
     Effect::new(move || {
-        if let Some(Ok(_)) = inspect.value().get() {
+        if let Some(Ok(_)) = inspect.action.value().get() {
             tenant.live.turn();
         }
     });
@@ -52,8 +53,8 @@ pub fn BackupSetPage() -> impl IntoView {
 fn Content(
     set: BackupSetView,
     sources: Vec<SourceView>,
-    inspect: ServerAction<InspectBucket>,
-    enroll: ServerAction<CreateEnrollmentToken>,
+    inspect: FormState<InspectBucket>,
+    enroll: FormState<CreateEnrollmentToken>,
 ) -> impl IntoView {
     let tenant = use_tenant();
     let id = set.id;
@@ -83,10 +84,10 @@ fn Content(
             <div>
                 <dt>"Never lapse"</dt>
                 <dd>
-                    {format!(
-                        "the newest {} of each source",
-                        format::counted(u64::from(set.policy.keep_last), "snapshot", "snapshots"),
-                    )}
+                    {match set.policy.keep_last {
+                        1 => "the newest snapshot of each source".to_owned(),
+                        more => format!("the newest {} snapshots of each source", format::count(u64::from(more))),
+                    }}
                 </dd>
             </div>
             <div>
@@ -158,10 +159,14 @@ fn Sources(sources: Vec<SourceView>) -> impl IntoView {
 fn Bucket(
     set: BackupSetId,
     inspection: Option<BucketInspection>,
-    inspect: ServerAction<InspectBucket>,
+    inspect: FormState<InspectBucket>,
 ) -> impl IntoView {
     let tenant = use_tenant();
-    let error = Signal::derive(move || inspect.value().get().and_then(Result::err));
+    let FormState {
+        action: inspect,
+        error,
+        ..
+    } = inspect;
     view! {
         <section aria-labelledby="in-the-bucket">
             <div class="section-head">
@@ -290,11 +295,15 @@ fn Inspection(inspection: BucketInspection) -> impl IntoView {
 }
 
 #[component]
-fn Enroll(set: BackupSetId, enroll: ServerAction<CreateEnrollmentToken>) -> impl IntoView {
+fn Enroll(set: BackupSetId, enroll: FormState<CreateEnrollmentToken>) -> impl IntoView {
     let tenant = use_tenant();
     // A token that was made without hydration comes through here, once.
     let given = Resource::new(move || set, take_enrollment_token);
-    let error = Signal::derive(move || enroll.value().get().and_then(Result::err));
+    let FormState {
+        action: enroll,
+        error,
+        ..
+    } = enroll;
     let made = move || enroll.value().get().and_then(Result::ok);
     view! {
         <section aria-labelledby="enroll">

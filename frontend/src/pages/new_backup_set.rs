@@ -1,9 +1,10 @@
 //! The form for a backup set: a bucket, and how long its backups are locked.
 
 use jiff::SignedDuration;
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_meta::Title;
-use repository::recovery::RecoveryPublicKey;
+use leptos_router::hooks::use_query_map;
+use repository::{kit::holds_secret_words, recovery::RecoveryPublicKey};
 use shared::{
     api::view::StorageAccountView,
     limits::Limit,
@@ -14,10 +15,11 @@ use super::tenant::tenant_once;
 use crate::{
     clock::{local, use_clock, use_hydrated},
     components::{
-        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton, Typed,
-        problem_page, use_typed,
+        Command, Crumbs, Empty, Field, FormError, FormProblem, Icon, Loading, Sign, SubmitButton,
+        problem_page,
     },
     functions::backup_set::CreateBackupSet,
+    refused::{FormState, Typed, use_form},
     tenant::use_tenant,
 };
 
@@ -26,7 +28,7 @@ use crate::{
 pub fn NewBackupSetPage() -> impl IntoView {
     let tenant = use_tenant();
     let page = tenant_once();
-    let create = ServerAction::<CreateBackupSet>::new();
+    let form = use_form::<CreateBackupSet>();
     view! {
         <Title text="New backup set" />
         <Crumbs above=vec![(tenant.path("/storage"), "Storage".to_owned())] here="New backup set" />
@@ -47,7 +49,7 @@ pub fn NewBackupSetPage() -> impl IntoView {
                         }
                             .into_any()
                     }
-                    Ok(page) => view! { <Form accounts=page.storage_accounts create /> }.into_any(),
+                    Ok(page) => view! { <Form accounts=page.storage_accounts form /> }.into_any(),
                     Err(error) => problem_page(error),
                 }
             })}
@@ -57,10 +59,13 @@ pub fn NewBackupSetPage() -> impl IntoView {
 }
 
 #[component]
-fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>) -> impl IntoView {
+fn Form(accounts: Vec<StorageAccountView>, form: FormState<CreateBackupSet>) -> impl IntoView {
     let tenant = use_tenant();
-    let typed = use_typed();
-    let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    let FormState {
+        action: create,
+        typed,
+        error,
+    } = form;
     provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     view! {
@@ -94,11 +99,14 @@ fn Form(accounts: Vec<StorageAccountView>, create: ServerAction<CreateBackupSet>
 #[component]
 fn BucketFields(accounts: Vec<StorageAccountView>, typed: Typed) -> impl IntoView {
     let existing = typed.is("create_bucket", "false", false);
+    // The form for a storage account leads here with the one that it made.
+    let made = use_query_map().with_untracked(|query| query.get("storage_account_id"));
+    let chosen = typed.get("storage_account_id").or(made);
     let options = accounts
         .into_iter()
         .map(|account| {
             let id = account.id.to_string();
-            let selected = typed.is("storage_account_id", &id, false);
+            let selected = chosen.as_ref() == Some(&id);
             view! {
                 <option value=id selected=selected>
                     {format!("{} ({})", account.name, account.endpoint)}
@@ -397,7 +405,9 @@ fn LockDate(days: ReadSignal<String>) -> impl IntoView {
                     }
                     None => {
                         days.with(|days| {
-                                format!("Each backup is locked for {} days from when it completes", days.trim())
+                                let days = days.trim();
+                                let unit = if days == "1" { "day" } else { "days" };
+                                format!("Each backup is locked for {days} {unit} from when it completes")
                             })
                             .into_any()
                     }
@@ -411,6 +421,30 @@ fn LockDate(days: ReadSignal<String>) -> impl IntoView {
 #[component]
 fn RecoveryFields(typed: Typed) -> impl IntoView {
     let (key, set_key) = signal(typed.text("recovery_key", ""));
+    let (had_words, set_had_words) = signal(false);
+    let field = NodeRef::<html::Textarea>::new();
+    // What holds words of a kit is taken out of the field before anything can send it, also when it was pasted while the page was
+    // still being taken over.
+    let look = move || {
+        let Some(field) = field.get_untracked() else {
+            return;
+        };
+        let text = field.value();
+        if holds_secret_words(&text) {
+            field.set_value("");
+            set_key.set(String::new());
+            set_had_words.set(true);
+        } else {
+            if !text.trim().is_empty() {
+                set_had_words.set(false);
+            }
+            set_key.set(text);
+        }
+    };
+    Effect::new(move || {
+        field.track();
+        look();
+    });
     view! {
         <fieldset>
             <legend>"Recovery key"</legend>
@@ -439,15 +473,32 @@ fn RecoveryFields(typed: Typed) -> impl IntoView {
                     spellcheck="false"
                     autocapitalize="none"
                     aria-describedby="recovery_key-hint"
-                    on:input=move |event| set_key.set(event_target_value(&event))
+                    node_ref=field
+                    on:input=move |_| look()
                 >
                     {typed.text("recovery_key", "")}
                 </textarea>
             </Field>
+            {move || had_words.get().then(secret_words)}
             <div role="status">
                 {move || key.with(|key| (!key.trim().is_empty()).then(|| key_check(key)))}
             </div>
         </fieldset>
+    }
+    .into_any()
+}
+
+/// What is said of words of a kit in the field.
+fn secret_words() -> AnyView {
+    view! {
+        <div class="notice bad" role="alert">
+            <Icon sign=Sign::Failure />
+            <p>
+                "Those were secret words of the recovery kit. They were taken out of the field and not sent. Only the public key belongs "
+                "here; it is in the kit too, and begins with " <code>"hfrk1"</code>
+                ". If anybody else could have seen the words, make a new kit."
+            </p>
+        </div>
     }
     .into_any()
 }

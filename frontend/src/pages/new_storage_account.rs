@@ -5,8 +5,9 @@ use leptos_meta::Title;
 use shared::limits::Limit;
 
 use crate::{
-    components::{Crumbs, Field, FormError, FormProblem, SubmitButton, use_typed},
+    components::{Crumbs, Field, FormError, FormProblem, SubmitButton},
     functions::storage_account::CreateStorageAccount,
+    refused::{FormState, use_form},
     tenant::use_tenant,
 };
 
@@ -14,9 +15,11 @@ use crate::{
 #[component]
 pub fn NewStorageAccountPage() -> impl IntoView {
     let tenant = use_tenant();
-    let create = ServerAction::<CreateStorageAccount>::new();
-    let typed = use_typed();
-    let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    let FormState {
+        action: create,
+        typed,
+        error,
+    } = use_form::<CreateStorageAccount>();
     provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     view! {

@@ -13,9 +13,10 @@ use crate::{
     app::Person,
     components::{
         Ago, Count, Empty, Field, FormError, HealthBadge, Loading, Notices, SubmitButton, problem_page,
-        use_typed,
     },
     functions::tenant::{CreateTenant, load_tenants},
+    reach::{Reach, fetched},
+    refused::{FormState, use_form},
 };
 
 /// How often the list is fetched again while the page is open.
@@ -25,9 +26,15 @@ const REFRESH: Duration = Duration::from_secs(15);
 #[component]
 pub fn Overview() -> impl IntoView {
     let person = expect_context::<Person>();
-    let list = Resource::new(|| (), |()| load_tenants());
+    let reach = expect_context::<Reach>();
+    let list = Resource::new(|| (), |()| fetched(load_tenants));
     Effect::new(move || {
-        if let Ok(handle) = set_interval_with_handle(move || list.refetch(), REFRESH) {
+        let refresh = move || {
+            if reach.is_open() {
+                list.refetch();
+            }
+        };
+        if let Ok(handle) = set_interval_with_handle(refresh, REFRESH) {
             on_cleanup(move || handle.clear());
         }
     });
@@ -177,9 +184,11 @@ fn TenantRow(tenant: TenantSummary) -> impl IntoView {
 
 #[component]
 fn NewTenant() -> impl IntoView {
-    let create = ServerAction::<CreateTenant>::new();
-    let typed = use_typed();
-    let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    let FormState {
+        action: create,
+        typed,
+        error,
+    } = use_form::<CreateTenant>();
     view! {
         <section class="card narrow" aria-labelledby="new-customer">
             <h2 id="new-customer">"New customer"</h2>

@@ -13,6 +13,7 @@ use crate::{
     error::ConsoleError,
     format,
     functions::run::load_run,
+    reach::fetched,
     tenant::{id_in_address, no_tenant, use_tenant},
 };
 
@@ -23,9 +24,11 @@ pub fn RunPage() -> impl IntoView {
     let id = id_in_address::<RunId>("run");
     let run = Resource::new(
         move || (tenant.id.get(), id.get(), tenant.live.turns()),
-        |(tenant, run, _)| async move {
-            let run = run.ok_or_else(|| ConsoleError::NotFound("run".to_owned()))?;
-            load_run(tenant.ok_or_else(no_tenant)?, run).await
+        |(tenant, run, _)| {
+            fetched(move || async move {
+                let run = run.ok_or_else(|| ConsoleError::NotFound("run".to_owned()))?;
+                load_run(tenant.ok_or_else(no_tenant)?, run).await
+            })
         },
     );
     view! {
@@ -60,7 +63,7 @@ fn Content(run: RunView) -> impl IntoView {
         <Crumbs above=vec![(tenant.path("/activity"), "Activity".to_owned())] here=format!("Run of {name}") />
         <div class="page-head">
             <h1>{format!("Backup of {name}")}</h1>
-            {move || view! { <RunBadge state=state.get() /> }}
+            <RunBadge run=now.into() />
         </div>
         <section class="card" aria-label="Progress">
             <RunProgressView run=now.into() />

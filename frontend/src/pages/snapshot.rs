@@ -3,19 +3,21 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::{
-    api::view::{RestoreState, RestoreView, SnapshotPage as Page, SnapshotState},
+    api::view::{Damage, RestoreState, RestoreView, SnapshotPage as Page, SnapshotState},
     ids::SnapshotId,
 };
 
 use super::tenant::run_table::RestoreTable;
 use crate::{
     components::{
-        Ago, At, Bytes, Command, Count, Crumbs, DamageBadge, Day, FormError, Icon, Loading, LockTimeline,
-        ModeBadge, RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton, TierBadges,
-        problem_page,
+        Ago, At, Bytes, Command, Count, Counted, Crumbs, DamageBadge, Day, FormError, Icon, Loading,
+        LockTimeline, ModeBadge, RestoreBadge, RestoreProgressView, Sign, SnapshotBadge, SubmitButton,
+        TierBadges, problem_page,
     },
     error::ConsoleError,
     functions::snapshot::{AuthoriseRestore, load_snapshot},
+    reach::fetched,
+    refused::{FormState, use_form},
     tenant::{id_in_address, no_tenant, use_tenant},
 };
 
@@ -26,12 +28,15 @@ pub fn SnapshotPage() -> impl IntoView {
     let id = id_in_address::<SnapshotId>("snapshot");
     let page = Resource::new(
         move || (tenant.id.get(), id.get(), tenant.live.turns()),
-        |(tenant, snapshot, _)| async move {
-            let snapshot = snapshot.ok_or_else(|| ConsoleError::NotFound("snapshot".to_owned()))?;
-            load_snapshot(tenant.ok_or_else(no_tenant)?, snapshot).await
+        |(tenant, snapshot, _)| {
+            fetched(move || async move {
+                let snapshot = snapshot.ok_or_else(|| ConsoleError::NotFound("snapshot".to_owned()))?;
+                load_snapshot(tenant.ok_or_else(no_tenant)?, snapshot).await
+            })
         },
     );
-    let allow = ServerAction::<AuthoriseRestore>::new();
+    let form = use_form::<AuthoriseRestore>();
+    let allow = form.action;
     Effect::new(move || {
         if let Some(Ok(restore)) = allow.value().get() {
             tenant.live.see_restore(restore);
@@ -41,7 +46,7 @@ pub fn SnapshotPage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading /> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! { <Content page allow /> }.into_any(),
+                    Ok(page) => view! { <Content page form /> }.into_any(),
                     Err(error) => problem_page(error),
                 }
             })}
@@ -51,7 +56,7 @@ pub fn SnapshotPage() -> impl IntoView {
 }
 
 #[component]
-fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
+fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let tenant = use_tenant();
     let snapshot = page.snapshot.clone();
     let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
@@ -65,63 +70,7 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
             <DamageBadge damage=snapshot.damage />
             <TierBadges tiers=snapshot.tiers.clone() />
         </div>
-        <section class="card lock-card" aria-labelledby="locked-until">
-            <div class="lock-head">
-                <Icon sign=Sign::Lock />
-                <div>
-                    <h2 id="locked-until">"Locked until"</h2>
-                    <p class="lock-until">
-                        <Day at=snapshot.protected_until />
-                    </p>
-                </div>
-                <ModeBadge mode=snapshot.mode />
-            </div>
-            <p class="muted">
-                {match snapshot.state {
-                    SnapshotState::Complete => "Confirmed by S3 for every object that this snapshot needs.",
-                    SnapshotState::Locking => "Not complete yet: locks that fall short are being extended.",
-                    SnapshotState::Broken => {
-                        "Never complete: objects that it needs vanished from the bucket before everything was confirmed, so it was \
-                         promised nothing and cannot be restored. The next backup builds on it."
-                    }
-                    SnapshotState::Expired => "Expired: its protection has ended, and what it needed is deleted as locks end.",
-                }}
-            </p>
-            {page
-                .oldest_confirmation
-                .filter(|_| snapshot.state == SnapshotState::Complete)
-                .map(|at| {
-                    view! {
-                        <p class="muted">
-                            "The lock that S3 was asked for longest ago was confirmed "
-                            <Ago at />
-                            "."
-                        </p>
-                    }
-                })}
-            {snapshot
-                .damage
-                .map(|damage| {
-                    view! {
-                        <p class="warn-text" role="status">
-                            <Icon sign=Sign::Failure />
-                            <Count value=damage.objects />
-                            {if damage.objects == 1 { " object (" } else { " objects (" }}
-                            <Bytes size=damage.bytes />
-                            ") that this snapshot needs "
-                            {if damage.objects == 1 { "is" } else { "are" }}
-                            " gone from the bucket. It keeps its date. Which files that touches only the endpoint or the recovery kit \
-                             can tell. What a later backup has sent again is restored from there."
-                        </p>
-                    }
-                })}
-            <LockTimeline
-                taken=snapshot.received_at
-                protected_until=snapshot.protected_until
-                earliest=page.earliest_lock
-                latest=page.latest_lock
-            />
-        </section>
+        <LockCard page=page.clone() />
         <dl class="facts card">
             <div>
                 <dt>"Taken"</dt>
@@ -144,8 +93,7 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                 <dd>
                     <Count value=snapshot.totals.files />
                     " in "
-                    <Count value=snapshot.totals.folders />
-                    " folders"
+                    <Counted value=snapshot.totals.folders one="folder" many="folders" />
                 </dd>
             </div>
             <div>
@@ -163,8 +111,8 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
             <div>
                 <dt>"In the bucket"</dt>
                 <dd>
-                    <Count value=page.objects />
-                    " objects, "
+                    <Counted value=page.objects one="object" many="objects" />
+                    ", "
                     <Bytes size=page.stored_bytes />
                 </dd>
             </div>
@@ -176,8 +124,11 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                         warnings => {
                             view! {
                                 <span class="warn-text">
-                                    <Count value=warnings />
-                                    " files left out or not whole; the endpoint's log names them"
+                                    <Counted
+                                        value=warnings
+                                        one="file left out or not whole; the endpoint's log has its name"
+                                        many="files left out or not whole; the endpoint's log has their names"
+                                    />
                                 </span>
                             }
                                 .into_any()
@@ -191,28 +142,135 @@ fn Content(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                         <div>
                             <dt>"Notes"</dt>
                             <dd>
-                                <Count value=snapshot.totals.notes />
-                                " sockets, pipes or devices, which no backup holds"
+                                <Counted
+                                    value=snapshot.totals.notes
+                                    one="socket, pipe or device, which no backup holds"
+                                    many="sockets, pipes or devices, which no backup holds"
+                                />
                             </dd>
                         </div>
                     }
                 })}
         </dl>
-        <Restore page allow />
+        <Restore page form />
+    }
+    .into_any()
+}
+
+/// Until when it is locked, and what has become of that.
+#[component]
+fn LockCard(page: Page) -> impl IntoView {
+    let snapshot = page.snapshot;
+    if snapshot.state == SnapshotState::Broken {
+        return view! {
+            <section class="card lock-card" aria-labelledby="locked-until">
+                <div class="lock-head bad">
+                    <Icon sign=Sign::Failure />
+                    <div>
+                        <h2 id="locked-until">"Promise"</h2>
+                        <p class="lock-until">"Nothing was promised"</p>
+                    </div>
+                    <ModeBadge mode=snapshot.mode />
+                </div>
+                <p>
+                    "Never complete: objects that it needs vanished from the bucket before everything was confirmed. It cannot be \
+                     restored; choose another one. What it sent stays locked for its time, and the next backup builds on it."
+                </p>
+            </section>
+        }
+        .into_any();
+    }
+    let heading = match snapshot.state {
+        SnapshotState::Expired => "Was locked until",
+        _ => "Locked until",
+    };
+    let words = match (snapshot.state, snapshot.damage) {
+        (SnapshotState::Complete, None) => "Confirmed by S3 for every object that this snapshot needs.",
+        (SnapshotState::Complete, Some(_)) => {
+            "S3 had confirmed the lock of every object that this snapshot needs."
+        }
+        (SnapshotState::Expired, _) => {
+            "Expired: its protection has ended, and what it needed is deleted as locks end."
+        }
+        _ => "Not complete yet: locks that fall short are being extended.",
+    };
+    view! {
+        <section class="card lock-card" aria-labelledby="locked-until">
+            <div class="lock-head">
+                <Icon sign=Sign::Lock />
+                <div>
+                    <h2 id="locked-until">{heading}</h2>
+                    <p class="lock-until">
+                        <Day at=snapshot.protected_until />
+                    </p>
+                </div>
+                <ModeBadge mode=snapshot.mode />
+            </div>
+            {snapshot.damage.map(|damage| view! { <Damaged damage /> })}
+            <p class="muted">{words}</p>
+            {page
+                .oldest_confirmation
+                .filter(|_| snapshot.state == SnapshotState::Complete)
+                .map(|at| {
+                    view! {
+                        <p class="muted">
+                            "The lock that S3 was asked for longest ago was confirmed "
+                            <Ago at />
+                            "."
+                        </p>
+                    }
+                })}
+            <LockTimeline
+                taken=snapshot.received_at
+                protected_until=snapshot.protected_until
+                earliest=page.earliest_lock
+                latest=page.latest_lock
+                damaged=snapshot.damage.is_some()
+            />
+        </section>
     }
     .into_any()
 }
 
 #[component]
-fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
+fn Damaged(damage: Damage) -> impl IntoView {
+    let them = if damage.objects == 1 { "it" } else { "them" };
+    view! {
+        <div class="notice bad" role="alert">
+            <Icon sign=Sign::Failure />
+            <div>
+                <h3>"Something of it is gone from the bucket"</h3>
+                <p>
+                    <Counted
+                        value=damage.objects
+                        one="object that this snapshot needs is gone"
+                        many="objects that this snapshot needs are gone"
+                    />
+                    " ("
+                    <Bytes size=damage.bytes />
+                    "). It keeps its date, and all else of it can be restored. Which files need "
+                    {them}
+                    ", only the endpoint or the recovery kit can tell; what a later backup has sent again is restored from there."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Restore(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let tenant = use_tenant();
     let live = tenant.live;
     let tenant_id = tenant.id.get_untracked();
     let snapshot = page.snapshot.id;
     let complete = page.snapshot.state == SnapshotState::Complete;
-    let expired = page.snapshot.state == SnapshotState::Expired;
+    let state = page.snapshot.state;
     let hostname = page.snapshot.hostname.clone();
-    let error = Signal::derive(move || allow.value().get().and_then(Result::err));
+    let all_restores = tenant.path(&format!("/activity?source={}#restores", page.snapshot.source_id));
+    let FormState {
+        action: allow, error, ..
+    } = form;
     let is_open = |state| matches!(state, RestoreState::Authorised | RestoreState::Running);
     let (open, past): (Vec<_>, Vec<_>) = page
         .restores
@@ -243,9 +301,14 @@ fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                     </div>
                 }
                     .into_any()
-            } else if expired {
+            } else if state == SnapshotState::Expired {
                 view! {
                     <p>"This snapshot has expired and cannot be restored any more. Choose a newer one."</p>
+                }
+                    .into_any()
+            } else if state == SnapshotState::Broken {
+                view! {
+                    <p>"This snapshot was never complete and cannot be restored. Choose another one."</p>
                 }
                     .into_any()
             } else {
@@ -277,6 +340,9 @@ fn Restore(page: Page, allow: ServerAction<AuthoriseRestore>) -> impl IntoView {
                     view! {
                         <h3>"Past restores"</h3>
                         {tenant_id.map(|tenant| view! { <RestoreTable tenant restores=past /> })}
+                        <p>
+                            <a href=all_restores>"All restores of this source"</a>
+                        </p>
                     }
                 })}
         </section>

@@ -24,6 +24,7 @@ pub mod epoch;
 pub mod groom;
 pub mod jobs;
 pub mod ledger;
+pub mod lists;
 pub mod needed;
 pub mod notices;
 pub mod order;

@@ -149,6 +149,24 @@ pub async fn of_snapshot(tx: &TenantTx, snapshot: SnapshotId) -> Result<Vec<Rest
         .collect()
 }
 
+/// The newest restores of one snapshot, newest first.
+pub async fn newest_of_snapshot(
+    tx: &TenantTx,
+    snapshot: SnapshotId,
+    limit: u64,
+) -> Result<Vec<Restore>, DbError> {
+    let query = restore::Entity::find()
+        .filter(restore::Column::SnapshotId.eq(snapshot.as_uuid()))
+        .order_by_desc(restore::Column::CreatedAt)
+        .limit(limit);
+    query
+        .all(&tx.tx)
+        .await?
+        .into_iter()
+        .map(TryInto::try_into)
+        .collect()
+}
+
 /// The snapshots of a source that an open restore holds.
 pub async fn holding(
     tx: &TenantTx,

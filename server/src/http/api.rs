@@ -2,18 +2,22 @@
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, FromRequest, Path, Request, State, rejection::JsonRejection},
-    http::{HeaderMap, StatusCode, header},
+    extract::{
+        DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State,
+        rejection::JsonRejection,
+    },
+    http::{HeaderMap, StatusCode, header, request::Parts},
     routing::{get, post},
 };
 use leptos::config::LeptosOptions;
 use shared::{
     api::{
+        list::{ListQuery, Page},
         notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-            SourceView, StorageAccountView, TenantPage, TenantSummary,
+            SnapshotView, SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
     ids::{BackupSetId, NoticeId, RestoreId, RunId, SnapshotId, SourceId, TenantId},
@@ -31,7 +35,7 @@ use crate::{
     error::ApiError,
     scope::{self, Access, Actor},
     use_cases::{
-        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants,
+        backup_sets, enrollment, inspect, lists, notices, restores, sources, storage_accounts, tenants,
         users::{self, Visitor},
     },
 };
@@ -83,13 +87,16 @@ pub fn routes(app: &App) -> Router<LeptosOptions> {
             post(create_enrollment_token),
         )
         .route("/tenants/{tenant}/sources/{source}/runs", post(run_now))
+        .route("/tenants/{tenant}/runs", get(list_runs))
         .route("/tenants/{tenant}/runs/{run}", get(run))
         .route("/tenants/{tenant}/runs/{run}/cancel", post(cancel_run))
+        .route("/tenants/{tenant}/snapshots", get(list_snapshots))
         .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot))
         .route(
             "/tenants/{tenant}/snapshots/{snapshot}/restores",
             post(authorise_restore),
         )
+        .route("/tenants/{tenant}/restores", get(list_restores))
         .route("/tenants/{tenant}/restores/{restore}", get(restore))
         .layer(DefaultBodyLimit::max(Limit::SmallBody.max()))
         .route(
@@ -239,6 +246,54 @@ async fn run_now(
     Path((tenant, source)): Path<(TenantId, SourceId)>,
 ) -> Answer<RunView> {
     sources::run_now(&app, &actor(&app, user, tenant, Access::Manage).await?, source)
+        .await
+        .map(Json)
+}
+
+/// Which part of a list, refused with an error that names the field.
+struct Listed(ListQuery);
+
+impl<S: Send + Sync> FromRequestParts<S> for Listed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::<ListQuery>::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Self(query)).map_err(|error| {
+            // The text may repeat what was sent.
+            ApiError::invalid("query", error.body_text().chars().take(300).collect::<String>())
+        })
+    }
+}
+
+async fn list_runs(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Listed(query): Listed,
+) -> Answer<Page<RunView>> {
+    lists::runs(&app, &actor(&app, user, tenant, Access::Read).await?, &query)
+        .await
+        .map(Json)
+}
+
+async fn list_snapshots(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Listed(query): Listed,
+) -> Answer<Page<SnapshotView>> {
+    lists::snapshots(&app, &actor(&app, user, tenant, Access::Read).await?, &query)
+        .await
+        .map(Json)
+}
+
+async fn list_restores(
+    State(app): State<App>,
+    SignedIn(user): SignedIn,
+    Path(tenant): Path<TenantId>,
+    Listed(query): Listed,
+) -> Answer<Page<RestoreView>> {
+    lists::restores(&app, &actor(&app, user, tenant, Access::Read).await?, &query)
         .await
         .map(Json)
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::{
-        StatusCode,
-        header::{CONTENT_SECURITY_POLICY, SET_COOKIE},
+        HeaderValue, StatusCode, Uri,
+        header::{CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE},
         request::Parts,
     },
+    middleware::{self, Next},
+    response::Response,
 };
-use frontend::{App as Console, backend::Backend, error::ConsoleError, shell};
+use frontend::{App as Console, backend::Backend, error::ConsoleError, shell, unreadable};
+use jiff::Timestamp;
 use leptos::{
     config::LeptosOptions,
     context::{provide_context, use_context},
@@ -21,24 +24,25 @@ use leptos::{
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context};
 use shared::{
     api::{
+        list::{ListQuery, Page},
         notice::Notice,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
             BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-            SourceView, StorageAccountView, TenantPage, TenantSummary,
+            SnapshotView, SourceView, StorageAccountView, TenantPage, TenantSummary,
         },
     },
     ids::{BackupSetId, NoticeId, RunId, SnapshotId, SourceId, TenantId},
 };
 use tower_sessions::Session;
 
-use super::{cookies, headers::page_policy, listener::Client, session};
+use super::{cookies, headers::page_policy, listener::Client, sealed, session};
 use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
     use_cases::{
-        backup_sets, enrollment, inspect, notices, restores, sources, storage_accounts, tenants,
+        backup_sets, enrollment, inspect, lists, notices, restores, sources, storage_accounts, tenants,
         users::{self, Visitor},
     },
 };
@@ -46,6 +50,7 @@ use crate::{
 /// The console's pages and server functions.
 pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
     let app = app.clone();
+    let forms_of = app.clone();
     let context = move || {
         if let Some(parts) = use_context::<Parts>()
             && let (Some(session), Some(client)) = (
@@ -83,6 +88,54 @@ pub fn routes(app: &App, options: &LeptosOptions) -> Router<LeptosOptions> {
                 page
             }
         })
+        .layer(middleware::from_fn_with_state(forms_of, no_error_in_addresses))
+}
+
+/// The framework refuses a plain post that it cannot read by an address with an error in it. The error goes into the cookie that
+/// forms are refused by, and the address is the page's own.
+async fn no_error_in_addresses(State(app): State<App>, request: Request, next: Next) -> Response {
+    let form = request.uri().path().to_owned();
+    let visit = (
+        request.extensions().get::<Session>().cloned(),
+        request.extensions().get::<Client>().cloned(),
+    );
+    let mut response = next.run(request).await;
+    let Some(page) = response.headers().get(LOCATION).and_then(without_error) else {
+        return response;
+    };
+    let path = page.split('?').next().unwrap_or("/");
+    let cookie = match visit {
+        (Some(session), Some(client)) => {
+            let backend = ConsoleBackend {
+                app,
+                session,
+                client,
+                browser: None,
+                response: None,
+            };
+            unreadable(&backend, path, &form)
+        }
+        _ => None,
+    };
+    let headers = response.headers_mut();
+    if let Some(cookie) = cookie {
+        headers.append(SET_COOKIE, cookie);
+    }
+    if let Ok(page) = HeaderValue::try_from(page) {
+        headers.insert(LOCATION, page);
+    }
+    response
+}
+
+/// The path and query of an address that has an error in it, without the error.
+fn without_error(location: &HeaderValue) -> Option<String> {
+    let location: Uri = location.to_str().ok()?.parse().ok()?;
+    let of_error = |part: &&str| ["__err=", "__path="].iter().any(|name| part.starts_with(name));
+    let parts = || location.query().unwrap_or_default().split('&');
+    parts().find(of_error)?;
+    let rest: Vec<&str> = parts().filter(|part| !of_error(part)).collect();
+    let sign = if rest.is_empty() { "" } else { "?" };
+    Some(format!("{}{sign}{}", location.path(), rest.join("&")))
 }
 
 /// One request's view of the use cases.
@@ -109,6 +162,22 @@ impl ConsoleBackend {
 
 #[async_trait]
 impl Backend for ConsoleBackend {
+    fn now(&self) -> Timestamp {
+        self.app.clock.now()
+    }
+
+    fn is_https(&self) -> bool {
+        self.app.public_url.starts_with("https://")
+    }
+
+    fn seal(&self, purpose: &'static str, seconds: u32, text: &[u8]) -> Option<String> {
+        sealed::seal(&self.app.master_key, purpose, self.now(), seconds, text)
+    }
+
+    fn open(&self, purpose: &'static str, text: &str) -> Option<Vec<u8>> {
+        sealed::open(&self.app.master_key, purpose, self.now(), text)
+    }
+
     async fn me(&self) -> Result<Option<Me>, ConsoleError> {
         Ok(session::user(&self.app, &self.session, &self.client).await?)
     }
@@ -200,6 +269,22 @@ impl Backend for ConsoleBackend {
         Ok(sources::run(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
     }
 
+    async fn snapshots(
+        &self,
+        tenant: TenantId,
+        query: ListQuery,
+    ) -> Result<Page<SnapshotView>, ConsoleError> {
+        Ok(lists::snapshots(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
+    }
+
+    async fn runs(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RunView>, ConsoleError> {
+        Ok(lists::runs(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
+    }
+
+    async fn restores(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RestoreView>, ConsoleError> {
+        Ok(lists::restores(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
+    }
+
     async fn snapshot(&self, tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError> {
         Ok(restores::snapshot_page(&self.app, &self.actor(tenant, Access::Read).await?, snapshot).await?)
     }
@@ -210,5 +295,25 @@ impl Backend for ConsoleBackend {
         snapshot: SnapshotId,
     ) -> Result<RestoreView, ConsoleError> {
         Ok(restores::authorise(&self.app, &self.actor(tenant, Access::Manage).await?, snapshot).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_taken_out_of_an_address_and_nothing_else() {
+        let without = |text: &'static str| without_error(&HeaderValue::from_static(text));
+        for (location, page) in [
+            ("https://a.example/sign-in?__path=%2Fx&__err=eyJ", "/sign-in"),
+            ("/sign-in?next=%2Ft&__path=x&__err=y", "/sign-in?next=%2Ft"),
+            ("/?__err=y", "/"),
+        ] {
+            assert_eq!(without(location).as_deref(), Some(page));
+        }
+        for plain in ["/sign-in", "/tenants/tnt_1?next=__err", "https://a.example/"] {
+            assert_eq!(without(plain), None, "{plain}");
+        }
     }
 }

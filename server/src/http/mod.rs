@@ -8,6 +8,7 @@ mod cookies;
 mod events;
 mod headers;
 mod listener;
+mod sealed;
 mod session;
 mod stalled;
 

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::ids::{AgentId, BackupSetId, SourceId, TenantId};
+use shared::{
+    ids::{AgentId, BackupSetId, SourceId, TenantId},
+    words::counted,
+};
 
 /// Findings of one kind that the table shows; the JSON has all of them.
 const SHOWN: usize = 20;
@@ -194,11 +197,11 @@ pub fn table(report: &Report) -> String {
     }
     for source in &report.sources {
         line(format_args!(
-            "\n{}: {} snapshots, {} objects, {} bytes; signed by {}",
+            "\n{}: {}, {}, {}; signed by {}",
             source.source,
-            source.snapshots,
-            source.objects,
-            source.bytes,
+            counted(source.snapshots, "snapshot", "snapshots"),
+            counted(source.objects, "object", "objects"),
+            counted(source.bytes, "byte", "bytes"),
             source.signer.as_deref().unwrap_or("nobody")
         ));
         let mut kinds: BTreeMap<Kind, Vec<&Finding>> = BTreeMap::new();
@@ -231,8 +234,10 @@ pub fn table(report: &Report) -> String {
         }
         match (&source.written, &source.refused) {
             (Some(written), _) => line(format_args!(
-                "  written: {} snapshots, {} objects; {} noted as missing",
-                written.snapshots, written.objects, written.missing
+                "  written: {}, {}; {} noted as missing",
+                counted(written.snapshots, "snapshot", "snapshots"),
+                counted(written.objects, "object", "objects"),
+                written.missing
             )),
             (None, Some(reason)) => line(format_args!("  nothing was written: {reason}")),
             (None, None) => {}

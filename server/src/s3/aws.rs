@@ -97,6 +97,17 @@ struct AwsStore {
     clock: Clock,
 }
 
+impl AwsStore {
+    /// What a HEAD was refused for. Its answer has no body and so no code: an account that was closed, keys that were taken away and
+    /// a clock that is wrong look like a missing permission there. A listing of the key is refused for the same, with the code.
+    async fn named(&self, bucket: &str, key: &str, refused: S3Error) -> S3Error {
+        match self.list_page(bucket, key, None).await {
+            Err(named @ S3Error::Refused { .. }) if !named.code().is_empty() => named,
+            _ => refused,
+        }
+    }
+}
+
 fn failed<E>(error: SdkError<E>) -> S3Error
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -297,6 +308,9 @@ impl ObjectStore for AwsStore {
             }) => return Ok(None),
             // 400: the id is none that S3 gives out (Amazon S3, "Invalid version id specified").
             Err(S3Error::Refused { status: 400, .. }) if version.is_some() => return Ok(None),
+            Err(refused @ S3Error::Refused { status: 403, .. }) if refused.code().is_empty() => {
+                return Err(self.named(bucket, key, refused).await);
+            }
             Err(error) => return Err(error),
         };
         let mode = match answer.object_lock_mode() {

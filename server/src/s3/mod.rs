@@ -12,7 +12,11 @@ pub use listing::{Bounds, KeyVersion, Walk, each_page, versions_of_key};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use shared::retention::LockMode;
+use shared::{
+    retention::LockMode,
+    s3_refusal::{Cause, Refusal},
+    words::counted,
+};
 use zeroize::Zeroizing;
 
 /// Where a bucket is, and the keys to it.
@@ -37,13 +41,13 @@ pub enum S3Error {
     #[error("the S3 endpoint did not answer")]
     Unreachable(String),
     /// An answer that says no.
-    #[error("the S3 endpoint refused the request: {code} (HTTP {status}): {message}")]
+    #[error("the S3 endpoint refused the request: {}", Refusal { code, status: *status, message })]
     Refused {
         /// S3's error code; empty where the answer had no body, as for HEAD.
         code: String,
         /// HTTP status.
         status: u16,
-        /// S3's message.
+        /// S3's message: told where the code is not known to `shared::s3_refusal`.
         message: String,
     },
     /// An answer that S3 would not give: a web page, nothing where there must be something, a listing that does not go on,
@@ -51,7 +55,7 @@ pub enum S3Error {
     #[error("the S3 endpoint's answer is not usable: {0}")]
     Malformed(String),
     /// More content than the caller takes.
-    #[error("{key} is longer than {limit_bytes} bytes")]
+    #[error("{key} is longer than {}", counted(*limit_bytes, "byte", "bytes"))]
     TooLong {
         /// The key.
         key: String,
@@ -92,6 +96,15 @@ impl S3Error {
                 PASSING.contains(&code.as_str()) || (matches!(status, 408 | 429 | 500..) && !is_unknown)
             }
             Self::TooLong { .. } | Self::Unaskable(_) => false,
+        }
+    }
+
+    /// What a refusal comes from, where that is known.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Refused { code, status, .. } => Cause::of(code, *status),
+            _ => None,
         }
     }
 

@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{
-        BackupWork, CommitRequest, ParentSnapshot, RunProgress, RunState, RunStatus, SnapshotSummary,
-        SourceOptions, SourceSpec, Work,
+        BackupWork, CommitRequest, ParentSnapshot, RunPhase, RunProgress, RunState, RunStatus,
+        SnapshotSummary, SnapshotTotals, SourceOptions, SourceSpec, Work,
     },
     ids::{RunId, SourceId},
     object::ObjectKind,
@@ -338,6 +338,7 @@ pub async fn commit(
     run.state = RunState::Committing;
     run.received_at = Some(now);
     run.to_confirm = request.change.added + 1;
+    run.progress = Some(last_progress(run.progress.as_ref(), &request.totals));
     db::commit_pages::set_request(&tx, run.id, &request).await?;
     db::runs::save(&tx, &run).await?;
     db::jobs::queue(
@@ -358,6 +359,22 @@ pub async fn commit(
     );
     app.jobs_changed();
     Ok(status)
+}
+
+/// How far a run is that commits: at the end, with the figures that its snapshot tells. The agent's last report may be lost, and knows
+/// nothing yet of what the manifest says.
+fn last_progress(before: Option<&RunProgress>, totals: &SnapshotTotals) -> RunProgress {
+    let found = totals.files + totals.folders;
+    let files = before.map_or(found, |before| before.files_done.max(found));
+    RunProgress {
+        phase: RunPhase::Confirm,
+        files_done: files,
+        files_total: Some(files),
+        bytes_done: totals.bytes,
+        bytes_total: Some(totals.bytes),
+        bytes_sent: totals.bytes_sent,
+        warnings: totals.warnings,
+    }
 }
 
 /// Gives a run up.

@@ -1,6 +1,6 @@
 //! Backup sets: a bucket that can hold immutable backups, and the policy.
 
-use repository::recovery::RecoveryPublicKey;
+use repository::{kit::holds_secret_words, recovery::RecoveryPublicKey};
 use shared::{
     api::{request::NewBackupSet, view::BackupSetView},
     ids::BackupSetId,
@@ -38,6 +38,14 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
     }
     bounded("time_zone", request.options.time_zone.len(), Limit::TimeZone)?;
     bounded("tiers", request.options.tiers.len(), Limit::Tiers)?;
+    // Nothing of what was sent is repeated, kept or logged.
+    if holds_secret_words(&request.recovery_key) {
+        return Err(ApiError::invalid(
+            "recovery_key",
+            "recovery_key: these are secret words of a recovery kit, and not its public key. They were not kept, but they have been \
+             sent to this server: make a new kit, and give its public key, which begins with hfrk1.",
+        ));
+    }
     bounded("recovery_key", request.recovery_key.len(), Limit::RecoveryKey)?;
     let bucket = text("bucket", &request.bucket, Limit::Bucket, "the bucket's name")?;
     let policy = request

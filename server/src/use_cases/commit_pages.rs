@@ -13,6 +13,7 @@ use shared::{
     ids::{RunId, SourceId},
     object::{ObjectHash, ObjectKind},
     retention::ObjectState,
+    words::{count, counted},
 };
 
 use super::agent_runs::{Caller, must_run, own_run};
@@ -174,13 +175,13 @@ pub async fn must_be_whole(tx: &TenantTx, run: RunId, request: &CommitRequest) -
     Err(ApiError::conflict(
         "commit_pages",
         format!(
-            "The commit names {} pages with {} objects added and {} dropped. {} pages with {} and {} are here, or they are others.",
-            request.change.pages,
-            request.change.added,
-            request.change.dropped,
-            there.pages,
-            there.added,
-            there.dropped
+            "The commit names {} with {} added and {} dropped. {} with {} and {} are here, or they are others.",
+            counted(u64::from(request.change.pages), "page", "pages"),
+            counted(request.change.added, "object", "objects"),
+            count(request.change.dropped),
+            counted(u64::from(there.pages), "page", "pages"),
+            count(there.added),
+            count(there.dropped)
         ),
     ))
 }

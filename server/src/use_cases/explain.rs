@@ -1,5 +1,7 @@
 //! What S3 said, in words that tell a technician what to do.
 
+use shared::s3_refusal::Cause;
+
 use crate::{error::ApiError, s3::S3Error};
 
 /// What was being done when S3 said no.
@@ -28,7 +30,7 @@ pub fn explain(error: &S3Error, doing: Doing<'_>) -> ApiError {
         Doing::TryingKeys { .. } => "",
         Doing::Bucket { bucket, .. } => bucket,
     };
-    let (code, message) = answer_of_s3(error.code(), endpoint, bucket).unwrap_or_else(|| {
+    let (code, message) = refusal(error, endpoint, bucket).unwrap_or_else(|| {
         tracing::warn!(?error, endpoint, bucket, "a storage endpoint gave no usable answer");
         (
             "endpoint_unusable",
@@ -42,7 +44,24 @@ pub fn explain(error: &S3Error, doing: Doing<'_>) -> ApiError {
     ApiError::invalid(code, message)
 }
 
-/// What to do about one of S3's own error codes; `None` for what is none that we know.
+/// What to do about a refusal, with the name that S3 gave it.
+fn refusal(error: &S3Error, endpoint: &str, bucket: &str) -> Option<(&'static str, String)> {
+    let S3Error::Refused { code, status, .. } = error else {
+        return None;
+    };
+    if let Some((name, sentence)) = answer_of_s3(code, endpoint, bucket) {
+        return Some((name, format!("{sentence} S3 says: {code}.")));
+    }
+    // A refusal without a code may come from anything that speaks HTTP.
+    let cause = Cause::of(code, *status).filter(|_| !code.is_empty())?;
+    let sentence = cause.remedy();
+    Some((
+        "refused_by_s3",
+        format!("{endpoint}: {sentence}. S3 says: {code}."),
+    ))
+}
+
+/// What to do about one of S3's own error codes when something is set up; `None` for what is not said better by [`Cause`].
 fn answer_of_s3(code: &str, endpoint: &str, bucket: &str) -> Option<(&'static str, String)> {
     Some(match code {
         "InvalidAccessKeyId" => (
@@ -107,4 +126,53 @@ fn answer_of_s3(code: &str, endpoint: &str, bucket: &str) -> Option<(&'static st
         ),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOING: Doing<'_> = Doing::Bucket {
+        endpoint: "https://s3.example",
+        bucket: "acme",
+    };
+
+    fn told(code: &str, status: u16) -> (&'static str, String) {
+        let error = S3Error::Refused {
+            code: code.to_owned(),
+            status,
+            message: "no more than a message".to_owned(),
+        };
+        match explain(&error, DOING) {
+            ApiError::Invalid { code, message } => (code, message),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn each_code_keeps_its_name_and_only_a_denial_asks_for_grants() {
+        let mut sentences = std::collections::BTreeSet::new();
+        for code in [
+            "RequestTimeTooSkewed",
+            "QuotaExceeded",
+            "InvalidObjectState",
+            "AccountProblem",
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "AccessDenied",
+            "NoSuchBucket",
+            "InternalError",
+        ] {
+            let (name, message) = told(code, 403);
+            assert_ne!(name, "endpoint_unusable", "{code}");
+            assert!(message.contains(code), "{message}");
+            assert_eq!(message.contains("Grant"), code == "AccessDenied", "{message}");
+            assert!(
+                sentences.insert(message.replace(code, "")),
+                "{code} is told like another"
+            );
+        }
+        assert_eq!(told("", 403).0, "endpoint_unusable");
+        assert_eq!(told("Odd", 403).0, "endpoint_unusable");
+    }
 }

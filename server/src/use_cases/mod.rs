@@ -9,6 +9,7 @@ pub mod confirm;
 pub mod enrollment;
 mod explain;
 pub mod inspect;
+pub mod lists;
 pub mod notices;
 pub mod protection;
 pub mod restores;

@@ -12,6 +12,7 @@ use shared::{
         view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
     },
     ids::{RestoreId, SnapshotId},
+    limits::Limit,
     object::{ObjectHash, ObjectKind},
 };
 
@@ -30,6 +31,8 @@ use crate::{
     scope::{Actor, TenantScope},
 };
 
+/// Restores that a snapshot's page has; the tenant's list has all.
+const RESTORES_SHOWN: u64 = 20;
 /// How long an allowed restore may read.
 const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// How long a signed address works.
@@ -65,7 +68,7 @@ pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<S
         .await?
         .ok_or(ApiError::NotFound("agent"))?;
     let needs = db::due::needs(&tx, source.id, snapshot.seq).await?;
-    let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
+    let restores = db::restores::newest_of_snapshot(&tx, snapshot.id, RESTORES_SHOWN).await?;
     let mut view = views::snapshot(&snapshot, &source, &agent.hostname);
     view.damage = db::absence::damage(&tx, Some(&[snapshot.id]))
         .await?

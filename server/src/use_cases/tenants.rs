@@ -1,5 +1,7 @@
 //! The overview and a tenant's page.
 
+mod health;
+
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +9,7 @@ use shared::{
     api::{
         agent::RunState,
         request::NewTenant,
-        view::{Damage, Health, Me, SnapshotView, TenantPage, TenantSummary},
+        view::{Damage, Me, SnapshotView, TenantPage, TenantSummary},
     },
     ids::{AgentId, BackupSetId, SnapshotId, SourceId, StorageAccountId, TenantId},
 };
@@ -183,63 +185,6 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
     })
 }
 
-/// What the periodic check of a set's bucket has to say. Markers and unknown versions are told of by the look that was made
-/// since, if there was one.
-fn check_reasons(set: &BackupSet, check: Option<&BucketCheck>) -> Vec<(Health, String)> {
-    let Some(check) = check else {
-        return Vec::new();
-    };
-    let report = &check.report;
-    let name = &set.name;
-    let looked_since = set
-        .inspection
-        .as_ref()
-        .is_some_and(|inspection| inspection.at > check.began_at);
-    let of_strangers = |count: u64| if looked_since { 0 } else { count };
-    let unneeded = report.missing - report.needed_missing.min(report.missing);
-    let counts = [
-        (
-            Health::Failing,
-            report.needed_missing,
-            "objects that kept snapshots need are gone from the bucket. The next backup sends their data again.",
-        ),
-        (
-            Health::Failing,
-            report.other_size,
-            "objects in the bucket have another size than was signed.",
-        ),
-        (
-            Health::Failing,
-            report.weak_lock,
-            "objects in the bucket are not locked as S3 had confirmed.",
-        ),
-        (
-            Health::Attention,
-            unneeded,
-            "objects that no snapshot needs any more are gone from the bucket before their time.",
-        ),
-        (
-            Health::Attention,
-            of_strangers(report.delete_markers),
-            "delete markers are in the bucket that somebody put there.",
-        ),
-        (
-            Health::Attention,
-            of_strangers(report.unknown_versions),
-            "object versions in the bucket are not ours.",
-        ),
-    ];
-    let counted = counts.into_iter().filter(|(_, count, _)| *count > 0);
-    let mut reasons: Vec<_> = counted
-        .map(|(health, count, what)| (health, format!("{name}: {count} {what}")))
-        .collect();
-    if let Some(refused) = &report.refused {
-        let reason = format!("{name}: the bucket could not be compared with the ledger: {refused}");
-        reasons.push((Health::Attention, reason));
-    }
-    reasons
-}
-
 /// What a tenant has, loaded once for a page.
 struct Folder {
     tenant: Tenant,
@@ -336,7 +281,7 @@ impl Folder {
     }
 
     async fn summary(&self, tx: &TenantTx, now: Timestamp) -> Result<TenantSummary, ApiError> {
-        let (health, reasons) = self.health(now);
+        let (health, reasons) = health::of(self, now);
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let snapshots = db::snapshots::count_complete(tx).await?;
         Ok(TenantSummary {
@@ -375,134 +320,5 @@ impl Folder {
             .ok()
             .flatten()
             .is_some_and(|due| due + grace < now)
-    }
-
-    /// Stores that are silent: nothing is backed up to them or extended in them meanwhile.
-    fn silent_stores(&self) -> impl Iterator<Item = (Health, String)> {
-        self.accounts.iter().filter_map(|account| {
-            let silence = self.silences.get(&account.id)?;
-            let sentence = format!(
-                "{}: the S3 endpoint {} has not answered since {:.0}. Backups to it and refreshes of locks wait; what is \
-                 locked stays locked. It is asked again at {:.0}. Look whether it is up and can be reached from this server.",
-                account.name, account.endpoint, silence.since, silence.until
-            );
-            Some((Health::Failing, sentence))
-        })
-    }
-
-    /// The worst of what is found, and a sentence for each finding.
-    fn health(&self, now: Timestamp) -> (Health, Vec<String>) {
-        if self.sources.is_empty() {
-            return (Health::Empty, vec!["Nothing is backed up yet.".to_owned()]);
-        }
-        let mut findings: Vec<(Health, String)> = Vec::new();
-        for source in &self.sources {
-            let what = format!("{} on {}", source.name, self.hostname(source));
-            let last_failed = self
-                .last_run
-                .get(&source.id)
-                .filter(|run| run.state == RunState::Failed);
-            if let Some(run) = last_failed {
-                let reason = run.error.as_deref().unwrap_or("no reason given");
-                findings.push((Health::Failing, format!("{what}: the last run failed: {reason}")));
-            }
-            match self.newest.get(&source.id) {
-                None if last_failed.is_none() => {
-                    findings.push((
-                        Health::Attention,
-                        format!("{what}: there is no complete snapshot yet."),
-                    ));
-                }
-                Some(newest) if newest.totals.warnings > 0 => {
-                    let files = newest.totals.warnings;
-                    findings.push((
-                        Health::Attention,
-                        format!(
-                            "{what}: snapshot {} left out or could not read {files} files.",
-                            newest.seq
-                        ),
-                    ));
-                }
-                _ => {}
-            }
-            if let Some(snapshots) = self.damaged.get(&source.id) {
-                let snapshots = match snapshots {
-                    1 => "1 snapshot has".to_owned(),
-                    more => format!("{more} snapshots have"),
-                };
-                findings.push((
-                    Health::Failing,
-                    format!(
-                        "{what}: {snapshots} lost objects from the bucket. The next backup sends again what is still on the \
-                         endpoint."
-                    ),
-                ));
-            }
-            // Nothing comes from a retired source any more, and that is right.
-            if source.retired_at.is_none() && self.is_late(source, now) {
-                findings.push((
-                    Health::Attention,
-                    format!(
-                        "{what}: the scheduled run is late. Its newest snapshot is kept locked meanwhile."
-                    ),
-                ));
-            }
-            if let Some(refused) = self.sweeps.get(&source.id).map(|sweep| &sweep.report.refused)
-                && let Some(first) = refused.first()
-            {
-                findings.push((
-                    Health::Attention,
-                    format!("{what}: the last sweep could not do everything: {first}"),
-                ));
-            }
-        }
-        for agent in self
-            .agents
-            .values()
-            .filter(|agent| !views::agent(agent, now).online)
-        {
-            findings.push((
-                Health::Attention,
-                format!("The agent on {} is not online.", agent.hostname),
-            ));
-        }
-        findings.extend(self.silent_stores());
-        for set in self.sets.values() {
-            findings.extend(check_reasons(set, self.checks.get(&set.id)));
-            let Some(found) = &set.inspection else { continue };
-            if found.missing_versions > 0 {
-                let missing = found.missing_versions;
-                findings.push((
-                    Health::Failing,
-                    format!(
-                        "{}: {missing} object versions are missing from the bucket.",
-                        set.name
-                    ),
-                ));
-            }
-            if found.delete_markers > 0 {
-                let markers = found.delete_markers;
-                findings.push((
-                    Health::Attention,
-                    format!(
-                        "{}: somebody put {markers} delete markers into the bucket.",
-                        set.name
-                    ),
-                ));
-            }
-            if found.unknown_versions > 0 {
-                let unknown = found.unknown_versions;
-                findings.push((
-                    Health::Attention,
-                    format!(
-                        "{}: {unknown} object versions in the bucket are not ours.",
-                        set.name
-                    ),
-                ));
-            }
-        }
-        findings.sort_by_key(|finding| finding.0);
-        let worst = findings.first().map_or(Health::Protected, |finding| finding.0);
-        (worst, findings.into_iter().map(|finding| finding.1).collect())
     }
 }

@@ -143,6 +143,7 @@ pub fn run(run: &Run, source: &Source, hostname: &str) -> RunView {
         state: run.state,
         created_at: run.created_at,
         started_at: run.started_at,
+        reported_at: run.reported_at,
         finished_at: run.finished_at,
         progress: run.progress.clone(),
         confirmed: (run.to_confirm > 0).then_some((run.confirmed, run.to_confirm)),

@@ -228,7 +228,7 @@ async fn each_finding_is_named_and_goes_when_it_is_healed() {
     let missing = last.findings.iter().find(|finding| finding.key == gone).unwrap();
     assert!(missing.first_seen_at < missing.last_seen_at);
     assert_eq!(shown.summary.health, Health::Failing);
-    let alert = "1 objects that kept snapshots need are gone from the bucket";
+    let alert = "1 object that kept snapshots need is gone from the bucket";
     assert!(shown.summary.reasons.iter().any(|reason| reason.contains(alert)));
     let html = set_page(&stack, &site).await;
     assert!(html.contains("Snapshots that are kept need objects that are gone"));

@@ -10,11 +10,13 @@ mod commit;
 mod contention;
 mod doors;
 mod endpoints;
+mod forms;
 mod groom;
 mod large;
 mod later;
 mod lies;
 mod limits;
+mod lists;
 mod mixed_faults;
 mod pages;
 mod presence;
@@ -30,6 +32,7 @@ mod tenancy;
 mod trial;
 mod typed;
 mod uploads;
+mod words;
 
 use peak_alloc::PeakAlloc;
 

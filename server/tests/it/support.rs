@@ -678,9 +678,16 @@ impl Session {
 
     /// A page of the console, as a browser without JavaScript gets it.
     pub async fn html(&self, path: &str) -> String {
+        self.html_with(path, None).await
+    }
+
+    /// The same, with another cookie besides the session's.
+    pub async fn html_with(&self, path: &str, cookie: Option<&str>) -> String {
         let console = self.url.trim_end_matches("/api/v1");
         let request = self.http.get(format!("{console}{path}"));
-        let answer = request.header("cookie", &self.cookie).send().await.unwrap();
+        let cookies = [Some(self.cookie.as_str()), cookie];
+        let cookies: Vec<&str> = cookies.into_iter().flatten().collect();
+        let answer = request.header("cookie", cookies.join("; ")).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
         answer.text().await.unwrap()
     }

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod commit;
+pub mod list;
 pub mod notice;
 pub mod request;
 pub mod view;

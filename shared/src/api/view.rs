@@ -1,6 +1,6 @@
 //! What the console shows, and what the automation API answers: the same shapes.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::agent::{RestoreProgress, RunProgress, RunState, SnapshotTotals};
@@ -71,11 +71,11 @@ pub struct TenantPage {
     pub agents: Vec<AgentView>,
     /// Its sources.
     pub sources: Vec<SourceView>,
-    /// Its newest runs, newest first, at most 20; those under way always among them.
+    /// Its newest runs, newest first, at most 20; those under way always among them. `GET …/runs` has all.
     pub runs: Vec<RunView>,
-    /// Its newest snapshots, newest first, at most 50.
+    /// Its newest snapshots, newest first, at most 50. `GET …/snapshots` has all.
     pub snapshots: Vec<SnapshotView>,
-    /// Its newest restores, newest first, at most 10.
+    /// Its newest restores, newest first, at most 10. `GET …/restores` has all.
     pub restores: Vec<RestoreView>,
 }
 
@@ -422,6 +422,9 @@ pub struct RunView {
     pub created_at: Timestamp,
     /// When the agent fetched it.
     pub started_at: Option<Timestamp>,
+    /// When its agent last said how far it is.
+    #[serde(default)]
+    pub reported_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// The last report.
@@ -432,6 +435,21 @@ pub struct RunView {
     pub snapshot_id: Option<SnapshotId>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+impl RunView {
+    /// Agents report several times in a second: one that has said nothing for so long has lost its way to the server, or is gone.
+    pub const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(15);
+
+    /// For how long nothing was heard of the agent, when that is long for a run that it works on.
+    #[must_use]
+    pub fn silent_for(&self, now: Timestamp) -> Option<SignedDuration> {
+        if self.state != RunState::Running {
+            return None;
+        }
+        let heard = self.reported_at.or(self.started_at)?;
+        Some(now.duration_since(heard)).filter(|silent| *silent >= Self::SILENT_AFTER)
+    }
 }
 
 /// Where a snapshot stands.
@@ -508,7 +526,7 @@ pub struct SnapshotPage {
     pub oldest_confirmation: Option<Timestamp>,
     /// The command to paste on the endpoint.
     pub restore_command: String,
-    /// Its restores, newest first.
+    /// Its newest restores, newest first, at most 20: the list of the tenant's restores has all.
     pub restores: Vec<RestoreView>,
 }
 

@@ -9,10 +9,9 @@ use shared::{api::view::AgentView, limits::Limit};
 use self::schedule_fields::ScheduleFields;
 use super::tenant::tenant_once;
 use crate::{
-    components::{
-        Crumbs, Empty, Field, FormError, FormProblem, Loading, SubmitButton, problem_page, use_typed,
-    },
+    components::{Crumbs, Empty, Field, FormError, FormProblem, Loading, SubmitButton, problem_page},
     functions::source::CreateSource,
+    refused::{FormState, use_form},
     tenant::use_tenant,
 };
 
@@ -21,7 +20,7 @@ use crate::{
 pub fn NewSourcePage() -> impl IntoView {
     let tenant = use_tenant();
     let page = tenant_once();
-    let create = ServerAction::<CreateSource>::new();
+    let form = use_form::<CreateSource>();
     view! {
         <Title text="New source" />
         <Crumbs above=vec![(tenant.path(""), "Overview".to_owned())] here="New source" />
@@ -43,7 +42,7 @@ pub fn NewSourcePage() -> impl IntoView {
                         }
                             .into_any()
                     }
-                    Ok(page) => view! { <Form agents=page.agents create /> }.into_any(),
+                    Ok(page) => view! { <Form agents=page.agents form /> }.into_any(),
                     Err(error) => problem_page(error),
                 }
             })}
@@ -53,10 +52,13 @@ pub fn NewSourcePage() -> impl IntoView {
 }
 
 #[component]
-fn Form(agents: Vec<AgentView>, create: ServerAction<CreateSource>) -> impl IntoView {
+fn Form(agents: Vec<AgentView>, form: FormState<CreateSource>) -> impl IntoView {
     let tenant = use_tenant();
-    let typed = use_typed();
-    let error = Signal::derive(move || create.value().get().and_then(Result::err));
+    let FormState {
+        action: create,
+        typed,
+        error,
+    } = form;
     provide_context(FormProblem(error));
     let id = tenant.id.get_untracked().map(|id| id.to_string());
     let options = agents

@@ -6,7 +6,8 @@ use wasm_bindgen::JsValue;
 
 use crate::{
     clock::{use_clock, zone},
-    components::{Field, Typed},
+    components::Field,
+    refused::Typed,
     schedule_form::{ScheduleForm, upcoming},
 };
 

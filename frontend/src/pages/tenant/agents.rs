@@ -81,9 +81,13 @@ fn Content(page: TenantPage) -> impl IntoView {
                                 |at| view! { <Ago at /> }.into_any(),
                             )}
                     </td>
-                    <td data-label="Version">{agent.version}</td>
-                    <td data-label="System">{agent.os}</td>
-                    <td data-label="Backup set">
+                    <td data-label="Version" class="long">
+                        {agent.version}
+                    </td>
+                    <td data-label="System" class="long">
+                        {agent.os}
+                    </td>
+                    <td data-label="Backup set" class="long">
                         <a href=path(tenant, &format!("/backup-sets/{}", agent.backup_set_id))>{set}</a>
                     </td>
                     <td data-label="Enrolled">

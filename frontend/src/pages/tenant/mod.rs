@@ -17,15 +17,19 @@ use shared::api::view::TenantPage;
 use crate::{
     components::{HealthBadge, Loading, problem_page},
     error::ConsoleError,
+    functions::tenant::load_tenant,
     live::Connection,
-    tenant::{Tenant, use_tenant},
+    reach::{Reach, fetched},
+    tenant::{Tenant, no_tenant, use_tenant},
 };
 
 /// What every page of a tenant has around it: its name, its state, and the ways to its parts.
 #[component]
 pub fn TenantLayout() -> impl IntoView {
     let tenant = Tenant::provide();
-    let lost = move || tenant.live.connection() == Connection::Lost;
+    let reach = expect_context::<Reach>();
+    // Where nothing can be fetched either, that is said once, above.
+    let lost = move || tenant.live.connection() == Connection::Lost && !reach.is_lost();
     view! {
         <Transition>
             {move || Suspend::new(async move {
@@ -101,6 +105,6 @@ pub fn tenant_once() -> Resource<Result<TenantPage, ConsoleError>> {
     let tenant = use_tenant();
     Resource::new(
         move || tenant.id.get(),
-        |id| async move { crate::functions::tenant::load_tenant(id.ok_or_else(crate::tenant::no_tenant)?).await },
+        |id| fetched(move || async move { load_tenant(id.ok_or_else(no_tenant)?).await }),
     )
 }

@@ -78,7 +78,7 @@ fn RunRow(tenant: TenantId, run: RunView) -> impl IntoView {
                 {sent}
             </td>
             <td>
-                {move || view! { <RunBadge state=now.with(|run| run.state) /> }}
+                <RunBadge run=now.into() />
                 {move || now.with(|run| run.error.clone().map(|error| view! { <p class="cell-error">{error}</p> }))}
             </td>
         </tr>
@@ -143,7 +143,9 @@ fn RestoreRow(tenant: TenantId, restore: RestoreView) -> impl IntoView {
             <td data-label="Allowed">
                 <At at=restore.created_at />
             </td>
-            <td data-label="By">{restore.authorised_by}</td>
+            <td data-label="By" class="long">
+                {restore.authorised_by}
+            </td>
             <td class="num" data-label="Written">
                 {written}
             </td>

@@ -1,7 +1,10 @@
 //! Snapshots in a table.
 
 use leptos::prelude::*;
-use shared::{api::view::SnapshotView, ids::TenantId};
+use shared::{
+    api::view::{SnapshotState, SnapshotView},
+    ids::TenantId,
+};
 
 use crate::{
     components::{At, Bytes, Count, DamageBadge, Day, Icon, Sign, SnapshotBadge, TierBadges},
@@ -66,10 +69,17 @@ fn SnapshotRow(tenant: TenantId, snapshot: SnapshotView) -> impl IntoView {
                 <Bytes size=snapshot.totals.bytes_sent />
             </td>
             <td data-label="Locked until">
-                <span class="locked-until">
-                    <Icon sign=Sign::Lock />
-                    <Day at=snapshot.protected_until />
-                </span>
+                {if snapshot.state == SnapshotState::Broken {
+                    view! { <span class="muted">"nothing promised"</span> }.into_any()
+                } else {
+                    view! {
+                        <span class="locked-until">
+                            <Icon sign=Sign::Lock />
+                            <Day at=snapshot.protected_until />
+                        </span>
+                    }
+                        .into_any()
+                }}
             </td>
             <td>
                 <div class="state-cell">

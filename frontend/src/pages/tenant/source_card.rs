@@ -9,6 +9,7 @@ use shared::{
 use crate::{
     components::{Ago, At, Day, FormError, Icon, Protection, RunProgressView, Sign, SubmitButton},
     functions::source::RunNow,
+    refused::{FormState, Refused, use_form_where},
     tenant::{path, use_tenant},
 };
 
@@ -25,14 +26,18 @@ pub fn SourceCard(
     online: bool,
 ) -> impl IntoView {
     let live = use_tenant().live;
-    let run_now = ServerAction::<RunNow>::new();
+    let id = source.id;
+    let is_this = |refused: &Refused| refused.typed.contains(&("source".to_owned(), id.to_string()));
+    let FormState {
+        action: run_now,
+        error,
+        ..
+    } = use_form_where::<RunNow>(is_this);
     Effect::new(move || {
         if let Some(Ok(run)) = run_now.value().get() {
             live.see_run(run);
         }
     });
-    let error = Signal::derive(move || run_now.value().get().and_then(Result::err));
-    let id = source.id;
     let active = Memo::new(move |_| {
         live.active_run_of(id).or_else(|| {
             run.as_ref()

@@ -96,7 +96,9 @@ fn Content(page: TenantPage) -> impl IntoView {
                                     }
                                 })}
                         </td>
-                        <td data-label="Region">{account.region}</td>
+                        <td data-label="Region" class="long">
+                            {account.region}
+                        </td>
                         <td data-label="Access key" class="mono">
                             {account.access_key}
                         </td>

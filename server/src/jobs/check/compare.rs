@@ -9,6 +9,7 @@ use shared::{
     ids::SourceId,
     object::{ObjectHash, ObjectKind},
     retention::{LockMode, ObjectState},
+    words::{count, counted},
 };
 
 use crate::{
@@ -90,8 +91,9 @@ pub(super) async fn source(
             None => suspects.push(row),
             Some(version) if version.size_bytes != row.object.size_bytes => {
                 let detail = format!(
-                    "{} bytes instead of {}",
-                    version.size_bytes, row.object.size_bytes
+                    "{} instead of {}",
+                    counted(version.size_bytes, "byte", "bytes"),
+                    count(row.object.size_bytes)
                 );
                 out.findings
                     .push(ledger.finding(BucketFindingKind::OtherSize, row, key, detail));
@@ -233,7 +235,10 @@ async fn strangers(
             key: key.clone(),
             version_id: version.id.clone(),
             needed: false,
-            detail: format!("{} bytes that this server has not signed", version.size_bytes),
+            detail: format!(
+                "{} that this server has not signed",
+                counted(version.size_bytes, "byte", "bytes")
+            ),
         }))
     });
     let found: Vec<Option<NewFinding>> = stream::iter(asked.collect::<Vec<_>>())

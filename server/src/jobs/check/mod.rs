@@ -265,7 +265,7 @@ fn unanswered(error: ApiError) -> ApiError {
         ApiError::Conflict { .. } => error,
         error => ApiError::conflict(
             "object_store",
-            format!("The S3 endpoint or the database did not answer: {error}"),
+            format!("The S3 endpoint or the database could not be asked: {error}."),
         ),
     }
 }

@@ -14,6 +14,7 @@ use shared::{
     api::agent::CommitRequest,
     object::{ObjectHash, ObjectKind},
     retention::{LockMode, ObjectState},
+    words::counted,
 };
 
 use super::{Commit, Failure, PARALLEL, change::Members, of_store};
@@ -461,7 +462,7 @@ pub(super) fn suspected(objects: u64) -> Failure {
         "not_found_yet",
         format!(
             "{} not found in the bucket. That is believed after several askings over some minutes.",
-            counted(objects)
+            needed(objects)
         ),
     ))
 }
@@ -470,13 +471,14 @@ pub(super) fn suspected(objects: u64) -> Failure {
 pub(super) fn gone(objects: u64) -> Failure {
     Failure::Run(format!(
         "Not committed: {} gone from the bucket. The next run sends their data again.",
-        counted(objects)
+        needed(objects)
     ))
 }
 
-fn counted(objects: u64) -> String {
-    match objects {
-        1 => "1 object that this backup needs is".to_owned(),
-        more => format!("{more} objects that this backup needs are"),
-    }
+fn needed(objects: u64) -> String {
+    counted(
+        objects,
+        "object that this backup needs is",
+        "objects that this backup needs are",
+    )
 }

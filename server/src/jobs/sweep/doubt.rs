@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use shared::object::ObjectHash;
+use shared::{object::ObjectHash, words::counted};
 
 use super::Sweep;
 use crate::{
@@ -59,7 +59,7 @@ impl Sweep<'_> {
                 Ok(Presence::Unseen(how)) => absent.push((hash, how)),
                 Err(error) => {
                     self.failed += 1;
-                    self.refuse(format!("{key}: whether it is there could not be asked: {error}."));
+                    self.refuse_object(&key, format!("whether it is there could not be asked: {error}."));
                 }
             }
         }
@@ -75,16 +75,11 @@ impl Sweep<'_> {
     ) -> Result<(), ApiError> {
         let noted = db::absence::note(tx, self.source.id, absent, now).await?;
         self.suspected += noted.suspected;
-        match noted.gone {
-            0 => {}
-            1 => {
-                self.refuse(
-                    "1 object is gone from the bucket. Its data enters the next backup again.".into(),
-                );
-            }
-            gone => self.refuse(format!(
-                "{gone} objects are gone from the bucket. Their data enters the next backup again."
-            )),
+        if noted.gone > 0 {
+            let objects = counted(noted.gone, "object is", "objects are");
+            self.refuse(format!(
+                "{objects} gone from the bucket. The data enters the next backup again."
+            ));
         }
         Ok(())
     }

@@ -21,17 +21,16 @@ impl Sweep<'_> {
             Ok(listed) => listed,
             Err(error) => {
                 self.failed += 1;
-                self.refuse(format!(
-                    "{key}: S3 knows no such version, and could not be asked which there are: {error}."
-                ));
+                let why =
+                    format!("S3 knows no such version, and could not be asked which there are: {error}.");
+                self.refuse_object(key, why);
                 return Ok(false);
             }
         };
         if listed.iter().any(|one| one.version_id == version.version_id) {
             self.failed += 1;
-            self.refuse(format!(
-                "{key}: not deleted: S3 says that it does not know the version, and lists it."
-            ));
+            let why = "not deleted: S3 says that it does not know the version, and lists it.";
+            self.refuse_object(key, why.to_owned());
             return Ok(false);
         }
         let known = self.known_versions(key).await?;

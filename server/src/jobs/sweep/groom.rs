@@ -11,13 +11,14 @@ use jiff::Timestamp;
 use shared::{
     object::ObjectHash,
     retention::{ObjectVerdict, due},
+    s3_refusal::Cause,
 };
 
 use super::{Pace, Sweep};
 use crate::{
     db::{self, due::DueQuery, groom::SpareVersion, ledger::LedgerObject},
     error::ApiError,
-    s3::{Deletion, VersionName},
+    s3::{Deletion, S3Error, VersionName},
     use_cases::confirm,
 };
 
@@ -183,7 +184,7 @@ impl Sweep<'_> {
                 Err(error) => {
                     self.failed += 1;
                     let longer = self.longer_lock(version, now).await;
-                    self.not_deleted(version, &error.to_string(), longer);
+                    self.not_deleted(version, &error, longer);
                     if let Some(until) = longer {
                         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
                         let hash = rows[*place].object.hash;
@@ -219,9 +220,10 @@ impl Sweep<'_> {
             Err(error) => {
                 self.failed += 1;
                 *left += 1;
-                self.refuse(format!(
-                    "{key}: it could not be looked up before its deletion: {error}."
-                ));
+                self.refuse_object(
+                    key,
+                    format!("it could not be looked up before its deletion: {error}."),
+                );
                 return Ok(Vec::new());
             }
         };
@@ -267,7 +269,7 @@ impl Sweep<'_> {
                         stuck = true;
                         self.failed += 1;
                         let longer = self.longer_lock(version, now).await;
-                        self.not_deleted(version, &error.to_string(), longer);
+                        self.not_deleted(version, &error, longer);
                         if let Some(until) = longer {
                             let tx = self.app.db.of_source(self.scope, self.source.id).await?;
                             db::groom::spare_still_locked(&tx, self.source.id, &spare, until).await?;
@@ -293,16 +295,17 @@ impl Sweep<'_> {
         (lock.retain_until >= now).then_some(lock.retain_until)
     }
 
-    fn not_deleted(&mut self, version: &VersionName, error: &str, longer: Option<Timestamp>) {
-        let key = &version.key;
-        self.refuse(match longer {
+    fn not_deleted(&mut self, version: &VersionName, error: &S3Error, longer: Option<Timestamp>) {
+        let is_denied = error.cause() == Some(Cause::Permission);
+        let why = match longer {
             Some(until) => {
-                format!("{key}: not deleted: somebody has extended its lock, S3 keeps it until {until:.0}.")
+                format!("not deleted: somebody has extended its lock, S3 keeps it until {until:.0}.")
             }
-            None => format!(
-                "{key}: not deleted: {error}. Look for a legal hold, and whether the key may delete versions."
-            ),
-        });
+            // S3 says so of a version under a legal hold, too.
+            None if is_denied => format!("not deleted: {error}. Or look for a legal hold on it."),
+            None => format!("not deleted: {error}."),
+        };
+        self.refuse_object(&version.key, why);
     }
 
     async fn forget(&mut self, gone: &Gone, spares: Option<&[SpareVersion]>) -> Result<(), ApiError> {

@@ -15,6 +15,7 @@ mod gone;
 mod groom;
 mod input;
 mod refresh;
+mod refusals;
 
 use std::sync::Arc;
 
@@ -23,9 +24,11 @@ use shared::{
     api::view::{AwaitReason, AwaitingUnlock, LiveEvent, SweepReport},
     ids::SourceId,
     retention::{Policy, Provider, due},
+    words::counted,
 };
 use uuid::Uuid;
 
+use self::refusals::Refusals;
 use super::within;
 use crate::{
     app::App,
@@ -36,8 +39,8 @@ use crate::{
     scope::TenantScope,
 };
 
-/// Sentences about single objects, at most, in one report.
-const REFUSALS: usize = 10;
+/// The code of a sweep that could not do everything.
+const INCOMPLETE: &str = "sweep_incomplete";
 
 /// Sweeps one source.
 ///
@@ -49,11 +52,16 @@ pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(),
     };
     let began_at = app.clock.now();
     let outcome = Box::pin(within(JobKind::Sweep, sweep.drive())).await;
-    if let Err(error) = &outcome {
-        sweep.refuse(match error {
-            ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. } => message.clone(),
-            _ => "The sweep broke off; the server's log says why. It is tried again.".to_owned(),
-        });
+    match &outcome {
+        Ok(()) => {}
+        // What was not done is told of already.
+        Err(ApiError::Conflict { code: INCOMPLETE, .. }) => {}
+        Err(ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. }) => {
+            sweep.refuse(message.clone());
+        }
+        Err(_) => {
+            sweep.refuse("The sweep broke off; the server's log says why. It is tried again.".to_owned());
+        }
     }
     sweep.record(began_at).await?;
     outcome
@@ -71,8 +79,8 @@ struct Sweep<'a> {
     failed: u64,
     /// Objects that were not found and are not believed to be gone yet.
     suspected: u64,
-    /// Failures beyond those that the report tells of.
-    untold: u64,
+    /// What was not done, for the report.
+    refusals: Refusals,
 }
 
 /// Whether there is time for more.
@@ -106,7 +114,7 @@ impl<'a> Sweep<'a> {
             report: SweepReport::default(),
             failed: 0,
             suspected: 0,
-            untold: 0,
+            refusals: Refusals::default(),
         }))
     }
 
@@ -132,14 +140,13 @@ impl<'a> Sweep<'a> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::sources::set_next_sweep(&tx, self.source.id, next).await?;
         tx.commit().await?;
-        if self.untold > 0 {
-            let more = self.untold;
-            self.report.refused.push(format!("And {more} more like these."));
-        }
         if self.failed > 0 {
             return Err(ApiError::Conflict {
-                code: "sweep_incomplete",
-                message: format!("{} objects are tried again soon.", self.failed),
+                code: INCOMPLETE,
+                message: format!(
+                    "{} tried again soon.",
+                    counted(self.failed, "object is", "objects are")
+                ),
             });
         }
         Ok(())
@@ -159,7 +166,9 @@ impl<'a> Sweep<'a> {
                 tracing::warn!(%error, source = %self.source.id, "a sweep could not begin");
                 ApiError::conflict(
                     "object_store",
-                    format!("The S3 endpoint or the database did not answer, so nothing was done: {error}"),
+                    format!(
+                        "The S3 endpoint or the database could not be asked, so nothing was done: {error}."
+                    ),
                 )
             }
         })
@@ -228,14 +237,16 @@ impl<'a> Sweep<'a> {
         Ok(if waits { Pace::GiveWay } else { Pace::GoOn })
     }
 
-    /// Notes what was not done. The report tells of a few.
+    /// Notes what was not done.
     fn refuse(&mut self, sentence: String) {
         tracing::warn!(source = %self.source.id, sentence, "a sweep refused or failed in part");
-        if self.report.refused.len() < REFUSALS {
-            self.report.refused.push(sentence);
-        } else {
-            self.untold += 1;
-        }
+        self.refusals.note(sentence);
+    }
+
+    /// Notes what was not done to one object.
+    fn refuse_object(&mut self, key: &str, why: String) {
+        tracing::warn!(source = %self.source.id, key, why, "a sweep failed at an object");
+        self.refusals.note_object(key, why);
     }
 
     async fn record(&self, began_at: Timestamp) -> Result<(), ApiError> {
@@ -246,7 +257,10 @@ impl<'a> Sweep<'a> {
             began_at,
             // A clock that was set back in between makes no sweep end before it began.
             ended_at: ended_at.max(began_at),
-            report: self.report.clone(),
+            report: SweepReport {
+                refused: self.refusals.sentences(),
+                ..self.report.clone()
+            },
         };
         sweeps::add(&tx, &sweep).await?;
         tx.commit().await?;

@@ -34,7 +34,7 @@ enum Outcome {
     Locked(ConfirmedLock, Option<SpareVersion>),
     /// S3 does not show it.
     Unseen(Unseen),
-    /// It was not done.
+    /// It was not done, and why not.
     Failed(String),
 }
 
@@ -122,8 +122,11 @@ impl Sweep<'_> {
             async move {
                 let key = row.key(&set.prefix, source);
                 let (Some(old), mode) = (&row.lock, set.policy.mode) else {
-                    let reason = format!("{key}: no version of it is known.");
-                    return (row, todo, Outcome::Failed(reason));
+                    return (
+                        row,
+                        todo,
+                        Outcome::Failed("no version of it is known.".to_owned()),
+                    );
                 };
                 let outcome = match todo {
                     Move::Extend(retain_until) => {
@@ -154,9 +157,9 @@ impl Sweep<'_> {
                     }
                 }
                 Outcome::Unseen(how) => absent.push((hash, how)),
-                Outcome::Failed(reason) => {
+                Outcome::Failed(why) => {
                     self.failed += 1;
-                    self.refuse(reason);
+                    self.refuse_object(&row.key(&set.prefix, source), why);
                 }
             }
         }
@@ -204,8 +207,8 @@ impl Sweep<'_> {
     }
 }
 
-fn failed(key: &str, what: &str, error: &S3Error) -> Outcome {
-    Outcome::Failed(format!("{key}: {what}: {error}."))
+fn failed(what: &str, error: &S3Error) -> Outcome {
+    Outcome::Failed(format!("{what}: {error}."))
 }
 
 async fn extend(
@@ -218,8 +221,10 @@ async fn extend(
     match confirm::extend(store, bucket, key, old, lock).await {
         Ok(Ok(lock)) => Outcome::Locked(lock, None),
         Ok(Err(how)) => Outcome::Unseen(how),
-        Err(NotExtended::Store(error)) => failed(key, "its lock could not be extended", &error),
-        Err(error @ NotExtended::NotShown { .. }) => Outcome::Failed(format!("{error}.")),
+        Err(NotExtended::Store(error)) => failed("its lock could not be extended", &error),
+        Err(NotExtended::NotShown { .. }) => {
+            Outcome::Failed("S3 accepted a longer lock and does not show it.".to_owned())
+        }
     }
 }
 
@@ -248,19 +253,18 @@ async fn copy(
     match confirm::shown(store, bucket, key, old).await {
         Ok(Ok(_)) => {}
         Ok(Err(how)) => return Outcome::Unseen(how),
-        Err(error) => return failed(key, again, &error),
+        Err(error) => return failed(again, &error),
     }
     let bytes = match store
         .get(bucket, key, &old.version_id, row.object.kind.max_bytes() as u64)
         .await
     {
         Ok(bytes) => bytes,
-        Err(error) => return failed(key, again, &error),
+        Err(error) => return failed(again, &error),
     };
     if repository::hash(&bytes) != row.object.hash {
-        return Outcome::Failed(format!(
-            "{key}: the stored bytes are not what was sent, so they were not put again."
-        ));
+        let why = "the stored bytes are not what was sent, so they were not put again.";
+        return Outcome::Failed(why.to_owned());
     }
     let put = SignPut {
         bucket,
@@ -270,7 +274,7 @@ async fn copy(
         lock,
     };
     if let Err(error) = store.put_locked(put, bytes).await {
-        return failed(key, again, &error);
+        return failed(again, &error);
     }
     match longest.await {
         Ok(Some(lock)) => Outcome::Locked(
@@ -282,9 +286,7 @@ async fn copy(
                 locked_until: old.locked_until,
             }),
         ),
-        Ok(None) => Outcome::Failed(format!(
-            "{key}: it was put again, and S3 does not show the longer lock."
-        )),
-        Err(error) => failed(key, again, &error),
+        Ok(None) => Outcome::Failed("it was put again, and S3 does not show the longer lock.".to_owned()),
+        Err(error) => failed(again, &error),
     }
 }

@@ -43,7 +43,7 @@ fn entries(page: &ListObjectVersionsOutput) -> Result<Vec<Listed>, S3Error> {
     let count = page.versions().len() + page.delete_markers().len();
     if count > MAX_PAGE_ENTRIES {
         return Err(S3Error::Malformed(format!(
-            "a page of a listing with {count} entries"
+            "a page of a listing with too many entries: {count}"
         )));
     }
     let unnamed = || S3Error::Malformed("a listing has an entry without key or version".into());

@@ -42,7 +42,7 @@ impl AwsStore {
         }
         match expected {
             Some(md5) if content_md5(&body) != md5 => Err(S3Error::Malformed(format!(
-                "{key}: {} bytes that are not what the ETag says",
+                "{key}: {} of content that are not what the ETag says",
                 body.len()
             ))),
             _ => Ok(body),

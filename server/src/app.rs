@@ -1,13 +1,13 @@
 //! What every use case has at hand: database, clock, keys, stores, and who waits or watches.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use repository::commit::CommitSigningKey;
-use shared::ids::StorageAccountId;
+use shared::ids::{RunId, StorageAccountId};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -25,6 +25,9 @@ use crate::{
     sign_in::{Budgets, Guess, Passwords, Refusals},
     visits::Visits,
 };
+
+/// Commits that are remembered as overdue.
+const MOST_OVERDUE: usize = 10_000;
 
 /// The server's parts, shared by every request and job.
 #[derive(Clone)]
@@ -64,6 +67,8 @@ pub struct Parts {
     pub polls: Polls,
     /// A job is ready: the dispatcher looks again.
     pub jobs: Notify,
+    /// Commits that a round has found waiting for too long.
+    overdue: Mutex<HashSet<RunId>>,
     stores: Mutex<HashMap<StorageAccountId, Arc<dyn ObjectStore>>>,
 }
 
@@ -103,8 +108,19 @@ impl App {
             live: Arc::default(),
             polls: Polls::default(),
             jobs: Notify::new(),
+            overdue: Mutex::default(),
             stores: Mutex::new(HashMap::new()),
         }))
+    }
+
+    /// Notes that a commit has waited for too long. Whether that is news.
+    pub fn waited_for(&self, run: RunId) -> bool {
+        let mut overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that have ended since are no longer asked for; they are few.
+        if overdue.len() > MOST_OVERDUE {
+            overdue.clear();
+        }
+        overdue.insert(run)
     }
 
     /// The store of a storage account, behind its breaker; its secret is opened once and stays behind the store.

@@ -109,6 +109,9 @@ pub enum BackupError {
     /// A path that cannot be backed up.
     #[error("the source's path `{0}` is not an absolute path without `..`")]
     Path(String),
+    /// The newest snapshot's manifest or list, for another reason than that it is lost.
+    #[error("the newest snapshot's list cannot be read, so nothing was sent: {0}")]
+    ParentUnreadable(String),
     /// What the server says the newest snapshot needs.
     #[error(
         "the server's list of what the newest snapshot needs is out of order or has no end, so nothing was sent"

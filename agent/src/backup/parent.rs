@@ -14,7 +14,12 @@ use shared::{
 };
 
 use super::{BackupError, Parent};
-use crate::{cache::CacheRun, client::Client, fetch};
+use crate::{
+    cache::CacheRun,
+    client::{Client, ClientError},
+    fetch,
+    store::ReadError,
+};
 
 /// Objects of a snapshot: full packs of them hold 256 TiB.
 const MOST_OBJECTS: usize = 16 << 20;
@@ -30,10 +35,12 @@ pub(super) async fn reload(
 ) -> Result<Parent, BackupError> {
     let (list, objects) = match objects(client, source, snapshot, run).await {
         Ok(read) => read,
-        Err(reason) => {
+        // A storage that cannot be asked now has its reason, and what it holds is not to be sent again for that.
+        Err(Unread::Unasked(reason)) => return Err(BackupError::ParentUnreadable(reason)),
+        Err(Unread::Lost(reason)) => {
             tracing::warn!(
                 reason,
-                "the newest snapshot's list does not read; going on by the server's"
+                "the newest snapshot's list is lost; going on by the server's"
             );
             run.clear()?;
             // Nothing of the list stays: its pages are dropped, and the next one begins afresh.
@@ -103,22 +110,20 @@ async fn objects(
     source: SourceId,
     snapshot: &ParentSnapshot,
     run: &CacheRun,
-) -> Result<(ObjectList, Vec<ObjectRef>), String> {
+) -> Result<(ObjectList, Vec<ObjectRef>), Unread> {
     let bytes = read_one(client, source, snapshot.manifest.hash).await?;
-    let header = manifest::open_header_of_any(&bytes).map_err(|error| error.to_string())?;
+    let header = manifest::open_header_of_any(&bytes).map_err(lost)?;
     if header.source_id != source {
-        return Err("it is another source's".to_owned());
+        return Err(lost("it is another source's"));
     }
     let mut replay = Replay::new(&header.list);
     for page in header.list.pages() {
         let bytes = read_one(client, source, page.hash).await?;
-        replay.page(&bytes).map_err(|error| error.to_string())?;
+        replay.page(&bytes).map_err(lost)?;
         run.add_list_page(&page.hash, &bytes)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Unread::Unasked(error.to_string()))?;
     }
-    let objects = replay
-        .finish(&header.objects_root)
-        .map_err(|error| error.to_string())?;
+    let objects = replay.finish(&header.objects_root).map_err(lost)?;
     Ok((header.list, objects))
 }
 
@@ -145,19 +150,42 @@ async fn objects_by_server(
     }
 }
 
-async fn read_one(client: &Client, source: SourceId, object: ObjectHash) -> Result<Vec<u8>, String> {
+async fn read_one(client: &Client, source: SourceId, object: ObjectHash) -> Result<Vec<u8>, Unread> {
     let request = ReadsRequest {
         objects: vec![object],
     };
-    let reads = client
-        .source_reads(source, &request)
-        .await
-        .map_err(|error| error.to_string())?;
-    let read = reads.first().ok_or("the server gives no address for it")?;
+    let reads = client.source_reads(source, &request).await;
+    let reads = reads.map_err(|error| match error {
+        // It never had a version that was confirmed.
+        ClientError::Refused { status: 404, .. } => lost(error),
+        error => Unread::Unasked(error.to_string()),
+    })?;
+    let unasked = |reason: &str| Unread::Unasked(reason.to_owned());
+    let read = reads
+        .first()
+        .ok_or_else(|| unasked("the server gives no address for it"))?;
     if read.hash != object {
-        return Err("the server gives the address of another object".to_owned());
+        return Err(unasked("the server gives the address of another object"));
     }
     fetch::whole(&client.storage(), read)
         .await
-        .map_err(|error| error.to_string())
+        .map_err(|error| match error {
+            ReadError::Storage {
+                status: 404 | 405, ..
+            }
+            | ReadError::Wrong { .. } => lost(error),
+            error => Unread::Unasked(error.to_string()),
+        })
+}
+
+/// Why the parent's list was not read.
+enum Unread {
+    /// The bucket no longer has it as it was.
+    Lost(String),
+    /// Nobody knows: somebody did not answer, or refused.
+    Unasked(String),
+}
+
+fn lost(reason: impl ToString) -> Unread {
+    Unread::Lost(reason.to_string())
 }

@@ -334,6 +334,23 @@ pub async fn withdraw(tx: &TenantTx, kind: JobKind, subject: Uuid, now: Timestam
     Ok(tx.tx.query_one_raw(statement).await?.is_none())
 }
 
+/// Takes a job out of the queue that nobody ever took up; `false` when somebody did. The transaction holds what the job would
+/// change.
+pub async fn withdraw_untried(
+    tx: &TenantTx,
+    kind: JobKind,
+    subject: Uuid,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let sql = "SELECT 1 AS one FROM jobs WHERE kind = $1 AND subject = $2 AND attempt > 0";
+    let values = [to_text(&kind)?.into(), subject.into()];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    if tx.tx.query_one_raw(statement).await?.is_some() {
+        return Ok(false);
+    }
+    withdraw(tx, kind, subject, now).await
+}
+
 /// Takes every job from whoever holds it: it is ready, at the time that it was due. Gives their number.
 pub async fn void_leases(tx: &InstanceTx) -> Result<u64, DbError> {
     let sql = "UPDATE jobs SET state = 'ready', lease_until = NULL WHERE state = 'running'";

@@ -158,14 +158,17 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Fails commits that have waited for too long and that nobody is at work on: the job that gives up by itself does so only when
-/// it has its turn, and it may have none.
+/// Fails commits that have waited for too long and that nobody ever took up: a job gives up by itself, but only when it has its
+/// turn, and it may have none. One that a server finds waiting at its start is left for another round, in which it had its turn.
 async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let waiting = db::runs::committing_since(&tx, now - commit::GIVE_UP).await?;
     drop(tx);
     for (source, run) in waiting {
+        if app.waited_for(run) {
+            continue;
+        }
         let tx = app.db.of_source(scope, source).await?;
         let Some(mut run) = db::runs::lock(&tx, run).await? else {
             continue;
@@ -176,7 +179,7 @@ async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), Ap
             run.fail(format!("Given up after 24 hours: {why}"), now);
             // Jobs come last in the order of locks, so the run is saved before. One that is at work ends the run itself.
             db::runs::save(&tx, &run).await?;
-            if db::jobs::withdraw(&tx, JobKind::Commit, run.id.as_uuid(), now).await? {
+            if db::jobs::withdraw_untried(&tx, JobKind::Commit, run.id.as_uuid(), now).await? {
                 end(app, scope, tx, &run).await?;
             }
         }

@@ -240,12 +240,12 @@ async fn ask_again(
     let asked = rows.filter(|row| !is_known(row)).map(|row| async move {
         let (key, mode) = (row.key(&set.prefix, source), set.policy.mode);
         let just_signed = |at: Timestamp| now.duration_since(at).abs() < JUST_SIGNED;
-        let lock = if row.lock.is_none() && row.signed_at.is_some_and(just_signed) {
-            confirm::newest(store, &set.bucket, &key, row, mode).await.ok()?
-        } else {
-            confirm::confirm(store, &set.bucket, &key, row, mode).await.ok()
-        };
-        Some((row.object.hash, lock?))
+        let is_just_signed = row.lock.is_none() && row.signed_at.is_some_and(just_signed);
+        if is_just_signed && store.head(&set.bucket, &key, None).await.ok()?.is_none() {
+            return None;
+        }
+        let lock = confirm::confirm(store, &set.bucket, &key, row, mode).await;
+        Some((row.object.hash, lock.ok()?))
     });
     let asked: Vec<_> = asked.collect();
     stream::iter(asked)

@@ -185,7 +185,8 @@ async fn what_is_listed_and_never_given_is_sent_again() {
     fs::write(site.data.join("newer"), noise(3, 10_000)).unwrap();
     let next = site.backup_while_time_passes(&stack).await.unwrap();
     assert_eq!(next.seq, 2);
-    // The new packs are asked for by the same name only when they are old; what was lost comes back with a sighting.
+    // What was lost comes back with a sighting.
+    stack.settle().await;
     ghost.remove();
     stack.sweep().await;
     let marked = "SELECT 1 FROM objects WHERE missing_since IS NOT NULL OR absent_askings > 0";

@@ -414,7 +414,7 @@ async fn thousands_of_lost_objects_are_believed_together() {
     assert_eq!(run.state, RunState::Failed);
     let error = run.error.unwrap();
     assert!(
-        error.contains("4100 objects") && error.contains("gone"),
+        error.contains("4,100 objects") && error.contains("gone"),
         "{error}"
     );
     let (run, _) = stack.while_time_passes(source.run(10, 4_100, 0)).await;

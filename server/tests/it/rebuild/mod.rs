@@ -219,7 +219,7 @@ async fn the_command_tells_and_writes() {
     assert_eq!((code, &finding["kind"]), (Some(1), &"missing_in_ledger".into()));
     let (code, table, _) = command(&stack.data, &["--apply"]).await;
     assert_eq!(code, Some(0), "{table}");
-    assert!(table.contains("written: 0 snapshots, 1 objects"), "{table}");
+    assert!(table.contains("written: 0 snapshots, 1 object;"), "{table}");
     assert!(dry(&stack, &site).await.is_clean());
     // Another folder has another key, or none: the server must not be locked out of its database.
     let (code, _, error) = command(stack.folder.path(), &[]).await;

@@ -131,6 +131,8 @@ impl<'a> Large<'a> {
                 now = self.stack.clock.now(),
             );
             self.stack.owner.execute_unprepared(&sql).await.unwrap();
+            // A million rows take minutes, in which the bucket's clock would fall behind.
+            self.stack.bucket_clock.set(self.stack.clock.system_time());
             for (object, number) in part.iter().zip(1..) {
                 let key = layout::object_key("holdfast/", self.site.source.id, object.kind, &object.hash);
                 self.listed.add(key, format!("v{number}"), object.size_bytes);

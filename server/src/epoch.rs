@@ -12,7 +12,7 @@ use std::{
 };
 
 use shared::{api::notice::NoticeKind, ids::NoticeId};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::{app::App, db, error::ApiError, random, scope::TenantScope, secrets::private_file};
 
@@ -56,8 +56,10 @@ pub async fn raise(app: &App, data: &Path) -> Result<(), ApiError> {
 
 /// Raises the epoch for as long as the server runs.
 pub async fn keep_raising(app: App, data: PathBuf) {
-    let mut ticks = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
+    let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first comes at once, and the start has just raised it.
+    ticks.tick().await;
     loop {
         ticks.tick().await;
         if let Err(error) = raise(&app, &data).await {

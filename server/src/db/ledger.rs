@@ -464,17 +464,29 @@ pub async fn record(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Option<
         .transpose()
 }
 
-/// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them
-/// if one is given.
+/// Whether what counts as gone is among the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It is.
+    Counts,
+    /// It is not.
+    LeftOut,
+}
+
+/// Objects that snapshot `seq` needs and whose confirmed lock ends before `need`, at most `limit` of them.
 pub async fn short_of(
     tx: &TenantTx,
     source: SourceId,
     seq: u64,
     need: Timestamp,
-    limit: Option<u64>,
+    (missing, limit): (Missing, u64),
 ) -> Result<Vec<LedgerObject>, DbError> {
+    let mut only = needed_by(source, seq)?;
+    if missing == Missing::LeftOut {
+        only = only.add(object::Column::MissingSince.is_null());
+    }
     let query = object::Entity::find()
-        .filter(needed_by(source, seq)?)
+        .filter(only)
         .filter(
             // No lock is known of what a rebuild of the ledger did not find in the bucket.
             Condition::any()

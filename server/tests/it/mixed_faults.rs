@@ -165,6 +165,40 @@ async fn a_record_that_is_there_is_not_broken() {
     assert!(newest.damage.is_some());
 }
 
+/// What falls short of the promise after the record was put is extended all the same, before the snapshot is complete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_falls_short_behind_the_record_is_extended() {
+    let stack = Stack::start().await;
+    let site = backed_up(&stack, LockMode::Governance).await;
+    let faults = stack.lockbox.faults();
+    let put = faults.add(Rule::new(
+        On::operation("PutObject").key("*/commits/*"),
+        Action::Count,
+    ));
+    let shown = On::operation("HeadObject").key("*/commits/*");
+    let hidden = faults.add(Rule::new(shown, Action::status(403, "AccessDenied")).after(1));
+    let story = async {
+        hit(&put).await;
+        passed(&stack, SignedDuration::from_mins(1)).await;
+        // As a check notes a lock that somebody shortened.
+        let short = format!(
+            "UPDATE objects SET locked_until = '{}' WHERE kind = {} AND state = 'live'",
+            stack.clock.now() + SignedDuration::from_hours(1),
+            ObjectKind::Pack.tag()
+        );
+        stack.change(&short).await;
+        hidden.remove();
+    };
+    let (done, ()) = tokio::join!(site.backup_while_time_passes(&stack), story);
+    let snapshot = done.unwrap();
+    let short = format!(
+        "SELECT 1 FROM objects WHERE kind = {} AND locked_until < '{}'",
+        ObjectKind::Pack.tag(),
+        snapshot.protected_until
+    );
+    assert!(stack.query(&short).await.is_empty());
+}
+
 /// An object that is listed and never given counts as gone after an hour, and its data is sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_listed_and_never_given_is_sent_again() {

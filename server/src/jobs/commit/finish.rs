@@ -12,13 +12,13 @@ use shared::{
     retention::{CommitLock, Period, commit_lock, upload_lock},
 };
 
-use super::{Commit, Failure, change::Members, of_confirm, of_store, presence};
+use super::{Commit, Failure, Gone, change::Members, of_confirm, of_store, presence};
 use crate::{
     db::{
         self,
         groom::SpareVersion,
         jobs::JobKind,
-        ledger::{ConfirmedLock, LedgerObject, NewObject},
+        ledger::{ConfirmedLock, LedgerObject, Missing, NewObject},
         snapshots::Snapshot,
     },
     error::ApiError,
@@ -29,6 +29,8 @@ use crate::{
 
 /// Objects that fall short and are held in memory together.
 const SHORT_PART: u32 = 4_000;
+/// The same after the number, when few are left.
+const SHORT_PAGE: u64 = 1_000;
 
 impl Commit<'_> {
     /// Before the number is given: what the snapshot shares with its parent is there, and locked long enough. What is
@@ -85,13 +87,18 @@ impl Commit<'_> {
 
     /// Step 3: whatever the snapshot needs and is locked too short is extended: to the promise, or to what the
     /// upcoming run needs.
-    pub(super) async fn extend_short(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+    pub(super) async fn extend_short(&mut self, snapshot: &Snapshot, when_gone: Gone) -> Result<(), Failure> {
         let need = snapshot.protected_until;
         let lock = self.commit_lock(snapshot.received_at, &snapshot.tiers)?;
         let extend_to = lock.extend_to.max(need);
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
-            let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, Some(1_000)).await?;
+            let missing = match when_gone {
+                Gone::Breaks => Missing::Counts,
+                Gone::IsDamage => Missing::LeftOut,
+            };
+            let part = (missing, SHORT_PAGE);
+            let short = db::ledger::short_of(&tx, self.source.id, snapshot.seq, need, part).await?;
             drop(tx);
             // What counts as gone has no lock to extend: the snapshot is broken by it.
             match short.iter().filter(|object| object.missing).count() {
@@ -102,7 +109,10 @@ impl Commit<'_> {
                 return Ok(());
             }
             self.extend_all(short, CommitLock { need, extend_to }).await?;
-            self.absent_decides()?;
+            match self.absent_decides() {
+                Err(Failure::Run(_)) if when_gone == Gone::IsDamage => {}
+                decided => decided?,
+            }
         }
     }
 
@@ -264,14 +274,15 @@ impl Commit<'_> {
         db::ledger::confirm(&tx, source.id, hash[0], &lock, now).await?;
         db::ledger::make_live(&tx, source.id, &hash, snapshot.seq).await?;
         db::ledger::drop_from(&tx, source.id, &hash, snapshot.seq + 1).await?;
+        // What counts as gone is damage of a complete snapshot by now: its record is in the bucket.
+        let part = (Missing::LeftOut, 1);
         let short =
-            db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.protected_until, Some(1)).await?;
+            db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.protected_until, part).await?;
         if !short.is_empty() {
             return Err(Failure::Passing(ApiError::Internal(
                 "a lock is still too short".into(),
             )));
         }
-        // What is found to be gone from here on is damage of a complete snapshot: its record is in the bucket.
         db::snapshots::complete(&tx, snapshot.id).await?;
         run.state = RunState::Succeeded;
         run.finished_at = Some(now);

@@ -106,6 +106,15 @@ fn of_confirm(error: NotConfirmed) -> Failure {
     }
 }
 
+/// What becomes of a numbered snapshot that needs something which counts as gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// It breaks: its commit record is not in the bucket.
+    Breaks,
+    /// Its record is there: it is complete, and damaged.
+    IsDamage,
+}
+
 struct Commit<'a> {
     app: &'a App,
     scope: &'a TenantScope,
@@ -223,9 +232,12 @@ impl<'a> Commit<'a> {
         if self.run.state == RunState::Locking {
             let snapshot = self.snapshot().await?;
             let record = match self.placed_record(&snapshot).await? {
-                Some(record) => record,
+                Some(record) => {
+                    self.extend_short(&snapshot, Gone::IsDamage).await?;
+                    record
+                }
                 None => {
-                    self.extend_short(&snapshot).await?;
+                    self.extend_short(&snapshot, Gone::Breaks).await?;
                     self.look_again().await?;
                     self.none_missing(snapshot.seq).await?;
                     self.put_record(&snapshot).await?

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use shared::{
+    api::agent::RunState,
     retention::{self, Churn, LockError, Period, Provider},
     schedule::ScheduleError,
 };
@@ -34,7 +35,8 @@ pub fn lock_ahead_days(
 }
 
 /// The tiers that a snapshot of the source is expected to take if it is committed about now: what is sent for it is locked for them
-/// at once.
+/// at once. After a run that ended without a snapshot none are expected: its locks can not be taken back, and runs that never end
+/// well must not lock for a tier again and again. The commit then extends what was sent.
 ///
 /// # Errors
 /// When the database does not answer, or the policy's zone is unknown.
@@ -45,6 +47,10 @@ pub async fn expected_tiers(
     now: Timestamp,
 ) -> Result<Vec<Period>, ApiError> {
     if set.policy.tiers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last = db::runs::newest_ended_of_source(tx, source.id).await?;
+    if last.is_some_and(|run| run.state == RunState::Failed) {
         return Ok(Vec::new());
     }
     let since = retention::tiers_look_back(now);

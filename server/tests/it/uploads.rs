@@ -3,11 +3,17 @@
 use std::fs;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lockbox::faults::{Action, On, Rule};
 use shared::{
-    api::agent::{OBJECTS_PER_CALL, UploadRequest, UploadTicket, UploadsRequest},
+    api::{
+        agent::{AbortRequest, OBJECTS_PER_CALL, UploadRequest, UploadTicket, UploadsRequest},
+        request::PolicyOptions,
+        view::SnapshotPage,
+    },
+    ids::RunId,
     object::{ObjectKind, ObjectRef},
+    retention::{LockAhead, LockMode, Period, Tier},
     schedule::Schedule,
 };
 
@@ -99,4 +105,59 @@ async fn asking_again_for_what_was_just_signed_lists_nothing() {
     let before = calls();
     client.uploads(run, &request).await.unwrap();
     assert_eq!(calls().1 - before.1, OBJECTS_PER_CALL as u64);
+}
+
+/// A lock can not be taken back: of runs that end without a snapshot only the first locks what it sends for the tier of its period.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_fail_lock_for_a_tier_once() {
+    const TIER: SignedDuration = SignedDuration::from_hours(24 * 90);
+    let stack = Stack::start().await;
+    let options = PolicyOptions {
+        tiers: vec![Tier {
+            every: Period::Month,
+            retention_days: 90,
+        }],
+        lock_ahead: LockAhead::Days(10),
+        ..PolicyOptions::default()
+    };
+    let site = stack
+        .site_with("acme", Schedule::manual(), LockMode::Compliance, options)
+        .await;
+    let is_for_tier = async |run: RunId, content: &[u8]| {
+        let (_, ticket) = site.upload_pack(run, content).await;
+        lock_of(&ticket) >= stack.clock.now() + TIER
+    };
+    let mut tiered = Vec::new();
+    for nth in 0..4u8 {
+        let run = site.client().start_run(site.source.id).await.unwrap().run_id;
+        tiered.push(is_for_tier(run, &[nth; 3_000]).await);
+        let reason = AbortRequest {
+            reason: "the disk is away".into(),
+        };
+        site.client().abort(run, &reason).await.unwrap();
+    }
+    assert_eq!(tiered, [true, false, false, false]);
+    // The run that succeeds gives its snapshot the tier all the same, and the next period's first run is signed for it again.
+    fs::write(site.data.join("file"), vec![9; 20_000]).unwrap();
+    let snapshot = site.backup().await.unwrap();
+    stack.settle().await;
+    let path = format!("/tenants/{}/snapshots/{}", site.tenant, snapshot.id);
+    let shown: SnapshotPage = stack.operator.get(&path).await.unwrap();
+    assert_eq!(shown.snapshot.tiers, [Period::Month]);
+    assert!(shown.snapshot.protected_until >= snapshot.received_at + TIER);
+    assert!(shown.earliest_lock.unwrap() >= shown.snapshot.protected_until);
+    stack.advance(SignedDuration::from_hours(24 * 32)).await;
+    let run = site.client().start_run(site.source.id).await.unwrap().run_id;
+    assert!(is_for_tier(run, b"next month").await);
+}
+
+/// The date that an upload is locked until.
+fn lock_of(ticket: &UploadTicket) -> Timestamp {
+    let UploadTicket::Put { headers, .. } = ticket else {
+        panic!("not signed: {ticket:?}");
+    };
+    let lock = headers
+        .iter()
+        .find(|(name, _)| name.ends_with("retain-until-date"));
+    lock.unwrap().1.parse().unwrap()
 }

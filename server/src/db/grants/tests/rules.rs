@@ -30,7 +30,7 @@ impl World {
     async fn new() -> Self {
         let (db, owner) = database(2).await;
         let scope = tenant(&db, "tenant").await;
-        let id = scope.tenant();
+        let id = scope.tenant().as_uuid();
         let sql = format!(
             r#"
             INSERT INTO users VALUES ('{OPERATOR}', 'operator@example.test', 'x', true, now()),
@@ -176,7 +176,7 @@ async fn what_is_not_granted_is_refused() {
         "INSERT INTO users VALUES (gen_random_uuid(), 'mine@example.test', 'x', true, now())".to_owned(),
         format!(
             "INSERT INTO memberships VALUES ('{}', '{TECHNICIAN}', 'owner', now())",
-            world.scope.tenant()
+            world.scope.tenant().as_uuid()
         ),
     ];
     world.must_refuse(DENIED, &[&make[0], &make[1]]).await;

@@ -7,7 +7,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
 use super::{FUNCTIONS, TABLES};
 use crate::db::scratch::database;
 
+mod identities;
 mod rules;
+mod world;
 
 async fn rows<T: FromQueryResult>(owner: &DatabaseConnection, sql: &str) -> Vec<T> {
     let statement = Statement::from_string(owner.get_database_backend(), sql);

@@ -84,11 +84,13 @@ async fn prepare(owner: &DatabaseConnection, key: &MasterKey, app_password: &str
     Migrator::up(owner, None).await?;
     bound::bind(owner, key).await?;
     let row = owner
-        .query_one_raw(sql("SELECT current_database() || '_app' AS role"))
+        .query_one_raw(sql("SELECT current_database()::text AS database"))
         .await?
         .ok_or_else(|| DbErr::RecordNotFound("current_database()".into()))?;
-    let role: String = row.try_get("", "role")?;
-    let quoted = format!("\"{}\"", role.replace('"', "\"\""));
+    let database: String = row.try_get("", "database")?;
+    let role = format!("{database}_app");
+    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let quoted = quote(&role);
     let found = owner
         .query_one_raw(Statement::from_sql_and_values(
             owner.get_database_backend(),
@@ -113,7 +115,7 @@ async fn prepare(owner: &DatabaseConnection, key: &MasterKey, app_password: &str
     owner
         .execute_unprepared(&format!(
             "{attributes} PASSWORD '{verifier}';\n{}",
-            grants::statements(&quoted)
+            grants::statements(&quote(&database), &quoted)
         ))
         .await?;
     Ok(role)

@@ -204,9 +204,12 @@ pub(super) const FUNCTIONS: &[&str] = &[
 ];
 
 /// The statements that make the database agree with [`TABLES`] and [`FUNCTIONS`]: everything is taken away, also what older
-/// versions gave, and what is here is given. `role` is quoted. In one transaction: a server at work is never without.
-pub(super) fn statements(role: &str) -> String {
+/// versions gave, and what is here is given. Both names are quoted. In one transaction: a server at work is never without.
+pub(super) fn statements(database: &str, role: &str) -> String {
     let mut statements = vec![
+        // A temporary table goes before one of the same name: whoever made one in a connection of the pool would be asked who
+        // people are.
+        format!("REVOKE CREATE, TEMPORARY ON DATABASE {database} FROM PUBLIC, {role};"),
         // Column by column, too: the database takes those away together with the table's.
         format!("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, {role};"),
         format!("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM PUBLIC, {role};"),

@@ -135,10 +135,17 @@ async fn a_start_takes_away_what_is_not_in_the_table() {
     );
     owner.execute_unprepared(&sql).await.unwrap();
     assert!(allowed(&owner).await.contains("users.password_hash UPDATE"));
-    let again = super::statements(&format!("\"{role}\""));
+    let database = role.trim_end_matches("_app");
+    let everybody = format!("GRANT CREATE, TEMPORARY ON DATABASE {database} TO {role}");
+    owner.execute_unprepared(&everybody).await.unwrap();
+    let again = super::statements(&format!("\"{database}\""), &format!("\"{role}\""));
     owner.execute_unprepared(&again).await.unwrap();
     assert_eq!(allowed(&owner).await, before);
-    let sql = format!("SELECT 'x' AS name WHERE has_schema_privilege('{role}', 'public', 'CREATE')");
+    let sql = format!(
+        "SELECT 'x' AS name WHERE has_schema_privilege('{role}', 'public', 'CREATE')
+         OR has_database_privilege('{role}', '{database}', 'CREATE')
+         OR has_database_privilege('{role}', '{database}', 'TEMPORARY')"
+    );
     assert!(names(&owner, &sql).await.is_empty());
 }
 

@@ -45,26 +45,27 @@ async fn a_row_that_the_server_has_not_written_is_no_session() {
     let columns = "id, user_id, data, expires_at, proof";
     for forged in [
         // The operator's row under the id of a cookie that somebody else has.
-        format!("SELECT '{mine}', user_id, data, expires_at, proof FROM old WHERE id = '{theirs}'"),
+        format!("SELECT '{mine}', user_id, data, expires_at, proof FROM unnest(old) WHERE id = '{theirs}'"),
         // His own proof with another user.
         format!(
-            "SELECT '{mine}', '{OPERATOR}', jsonb_build_object('user', '{OPERATOR}'), expires_at, proof FROM old WHERE id = '{mine}'"
+            "SELECT '{mine}', '{OPERATOR}', jsonb_build_object('user', '{OPERATOR}'), expires_at, proof FROM unnest(old) WHERE id = '{mine}'"
         ),
         format!(
-            "SELECT '{mine}', user_id, jsonb_build_object('user', '{OPERATOR}'), expires_at, proof FROM old WHERE id = '{mine}'"
+            "SELECT '{mine}', user_id, jsonb_build_object('user', '{OPERATOR}'), expires_at, proof FROM unnest(old) WHERE id = '{mine}'"
         ),
         // A longer session.
         format!(
-            "SELECT '{mine}', user_id, data, expires_at + interval '1 day', proof FROM old WHERE id = '{mine}'"
+            "SELECT '{mine}', user_id, data, expires_at + interval '1 day', proof FROM unnest(old) WHERE id = '{mine}'"
         ),
         // Written by a server that proves nothing.
-        format!("SELECT '{mine}', user_id, data, expires_at, '' FROM old WHERE id = '{mine}'"),
+        format!("SELECT '{mine}', user_id, data, expires_at, '' FROM unnest(old) WHERE id = '{mine}'"),
     ] {
         let sql = format!(
-            "CREATE TEMPORARY TABLE old AS SELECT * FROM sessions;
-             DELETE FROM sessions WHERE id = '{mine}';
-             INSERT INTO sessions ({columns}) {forged};
-             DROP TABLE old"
+            "DO $$ DECLARE old sessions[] := ARRAY(SELECT s FROM sessions s);
+             BEGIN
+                 DELETE FROM sessions WHERE id = '{mine}';
+                 INSERT INTO sessions ({columns}) {forged};
+             END $$"
         );
         db.pool.execute_unprepared(&sql).await.unwrap();
         let found = store.load(&own.id).await;

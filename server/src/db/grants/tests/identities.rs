@@ -37,6 +37,8 @@ async fn what_is_not_granted_is_refused() {
                 "INSERT INTO audit_events (id, tenant_id, at, actor, action, subject, detail) OVERRIDING SYSTEM VALUE
                  VALUES (-1, app_tenant(), now(), 'x', 'x', 'x', '{}')",
                 "CREATE TABLE mine (a integer)",
+                "CREATE SCHEMA mine",
+                "CREATE TEMPORARY TABLE users (id uuid, operator boolean)",
                 "SELECT setval('audit_events_id_seq', 1)",
                 "CREATE OR REPLACE FUNCTION app_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
                 "SET session_replication_role = replica",

@@ -57,6 +57,10 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0012_commit_refusals.sql"),
             },
             SqlStep {
+                name: "m0013_app_role",
+                up: include_str!("sql/m0013_app_role.sql"),
+            },
+            SqlStep {
                 name: "m0014_upload_budget",
                 up: include_str!("sql/m0014_upload_budget.sql"),
             },

@@ -1,4 +1,5 @@
-//! The audit log: who did what, when. The server's role can add to it and read it, and nothing else.
+//! The audit log: who did what, when. The server's role can add to it and read it, and nothing else. The time that is kept is
+//! the database's, whatever is written: a trigger sets it.
 
 use jiff::Timestamp;
 use sea_orm::{ConnectionTrait, Statement};

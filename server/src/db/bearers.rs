@@ -17,24 +17,26 @@ struct Row {
 /// # Errors
 /// When the database does not answer.
 pub async fn key_all(tx: &TenantTx, key: &BearerKey) -> Result<usize, DbError> {
-    let agents = key_table(tx, key, "agents", "credential_hash", Bearer::Credential).await?;
-    let tokens = key_table(tx, key, "enrollment_tokens", "secret_hash", Bearer::Enrollment).await?;
+    let agents = "SELECT id, credential_hash AS hash FROM agents WHERE NOT keyed FOR UPDATE";
+    let agents = key_rows(tx, key, Bearer::Credential, agents, "app_key_credential").await?;
+    let tokens = "SELECT id, secret_hash AS hash FROM enrollment_tokens WHERE NOT keyed FOR UPDATE";
+    let tokens = key_rows(tx, key, Bearer::Enrollment, tokens, "app_key_token").await?;
     Ok(agents + tokens)
 }
 
-async fn key_table(
+/// The server's role may not write these columns: `function` does, for rows without a key only.
+async fn key_rows(
     tx: &TenantTx,
     key: &BearerKey,
-    table: &'static str,
-    column: &'static str,
     kind: Bearer,
+    unkeyed: &'static str,
+    function: &'static str,
 ) -> Result<usize, DbError> {
     let backend = tx.tx.get_database_backend();
-    let unkeyed = format!("SELECT id, {column} AS hash FROM {table} WHERE NOT keyed FOR UPDATE");
     let rows = Row::find_by_statement(Statement::from_string(backend, unkeyed))
         .all(&tx.tx)
         .await?;
-    let keyed = format!("UPDATE {table} SET {column} = $2, keyed = true WHERE id = $1");
+    let keyed = format!("SELECT {function}($1, $2)");
     for row in &rows {
         let hash = key.over(kind, &row.hash).to_vec();
         let values = [row.id.into(), hash.into()];

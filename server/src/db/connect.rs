@@ -7,7 +7,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbE
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::Semaphore;
 
-use super::{Db, DbError, bound, scram};
+use super::{Db, DbError, bound, grants, scram};
 use crate::{random, secrets::MasterKey};
 
 /// Held while migrating, so that two servers that start together do not both try. An arbitrary constant.
@@ -84,11 +84,13 @@ async fn prepare(owner: &DatabaseConnection, key: &MasterKey, app_password: &str
     Migrator::up(owner, None).await?;
     bound::bind(owner, key).await?;
     let row = owner
-        .query_one_raw(sql("SELECT current_database() || '_app' AS role"))
+        .query_one_raw(sql("SELECT current_database()::text AS database"))
         .await?
         .ok_or_else(|| DbErr::RecordNotFound("current_database()".into()))?;
-    let role: String = row.try_get("", "role")?;
-    let quoted = format!("\"{}\"", role.replace('"', "\"\""));
+    let database: String = row.try_get("", "database")?;
+    let role = format!("{database}_app");
+    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let quoted = quote(&role);
     let found = owner
         .query_one_raw(Statement::from_sql_and_values(
             owner.get_database_backend(),
@@ -107,16 +109,13 @@ async fn prepare(owner: &DatabaseConnection, key: &MasterKey, app_password: &str
         }
         Some(_) => format!("ALTER ROLE {quoted} LOGIN"),
     };
-    // The verifier is base64 and a few signs: nothing in it needs quoting.
+    // The verifier is base64 and a few signs: nothing in it needs quoting. Statements that are sent together are one
+    // transaction: a server that is at work beside this one is at no moment without its grants.
     let verifier = scram::verifier(app_password, random::bytes());
     owner
         .execute_unprepared(&format!(
-            "{attributes} PASSWORD '{verifier}';
-             GRANT USAGE ON SCHEMA public TO {quoted};
-             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted};
-             REVOKE UPDATE, DELETE ON audit_events FROM {quoted};
-             REVOKE DELETE ON snapshots FROM {quoted};
-             REVOKE ALL ON seaql_migrations, server_key FROM {quoted};"
+            "{attributes} PASSWORD '{verifier}';\n{}",
+            grants::statements(&quote(&database), &quoted)
         ))
         .await?;
     Ok(role)

@@ -38,6 +38,7 @@ table!(session = "sessions" {
     user_id: Option<Uuid>,
     data: Json,
     expires_at: At,
+    proof: Vec<u8>,
 });
 
 table!(tenant = "tenants" {

@@ -21,6 +21,7 @@ pub mod due;
 pub mod enrollment;
 mod entity;
 pub mod epoch;
+mod grants;
 pub mod groom;
 pub mod jobs;
 pub mod ledger;

@@ -121,9 +121,20 @@ pub async fn lock(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbErr
 
 /// Writes a restore that [`lock`] gave.
 pub async fn save(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
-    restore::Entity::update(row(tx, restore)?.into_active_model().reset_all())
-        .exec(&tx.tx)
-        .await?;
+    use restore::Column;
+    let mut change = row(tx, restore)?.into_active_model().reset_all();
+    // Who may read what, and until when, never changes: the server's role may not write it again.
+    for column in [
+        Column::TenantId,
+        Column::SnapshotId,
+        Column::AgentId,
+        Column::AuthorisedBy,
+        Column::CreatedAt,
+        Column::ExpiresAt,
+    ] {
+        change.not_set(column);
+    }
+    restore::Entity::update(change).exec(&tx.tx).await?;
     Ok(())
 }
 

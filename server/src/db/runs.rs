@@ -199,9 +199,16 @@ pub async fn lock(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
 
 /// Writes a run that [`lock`] gave. What it commits is forgotten when the ledger has it, or the run has ended.
 pub async fn save(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
-    run::Entity::update(row(tx, run)?.into_active_model().reset_all())
-        .exec(&tx.tx)
-        .await?;
+    let mut change = row(tx, run)?.into_active_model().reset_all();
+    // What a run is of, and since when, never changes: the server's role may not write it again.
+    for column in [
+        run::Column::TenantId,
+        run::Column::SourceId,
+        run::Column::CreatedAt,
+    ] {
+        change.not_set(column);
+    }
+    run::Entity::update(change).exec(&tx.tx).await?;
     if matches!(
         run.state,
         RunState::Locking | RunState::Succeeded | RunState::Failed

@@ -1,5 +1,6 @@
 //! Signed-in sessions: a tower-sessions store on our own table. The id in the cookie is a bearer: the table has its keyed hash
-//! only, so that a copy of the database signs nobody in.
+//! only, so that a copy of the database signs nobody in. Whose session it is and when it ends is proven by another keyed hash,
+//! so that whoever can write to the table gives himself no other user and no longer session.
 
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
@@ -61,6 +62,13 @@ impl PostgresSessions {
         HEXLOWER.encode(&self.key.hash(Bearer::Session, &id.to_string()))
     }
 
+    /// What a record's proof is the hash of.
+    fn owner(record: &Record) -> String {
+        let user = record.data.get(USER_KEY).map(ToString::to_string);
+        let ends = record.expiry_date.unix_timestamp();
+        format!("{} {ends} {}", record.id, user.unwrap_or_default())
+    }
+
     fn row(&self, record: &Record) -> Result<session::Model, DbError> {
         let user = record.data.get(USER_KEY).and_then(|user| user.as_str());
         Ok(session::Model {
@@ -68,6 +76,7 @@ impl PostgresSessions {
             user_id: user.and_then(|user| Uuid::try_parse(user).ok()),
             data: to_json(&record.data)?,
             expires_at: expires(record)?,
+            proof: self.key.hash(Bearer::SessionOwner, &Self::owner(record)).to_vec(),
         })
     }
 
@@ -88,16 +97,21 @@ impl PostgresSessions {
             .filter(session::Column::ExpiresAt.gt(now))
             .one(&self.db.pool)
             .await?;
-        row.map(|row| {
-            let expires_at = jiff::Timestamp::try_from(row.expires_at)?;
-            Ok(Record {
-                id: *id,
-                data: from_json("sessions.data", row.data)?,
-                expiry_date: OffsetDateTime::from_unix_timestamp(expires_at.as_second())
-                    .map_err(|error| DbError::corrupt("sessions.expires_at", error))?,
-            })
-        })
-        .transpose()
+        let Some(row) = row else { return Ok(None) };
+        let expires_at = jiff::Timestamp::try_from(row.expires_at)?;
+        let record = Record {
+            id: *id,
+            data: from_json("sessions.data", row.data)?,
+            expiry_date: OffsetDateTime::from_unix_timestamp(expires_at.as_second())
+                .map_err(|error| DbError::corrupt("sessions.expires_at", error))?,
+        };
+        let is_ours = self
+            .key
+            .matches(Bearer::SessionOwner, &Self::owner(&record), &row.proof);
+        if !is_ours {
+            tracing::warn!("a session's row does not bear this server's proof: it is taken for none");
+        }
+        Ok(is_ours.then_some(record))
     }
 }
 
@@ -135,6 +149,7 @@ impl SessionStore for PostgresSessions {
                 session::Column::UserId,
                 session::Column::Data,
                 session::Column::ExpiresAt,
+                session::Column::Proof,
             ])
             .to_owned();
         self.insert(record, replace).await.map(drop).map_err(failed)
@@ -151,3 +166,6 @@ impl SessionStore for PostgresSessions {
         done.map(drop).map_err(|error| failed(error.into()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! People who sign in.
 
 use jiff::Timestamp;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Statement};
 use shared::ids::UserId;
 
-use super::{DbError, InstanceTx, entity::user, insert};
+use super::{DbError, InstanceTx, entity::user, types::At};
 
 /// A user.
 #[derive(Clone)]
@@ -38,16 +38,29 @@ pub async fn count(tx: &InstanceTx) -> Result<u64, DbError> {
     Ok(user::Entity::find().count(&tx.tx).await?)
 }
 
-/// Adds a user.
-pub async fn add(tx: &InstanceTx, user: User, now: Timestamp) -> Result<(), DbError> {
-    let row = user::Model {
-        id: user.id.as_uuid(),
-        email: user.email,
-        password_hash: user.password_hash,
-        operator: user.operator,
-        created_at: now.try_into()?,
-    };
-    insert(&tx.tx, row).await
+/// A user to be.
+#[derive(Clone)]
+pub struct NewUser {
+    /// The user.
+    pub id: UserId,
+    /// E-mail address, lower case.
+    pub email: String,
+    /// Argon2id.
+    pub password_hash: String,
+}
+
+/// Adds the instance's first user, who runs it. The server's role can add no other: the database refuses when there is one.
+pub async fn add_first_operator(tx: &InstanceTx, user: &NewUser, now: Timestamp) -> Result<(), DbError> {
+    let sql = "SELECT app_first_operator($1, $2, $3, $4)";
+    let values = [
+        user.id.as_uuid().into(),
+        user.email.as_str().into(),
+        user.password_hash.as_str().into(),
+        At::try_from(now)?.into(),
+    ];
+    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
+    tx.tx.execute_raw(statement).await?;
+    Ok(())
 }
 
 /// The user of an e-mail address, given in lower case.

@@ -10,6 +10,9 @@ use super::MasterKey;
 pub enum Bearer {
     /// The id in a session's cookie.
     Session,
+    /// The id in a session's cookie together with whose session it is and when it ends. Nobody shows it: its hash proves that a
+    /// session's row was written by this server.
+    SessionOwner,
     /// The secret part of an agent's credential.
     Credential,
     /// The secret part of an enrollment token.
@@ -22,6 +25,7 @@ impl Bearer {
     const fn tag(self) -> &'static [u8] {
         match self {
             Self::Session => b"session",
+            Self::SessionOwner => b"session's owner",
             Self::Credential => b"credential",
             Self::Enrollment => b"enrollment",
             Self::Browser => b"browser",

@@ -12,7 +12,10 @@ use shared::{
 use crate::{
     app::App,
     client_address::network,
-    db::{self, users::User},
+    db::{
+        self,
+        users::{NewUser, User},
+    },
     error::ApiError,
     random, secrets,
     sign_in::{Guess, KnownBrowser, Lane, Refusal, Reservation},
@@ -50,11 +53,10 @@ pub async fn ensure_operator(
         ));
     }
     let now = app.clock.now();
-    let user = User {
+    let user = NewUser {
         id: UserId::from_uuid(random::uuid(now)),
         email: email.trim().to_lowercase(),
         password_hash: secrets::hash_password(&password)?,
-        operator: true,
     };
     let event = db::audit::Event {
         actor: "system",
@@ -63,7 +65,7 @@ pub async fn ensure_operator(
         detail: serde_json::json!({ "operator": true }),
     };
     db::audit::add_instance(&tx, event, now).await?;
-    db::users::add(&tx, user, now).await?;
+    db::users::add_first_operator(&tx, &user, now).await?;
     if let Some(password) = made_up {
         // A log is no place for a secret, and it is told before the commit: a password that is stored and was never
         // told would lock everybody out.

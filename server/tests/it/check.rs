@@ -221,6 +221,15 @@ async fn each_finding_is_named_and_goes_when_it_is_healed() {
         .unwrap();
     let extended = extended.object_lock_retain_until_date().unwrap().secs();
     assert!(extended > (stack.clock.now() + days(30)).as_second());
+    // The healed lock is no finding any more; that it had fallen stays in the audit log, by the database's own word.
+    let fell = "SELECT detail->>'version_id' AS version FROM audit_events WHERE actor = 'database' AND action = 'object.lock_fell'";
+    let fell: Vec<String> = stack
+        .query(fell)
+        .await
+        .iter()
+        .map(|row| row.try_get("", "version").unwrap())
+        .collect();
+    assert_eq!(fell, [lock.version_id]);
     assert_eq!(
         (report.other_size, report.unknown_versions, report.delete_markers),
         (1, 1, 1)

@@ -128,11 +128,17 @@ impl Side<'_> {
             told.manifest.hash.to_string(),
             row.manifest != told.manifest,
         );
+        // A snapshot loses no tier, whatever the ledger had beside the record's.
+        let more = |of: &[Period], than: &[Period]| -> Vec<Period> {
+            let more = of.iter().filter(|tier| !than.contains(tier));
+            more.copied().collect()
+        };
+        let lacked = more(&told.tiers, &row.tiers);
         any |= differs(
             "tiers",
             format!("{:?}", row.tiers),
             format!("{:?}", told.tiers),
-            row.tiers != told.tiers,
+            !lacked.is_empty(),
         );
         any |= differs(
             "mode",
@@ -150,7 +156,7 @@ impl Side<'_> {
         if any {
             right.received_at = told.received_at;
             right.manifest = told.manifest;
-            right.tiers = told.tiers;
+            right.tiers.extend(lacked);
             right.mode = told.mode;
             right.protected_until = row.protected_until.max(told.protected_until);
             self.out.snapshots.push(right);

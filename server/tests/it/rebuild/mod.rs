@@ -157,7 +157,7 @@ async fn an_open_run_holds_the_rebuild_off() {
     let site = five(&stack).await;
     stack
         .owner
-        .execute_unprepared("UPDATE snapshots SET protected_until = received_at")
+        .execute_unprepared(r#"UPDATE snapshots SET protected_until = received_at, tiers = '["year"]'"#)
         .await
         .unwrap();
     let before = rows(&stack).await;
@@ -181,6 +181,9 @@ async fn an_open_run_holds_the_rebuild_off() {
     let report = apply(&stack, &site).await;
     assert_eq!(report.sources[0].written.unwrap().snapshots, 5);
     assert!(dry(&stack, &site).await.is_clean());
+    // The records have no tier: what the ledger has beyond them stays.
+    let kept = r#"SELECT 1 FROM snapshots WHERE tiers = '["year"]'"#;
+    assert_eq!(stack.query(kept).await.len(), 5);
 }
 
 /// The command itself: what it prints, and what its exit code says.

@@ -234,6 +234,10 @@ fn upload(nth: usize, size_bytes: u64) -> Value {
     })
 }
 
+fn part(nth: usize) -> Value {
+    json!({ "object": hash(nth), "begin": 0, "end": 1 })
+}
+
 /// Walks the table. A limit that is added has to be tried here, or this does not compile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_limit_holds() {
@@ -551,9 +555,11 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let uploads = format!("{BASE_PATH}/runs/{run}/uploads");
             let body = |n| json!({ "objects": (0..n).map(|nth| upload(nth, 10)).collect::<Vec<_>>() });
             sender.holds(&uploads, "objects", limit, body).await;
+        }
+        Limit::PartsPerCall => {
             let reads = format!("{BASE_PATH}/sources/{}/reads", sender.site.source.id);
-            let body = |n| json!({ "objects": (0..n).map(hash).collect::<Vec<_>>() });
-            sender.holds(&reads, "objects", limit, body).await;
+            let body = |n| json!({ "parts": (0..n).map(part).collect::<Vec<_>>() });
+            sender.holds(&reads, "parts", limit, body).await;
         }
         Limit::PackBytes | Limit::IndexBytes | Limit::ManifestBytes | Limit::ListPageBytes => {
             let kinds: &[&str] = match limit {
@@ -727,9 +733,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
         (agents("/enroll"), json, junk(json!({ "token": "hfe" }))),
         (agents(&format!("/sources/{source}/runs")), json, junk(json!({}))),
         (agents(&format!("/sources/{source}/reads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
-                json!(hash(nth))
-            })
+            swollen(json!({}), "parts", Limit::ObjectsBody.max(), |nth| part(nth))
         }),
         (agents(&format!("/runs/{run}/uploads")), json, {
             swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
@@ -748,9 +752,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
             junk(json!({ "snapshot_id": snapshot })),
         ),
         (agents(&format!("/restores/{restore}/reads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
-                json!(hash(nth))
-            })
+            swollen(json!({}), "parts", Limit::ObjectsBody.max(), |nth| part(nth))
         }),
         (agents(&format!("/restores/{restore}/later")), json, {
             swollen(json!({}), "lost", Limit::ObjectsBody.max(), |nth| {

@@ -136,7 +136,7 @@ limits! {
     SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/api.rs";
     ObjectsBody = 131_072, Bytes, "body of the agent's calls that name objects to sign", "server/src/http/agent_api.rs";
     CommitPageBody = 524_288, Bytes, "body of a page of what a run commits", "server/src/http/agent_api.rs";
-    FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs";
+    FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs, body.rs";
 }
 
 /// The limits as a table of docs/LIMITS.md.

@@ -70,6 +70,24 @@ impl<'a> Sender<'a> {
         request.send().await.unwrap()
     }
 
+    /// The same, in pieces, without a length.
+    async fn post_pieces(
+        &self,
+        path: &str,
+        kind: &str,
+        pieces: Vec<Result<Vec<u8>, std::io::Error>>,
+    ) -> reqwest::Response {
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+        let request = self
+            .http
+            .post(format!("{}{path}", self.stack.url))
+            .header("cookie", self.stack.operator.cookie())
+            .header("content-type", kind)
+            .header("accept", "text/html")
+            .body(body);
+        request.send().await.unwrap()
+    }
+
     async fn post(&self, path: &str, body: &Value) -> (StatusCode, String, String) {
         let answer = self
             .post_raw(path, "application/json", body.to_string().into())
@@ -628,8 +646,27 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
         Limit::FormBody => {
             let kind = "application/x-www-form-urlencoded";
             let body = vec![b'x'; limit.max() + 1];
-            let answer = sender.post_raw("/console/fn/create_source", kind, body).await;
+            let answer = sender
+                .post_raw("/console/fn/create_source", kind, body.clone())
+                .await;
             assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+            // A body in pieces, which does not say its length, has the same limit.
+            for (length, refused) in [(limit.max(), false), (limit.max() + 1, true)] {
+                let pieces: Vec<Result<Vec<u8>, std::io::Error>> = body[..length]
+                    .chunks(10_000)
+                    .map(|piece| Ok(piece.to_vec()))
+                    .collect();
+                let answer = sender
+                    .post_pieces("/console/fn/create_source", kind, pieces)
+                    .await;
+                let (status, text) = (answer.status(), answer.text().await.unwrap());
+                assert_eq!(
+                    status == StatusCode::PAYLOAD_TOO_LARGE,
+                    refused,
+                    "{status}: {text}"
+                );
+                assert_eq!(text.contains("more than the call takes"), refused, "{text}");
+            }
         }
         // Held by the tests of the commit.
         Limit::CommitPageBody => {}

@@ -1,5 +1,8 @@
 //! Files and folders that only this user may read. A file is written whole or not at all, under a name that was free before:
 //! no link is followed, and no file that somebody else has put there is written into, whatever its mode.
+//!
+//! The server (`server/src/secrets/private_file.rs`) has a copy of this: neither binary depends on the other, and the crates that both use do no I/O, in the browser as well as
+//! here. What is mended in one is mended in the other.
 
 use std::{
     ffi::OsString,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use repository::pack::PackLayout;
 use shared::{
+    api::agent::Part,
     object::{ObjectHash, ObjectRef},
     s3_refusal::Refusal,
 };
@@ -47,9 +48,10 @@ pub trait ObjectSource: Send + Sync {
     /// When it cannot be read.
     fn read(&self, object: &ObjectRef, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError>;
 
-    /// Says what will be read next, in this order, so that many can be prepared at a time.
-    fn expect(&self, objects: &[ObjectRef]) {
-        let _ = objects;
+    /// Says what will be read next, in this order and before what was named earlier, so that many can be prepared at a time. A
+    /// read of a whole object is a read of all its bytes.
+    fn expect(&self, parts: &[Part]) {
+        let _ = parts;
     }
 
     /// Says that what was read of an object was not what it should be. Whether there is another copy, which is then read

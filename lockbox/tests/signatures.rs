@@ -119,6 +119,42 @@ async fn unsigned_amz_headers_are_refused() {
     assert!(lab.everything(LOCKED).await.is_empty());
 }
 
+/// A read that is signed for a range gives that range: a request without it, or with another, is not what was signed.
+#[tokio::test]
+async fn a_signed_range_is_the_range_that_is_read() {
+    let lab = Lab::start().await;
+    lab.put(PLAIN, "k", BODY).await;
+    let get = Raw::new(&lab, Method::GET, &format!("/{PLAIN}/k"));
+    for presigned in [true, false] {
+        let signed = get.clone().header("range", "bytes=2-7");
+        let signed = if presigned {
+            signed.presign(60)
+        } else {
+            signed.sign()
+        };
+        let answer = signed.send().await;
+        assert_eq!(answer.status(), 206);
+        let named = format!("bytes 2-7/{}", BODY.len());
+        assert_eq!(answer.headers()["content-range"], named.as_str());
+        assert_eq!(answer.bytes().await.unwrap(), &BODY[2..8]);
+        let mismatch = (403, "SignatureDoesNotMatch".to_owned());
+        assert_eq!(signed.clone().without("range").outcome().await, mismatch);
+        for other in [
+            "bytes=2-8",
+            "bytes=0-7",
+            "bytes=2-",
+            "bytes=2-7,9-10",
+            "bytes=02-7",
+        ] {
+            let changed = signed.clone().replaced("range", other);
+            assert_eq!(changed.outcome().await, mismatch, "{other}");
+        }
+        // A second line of the same header makes another value of it.
+        let twice = signed.clone().header("range", "bytes=0-100").outcome().await;
+        assert!(twice.0 >= 400, "{twice:?}");
+    }
+}
+
 #[tokio::test]
 async fn presigned_urls_expire_by_lockboxs_clock() {
     let lab = Lab::start().await;

@@ -64,6 +64,10 @@ impl MigratorTrait for Migrator {
                 name: "m0014_upload_budget",
                 up: include_str!("sql/m0014_upload_budget.sql"),
             },
+            SqlStep {
+                name: "m0015_runs_by_source",
+                up: include_str!("sql/m0015_runs_by_source.sql"),
+            },
         ];
         steps
             .into_iter()

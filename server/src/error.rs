@@ -28,6 +28,9 @@ pub enum ApiError {
     /// A body did not come in time.
     #[error("a body did not come in time")]
     TooSlow,
+    /// A body was longer than anything that the call takes.
+    #[error("a body was too long")]
+    TooLong,
     /// The server has more to do than it can.
     #[error("busy")]
     Busy,
@@ -113,6 +116,11 @@ impl ApiError {
                 StatusCode::REQUEST_TIMEOUT,
                 "too_slow",
                 "The body of this request did not come in time. Send it again.".into(),
+            ),
+            Self::TooLong => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_long",
+                "The body of this request is more than the call takes. Send less at once.".into(),
             ),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,

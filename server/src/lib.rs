@@ -9,6 +9,7 @@ pub mod clocks;
 pub mod db;
 pub mod epoch;
 pub mod error;
+pub mod first_password;
 pub mod http;
 pub mod jobs;
 pub mod live;

@@ -1,12 +1,13 @@
 //! `holdfast`: the server.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use holdfast_server::{
     client_address::TrustedProxies,
     clock::Clock,
+    first_password,
     http::Deadlines,
     planning::{self, FileError},
     rebuild,
@@ -151,9 +152,13 @@ struct Serve {
     /// E-mail address of the first operator, at the first start.
     #[arg(long, env = "HOLDFAST_OPERATOR_EMAIL", default_value = "operator@localhost")]
     operator_email: String,
-    /// Password of the first operator, at the first start. Made up when not given, and told in the data folder.
-    #[arg(env = "HOLDFAST_OPERATOR_PASSWORD", long, hide = true, hide_env_values = true)]
-    operator_password: Option<String>,
+    /// Read the password of the first operator, at the first start, from the first line of this file; `-` reads standard input. It
+    /// can also be in the variable HOLDFAST_OPERATOR_PASSWORD. Made up when not given, and told in the data folder
+    #[arg(long, env = "HOLDFAST_OPERATOR_PASSWORD_FILE", value_name = "FILE")]
+    operator_password_file: Option<PathBuf>,
+    /// Refused, with what to do: the password was an argument once
+    #[arg(long, hide = true, num_args = 0..=1, value_name = "PASSWORD")]
+    operator_password: Option<Option<OsString>>,
 }
 
 /// How long requests that are under way get when the server is told to stop. Waiting agents and watching browsers
@@ -224,7 +229,24 @@ fn print<T: serde::Serialize>(value: &T, json: bool, table: fn(&T) -> String) ->
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
+/// The first operator's password, if one is given.
+fn operator_password(args: &Serve) -> anyhow::Result<Option<String>> {
+    if args.operator_password.is_some() {
+        anyhow::bail!(
+            "a password is not given as an argument, which other users of this machine can see. Put it into a file, or on standard \
+             input, and name it with --operator-password-file (`-` is standard input), or into the variable {}",
+            first_password::VARIABLE
+        );
+    }
+    let variable = std::env::var(first_password::VARIABLE).ok();
+    Ok(first_password::given(
+        args.operator_password_file.as_deref(),
+        variable,
+    )?)
+}
+
 async fn serve(args: Serve) -> anyhow::Result<()> {
+    let operator_password = operator_password(&args)?;
     let settings = Settings {
         public_url: args
             .public_url
@@ -236,7 +258,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         trusted_proxies: TrustedProxies::new(args.trusted_proxies),
         deadlines: Deadlines::default(),
         operator_email: args.operator_email,
-        operator_password: args.operator_password,
+        operator_password,
     };
     let app = serve::start(&settings, Clock::system()).await?;
     let listener = tokio::net::TcpListener::bind(args.listen)
@@ -267,4 +289,50 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     tokio::time::timeout(STOP_GRACE, served).await.unwrap_or(Ok(()))?;
     tokio::time::timeout(STOP_GRACE, serve::ended(&app)).await.ok();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve_with(arguments: &[&str]) -> Serve {
+        let must = [
+            "holdfast",
+            "serve",
+            "--database-url",
+            "postgres://x",
+            "--data",
+            "/nowhere",
+        ];
+        match Cli::try_parse_from([&must[..], arguments].concat())
+            .unwrap()
+            .command
+        {
+            Command::Serve(args) => args,
+            _ => panic!("another command"),
+        }
+    }
+
+    #[test]
+    fn a_password_is_no_argument() {
+        for arguments in [
+            &["--operator-password", "hush-hush-hush"][..],
+            &["--operator-password=hush-hush-hush"],
+            &["--operator-password"],
+        ] {
+            let said = operator_password(&serve_with(arguments)).unwrap_err().to_string();
+            assert!(
+                said.contains("--operator-password-file") && !said.contains("hush"),
+                "{said}"
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "hush-hush-hush\n").unwrap();
+        let args = serve_with(&["--operator-password-file", file.to_str().unwrap()]);
+        assert_eq!(
+            operator_password(&args).unwrap().as_deref(),
+            Some("hush-hush-hush")
+        );
+    }
 }

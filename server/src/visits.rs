@@ -332,6 +332,29 @@ mod tests {
     }
 
     #[test]
+    fn a_session_has_a_limit_of_its_own() {
+        let visits = Visits::default();
+        let (own, other) = (Owner::Session(1), Owner::Session(2));
+        let most = Limit::ConnectionsPerSession.max();
+        let visit = |of: Owner| {
+            let visit = visits.begin(client(1)).unwrap();
+            visit.belongs_to(of).map(|()| visit)
+        };
+        let beside = visit(other).unwrap();
+        let held: Vec<Visit> = (0..most).map(|_| visit(own).unwrap()).collect();
+        assert_eq!(visits.of(own), most);
+        // The oldest that the server waits for makes room, and no other session's.
+        let next = visit(own).unwrap();
+        assert!(has_ended(&held[0]) && !has_ended(&held[1]) && !has_ended(&beside));
+        assert_eq!(visits.of(own), most);
+        for busy in held.iter().chain([&next]) {
+            busy.enter(Phase::Working);
+        }
+        assert!(visit(own).is_err(), "all are at work");
+        assert!(visit(other).is_ok());
+    }
+
+    #[test]
     fn all_strangers_together_are_bounded() {
         let visits = Visits::default();
         let most = Limit::UnsignedConnections.max();

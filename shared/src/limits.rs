@@ -104,7 +104,8 @@ limits! {
     TypedText = 2_200, Bytes, "what a refused form brings back to its page in a sealed cookie; longer fields come back empty", "frontend/src/functions/form.rs";
     ListPage = 100, Items, "entries that one page of a list of snapshots, runs or restores has", "shared/src/api/list.rs";
     TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope.rs";
-    ObjectsPerCall = 256, Items, "objects that one call asks to sign", "server/src/use_cases/agent_uploads.rs";
+    ObjectsPerCall = 256, Items, "objects that one call asks to upload, or says to be lost", "server/src/use_cases/agent_uploads.rs, restores.rs";
+    PartsPerCall = 256, Items, "parts of objects that one call asks to read; each is within its object", "server/src/use_cases/agent_reads.rs";
     LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/restores.rs";
     ObjectsPerAnswer = 4_096, Items, "objects that one answer names of what a snapshot needs", "server/src/use_cases/agent_uploads.rs";
     PackBytes = 33_554_432, Bytes, "a pack or tree pack", "shared/src/object.rs (signing, readers)";
@@ -135,7 +136,7 @@ limits! {
     SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/api.rs";
     ObjectsBody = 131_072, Bytes, "body of the agent's calls that name objects to sign", "server/src/http/agent_api.rs";
     CommitPageBody = 524_288, Bytes, "body of a page of what a run commits", "server/src/http/agent_api.rs";
-    FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs";
+    FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs, body.rs";
 }
 
 /// The limits as a table of docs/LIMITS.md.

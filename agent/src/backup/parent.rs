@@ -8,7 +8,7 @@ use repository::{
     object_list::{ObjectList, Replay},
 };
 use shared::{
-    api::agent::{OBJECTS_PER_CALL, ParentSnapshot, ReadsRequest},
+    api::agent::{PARTS_PER_CALL, ParentSnapshot, Part, ReadsRequest},
     ids::SourceId,
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
@@ -62,13 +62,12 @@ pub(super) async fn reload(
         .copied()
         .collect();
     let mut seen = HashSet::new();
-    for batch in segments.chunks(OBJECTS_PER_CALL) {
-        let hashes = batch.iter().map(|segment| segment.hash).collect();
-        let reads = client
-            .source_reads(source, &ReadsRequest { objects: hashes })
-            .await?;
+    for batch in segments.chunks(PARTS_PER_CALL) {
+        let parts = batch.iter().map(Part::whole).collect();
+        let reads = client.source_reads(source, &ReadsRequest { parts }).await?;
         for segment in batch {
-            let Some(read) = reads.iter().find(|read| read.hash == segment.hash) else {
+            let part = Part::whole(segment);
+            let Some(read) = reads.iter().find(|read| read.part == part) else {
                 continue;
             };
             let layouts = match fetch::whole(&client.storage(), read).await {
@@ -111,14 +110,14 @@ async fn objects(
     snapshot: &ParentSnapshot,
     run: &CacheRun,
 ) -> Result<(ObjectList, Vec<ObjectRef>), Unread> {
-    let bytes = read_one(client, source, snapshot.manifest.hash).await?;
+    let bytes = read_one(client, source, &snapshot.manifest).await?;
     let header = manifest::open_header_of_any(&bytes).map_err(lost)?;
     if header.source_id != source {
         return Err(lost("it is another source's"));
     }
     let mut replay = Replay::new(&header.list);
     for page in header.list.pages() {
-        let bytes = read_one(client, source, page.hash).await?;
+        let bytes = read_one(client, source, page).await?;
         replay.page(&bytes).map_err(lost)?;
         run.add_list_page(&page.hash, &bytes)
             .map_err(|error| Unread::Unasked(error.to_string()))?;
@@ -150,10 +149,9 @@ async fn objects_by_server(
     }
 }
 
-async fn read_one(client: &Client, source: SourceId, object: ObjectHash) -> Result<Vec<u8>, Unread> {
-    let request = ReadsRequest {
-        objects: vec![object],
-    };
+async fn read_one(client: &Client, source: SourceId, object: &ObjectRef) -> Result<Vec<u8>, Unread> {
+    let part = Part::whole(object);
+    let request = ReadsRequest { parts: vec![part] };
     let reads = client.source_reads(source, &request).await;
     let reads = reads.map_err(|error| match error {
         // It never had a version that was confirmed.
@@ -164,7 +162,7 @@ async fn read_one(client: &Client, source: SourceId, object: ObjectHash) -> Resu
     let read = reads
         .first()
         .ok_or_else(|| unasked("the server gives no address for it"))?;
-    if read.hash != object {
+    if read.part != part {
         return Err(unasked("the server gives the address of another object"));
     }
     fetch::whole(&client.storage(), read)

@@ -147,12 +147,9 @@ impl S3Bucket {
                 "{key}: something else than an object"
             )));
         }
-        // The SDK gives no status: what names no range is the whole.
+        // What names no range is the whole, or not of this range: `answers` lets only a 206 name one.
         let cut = match (range, answer.content_range()) {
-            (Some(range), Some(named)) => {
-                Some(Cut::part(&range, Some(named)).map_err(BucketError::Malformed)?)
-            }
-            (Some(range), None) => Some(Cut::whole(&range)),
+            (Some(range), named) => Some(Cut::part(&range, named).map_err(BucketError::Malformed)?),
             (None, None) => None,
             (None, Some(_)) => {
                 return Err(BucketError::Malformed(
@@ -173,12 +170,10 @@ impl S3Bucket {
             if let Some(meter) = &self.meter {
                 meter.pass(part.len()).await;
             }
-            if !cut.take(&part).map_err(BucketError::Malformed)? {
-                break;
-            }
+            cut.take(&part).map_err(BucketError::Malformed)?;
         }
-        let done = cut.done().map_err(BucketError::Malformed)?;
-        done.map(Some)
+        cut.done()
+            .map(Some)
             .ok_or_else(|| BucketError::Unreachable("the answer broke off".to_owned()))
     }
 

@@ -54,7 +54,6 @@ impl Job {
     ) -> Result<Outcome, RestoreError> {
         let chosen = self.choose(Some(secret), &request.expected)?;
         let snapshot = Snapshot::open(&self.source, &chosen.bytes, &chosen.header, secret)?;
-        self.source.expect(&snapshot.objects);
         let mut outcome = restore_from(
             &self.source,
             &snapshot,

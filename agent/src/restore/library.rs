@@ -15,6 +15,7 @@ use repository::{
     recovery::RecoverySecret,
 };
 use shared::{
+    api::agent::Part,
     object::{ObjectHash, ObjectKind, ObjectRef},
     words::counted,
 };
@@ -96,6 +97,7 @@ impl<'a> Library<'a> {
         let packs = of_kinds(&[ObjectKind::Pack, ObjectKind::TreePack]);
         let mut unlisted: HashSet<ObjectRef> = packs.into_iter().collect();
         let mut seen = HashSet::new();
+        source.expect(&segments.iter().map(Part::whole).collect::<Vec<_>>());
         let opened = crew::each(READERS, &segments, |segment| library.segment(segment));
         for (segment, layouts) in segments.iter().zip(opened) {
             for layout in library.usable(segment, layouts)?.unwrap_or_default() {
@@ -108,6 +110,7 @@ impl<'a> Library<'a> {
         }
         let mut unlisted: Vec<ObjectRef> = unlisted.into_iter().collect();
         unlisted.sort_unstable();
+        source.expect(&unlisted.iter().map(head).collect::<Vec<_>>());
         let asked = crew::each(READERS, &unlisted, |pack| {
             loop {
                 match library.own_list(pack) {
@@ -304,8 +307,7 @@ impl<'a> Library<'a> {
 
     /// What a pack says that it holds.
     pub(super) fn own_list(&self, object: &ObjectRef) -> Result<PackLayout, Trouble<Fault>> {
-        let end = object.size_bytes.min(MAX_HEADER_BYTES as u64);
-        let begin = self.read(object, Some(0..end))?;
+        let begin = self.read(object, Some(head(object).range()))?;
         let key = PackKey::open(object.kind, &begin, self.secret)?;
         let opened = OpenPack::new(object.kind, &begin, &key)?;
         let range = opened.footer_range();
@@ -320,4 +322,9 @@ impl<'a> Library<'a> {
         layout.check()?;
         Ok(layout)
     }
+}
+
+/// The part of a pack that holds its header.
+pub(super) fn head(pack: &ObjectRef) -> Part {
+    Part::of(pack.hash, &(0..pack.size_bytes.min(MAX_HEADER_BYTES as u64)))
 }

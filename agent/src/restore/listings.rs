@@ -150,6 +150,7 @@ impl<'l, 'a> Listings<'l, 'a> {
                 _ => jobs.push((*pack, self.library.ranges(*pack, positions))),
             }
         }
+        self.library.expect(jobs.iter().cloned());
         let fetched = crew::each(READERS, &jobs, |(pack, ranges)| self.library.visit(*pack, ranges));
         let mut parts = HashMap::new();
         for ((pack, _), fetched) in jobs.into_iter().zip(fetched) {

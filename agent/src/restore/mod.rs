@@ -1,5 +1,6 @@
 //! Restore: any part of a snapshot, back below a folder. What is damaged costs the files that need it and no others.
 
+mod addresses;
 mod dress;
 mod error;
 mod files;

@@ -5,13 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use repository::{chunk::ChunkId, pack::PackLayout};
 use shared::{
+    api::agent::Part,
     limits::Limit,
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
 use super::{
     RestoreError,
-    library::{Library, Place, READERS},
+    library::{Library, Place, READERS, head},
     loss::Trouble,
 };
 use crate::crew;
@@ -72,6 +73,8 @@ impl Others {
         if wanted.is_empty() {
             return Ok(());
         }
+        let expect = |parts: Vec<Part>| library.source.expect(&parts);
+        expect(segments.iter().map(Part::whole).collect());
         let opened = crew::each(READERS, &segments, |segment| library.segment(segment));
         for layouts in opened {
             for layout in readable(layouts)?.unwrap_or_default() {
@@ -82,6 +85,7 @@ impl Others {
         }
         let mut unlisted: Vec<ObjectRef> = wanted.into_iter().collect();
         unlisted.sort_unstable();
+        expect(unlisted.iter().map(head).collect());
         let asked = crew::each(READERS, &unlisted, |pack| library.own_list(pack));
         for layout in asked {
             if let Some(layout) = readable(layout)? {

@@ -1,20 +1,20 @@
 //! A restore's objects in the bucket, through addresses that the server signs.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::HashSet,
     ops::Range,
     sync::{Mutex, PoisonError},
 };
 
 use repository::{manifest::MAX_MANIFEST_BYTES, object_list::ListError};
 use shared::{
-    api::agent::{LaterRequest, OBJECTS_PER_CALL, ReadsRequest, SignedRead},
+    api::agent::{LaterRequest, OBJECTS_PER_CALL, Part, SignedRead},
     ids::{RestoreId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 use tokio::runtime::Handle;
 
-use super::trust::Trust;
+use super::{addresses::Addresses, trust::Trust};
 use crate::{
     client::{Client, ClientError},
     fetch, refusal,
@@ -29,17 +29,9 @@ pub(super) struct Remote {
     restore_id: RestoreId,
     source_id: SourceId,
     trust: Trust,
-    addresses: Mutex<Addresses>,
+    addresses: Addresses,
     /// Objects that were asked for again, since what came was no use.
     again: Mutex<HashSet<ObjectHash>>,
-}
-
-#[derive(Default)]
-struct Addresses {
-    known: HashMap<ObjectHash, SignedRead>,
-    /// What will be read, so that addresses are asked for many at a time.
-    order: Vec<ObjectHash>,
-    position: HashMap<ObjectHash, usize>,
 }
 
 impl Remote {
@@ -57,68 +49,46 @@ impl Remote {
             source_id,
             trust,
             again: Mutex::default(),
-            addresses: Mutex::default(),
+            addresses: Addresses::default(),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Addresses> {
-        // The map is whole after every statement that changes it.
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn address(&self, object: &ObjectHash) -> Result<SignedRead, ReadError> {
-        let wanted: Vec<ObjectHash> = {
-            let addresses = self.lock();
-            if let Some(read) = addresses.known.get(object) {
-                return Ok(read.clone());
-            }
-            let begin = addresses.position.get(object).copied();
-            let following = begin.map_or(&[][..], |at| &addresses.order[at + 1..]);
-            std::iter::once(object)
-                .chain(
-                    following
-                        .iter()
-                        .filter(|hash| !addresses.known.contains_key(hash)),
-                )
-                .take(OBJECTS_PER_CALL)
-                .copied()
-                .collect()
-        };
-        let request = ReadsRequest { objects: wanted };
-        let reads = self
-            .handle
-            .block_on(self.client.restore_reads(self.restore_id, &request))?;
-        let mut addresses = self.lock();
-        addresses
-            .known
-            .extend(reads.into_iter().map(|read| (read.hash, read)));
-        addresses
-            .known
-            .get(object)
-            .cloned()
-            .ok_or_else(|| ReadError::Wrong {
-                object: *object,
-                what: "the server gives no address for it".to_owned(),
-            })
+    fn address(&self, part: Part) -> Result<SignedRead, ReadError> {
+        let read = self.addresses.take(part, |request| {
+            self.handle
+                .block_on(self.client.restore_reads(self.restore_id, request))
+        })?;
+        read.ok_or_else(|| ReadError::Wrong {
+            object: part.object,
+            what: "the server gives no address for it".to_owned(),
+        })
     }
 }
 
 impl ObjectSource for Remote {
     fn read(&self, object: &ObjectRef, range: Option<Range<u64>>) -> Result<Vec<u8>, ReadError> {
         let storage = self.client.storage();
+        let wrong = |what: &str| ReadError::Wrong {
+            object: object.hash,
+            what: what.to_owned(),
+        };
+        let part = range
+            .as_ref()
+            .map_or_else(|| Part::whole(object), |range| Part::of(object.hash, range));
+        if part.is_empty() {
+            let nothing = range.is_some().then(Vec::new);
+            return nothing.ok_or_else(|| wrong("it is said to be empty"));
+        }
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let read = self.address(&object.hash)?;
+            let read = self.address(part)?;
             if (read.kind, read.size_bytes) != (object.kind, object.size_bytes) {
-                return Err(ReadError::Wrong {
-                    object: object.hash,
-                    what: "the server gives the address of something else".to_owned(),
-                });
+                return Err(wrong("the server gives the address of something else"));
             }
-            let result = match range.clone() {
+            let result = match range {
                 None => self.handle.block_on(fetch::whole(&storage, &read)),
-                Some(range) => self.handle.block_on(fetch::range(&storage, &read, range)),
+                Some(_) => self.handle.block_on(fetch::part(&storage, &read)),
             };
             match result {
                 // Expired: another address.
@@ -127,17 +97,15 @@ impl ObjectSource for Remote {
                     code,
                     ..
                 }) if attempt < ATTEMPTS && refusal::may_pass(status, &code) => {
-                    self.lock().known.remove(&object.hash);
+                    self.addresses.ran_out(&read);
                 }
                 other => return other,
             }
         }
     }
 
-    fn expect(&self, objects: &[ObjectRef]) {
-        let mut addresses = self.lock();
-        addresses.order = objects.iter().map(|object| object.hash).collect();
-        addresses.position = addresses.order.iter().copied().zip(0..).collect();
+    fn expect(&self, parts: &[Part]) {
+        self.addresses.expect(parts);
     }
 
     /// There is one version that the server signs for. It is asked for twice before it is held to be damaged.
@@ -174,21 +142,14 @@ impl ObjectSource for Remote {
         if header.source_id != self.source_id {
             return Err(wrong("it is another source's".to_owned()));
         }
+        let pages: Vec<Part> = header.list.pages().map(Part::whole).collect();
+        self.expect(&pages);
         let objects = header
             .objects(|page| self.read(page, None).map_err(ListTrouble::Read))
             .map_err(|trouble| match trouble {
                 ListTrouble::Read(error) => error,
                 ListTrouble::List(error) => wrong(error.to_string()),
             })?;
-        let mut addresses = self.lock();
-        let addresses = &mut *addresses;
-        for object in &objects {
-            let next = addresses.order.len();
-            if let Entry::Vacant(entry) = addresses.position.entry(object.hash) {
-                entry.insert(next);
-                addresses.order.push(object.hash);
-            }
-        }
         Ok(Some(objects))
     }
 }

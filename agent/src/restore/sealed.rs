@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use repository::pack::{OpenPack, PackKey};
+use shared::api::agent::Part;
 
 use super::{
     library::Library,
@@ -67,6 +68,17 @@ impl Library<'_> {
             }
         }
         ranges
+    }
+
+    /// Says which ranges of which packs will be read next.
+    pub(super) fn expect(&self, packs: impl Iterator<Item = (usize, Vec<Range<u64>>)>) {
+        let parts: Vec<Part> = packs
+            .flat_map(|(pack, ranges)| {
+                let object = self.pack(pack).object.hash;
+                ranges.into_iter().map(move |range| Part::of(object, &range))
+            })
+            .collect();
+        self.source.expect(&parts);
     }
 
     /// Reads ranges of a pack, the first of which holds its header, and opens it.

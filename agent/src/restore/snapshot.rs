@@ -7,7 +7,10 @@ use repository::{
     object_list::{ListError, Page},
     recovery::RecoverySecret,
 };
-use shared::object::{ObjectHash, ObjectRef};
+use shared::{
+    api::agent::Part,
+    object::{ObjectHash, ObjectRef},
+};
 
 use super::{
     RestoreError,
@@ -39,6 +42,7 @@ impl Snapshot {
     ) -> Result<Self, RestoreError> {
         let content = manifest::open_content(bytes, secret)?;
         let pages: Vec<ObjectRef> = header.list.pages().copied().collect();
+        source.expect(&pages.iter().map(Part::whole).collect::<Vec<_>>());
         let mut read = BTreeMap::new();
         let mut lost_pages = Vec::new();
         let asked = crew::each(READERS, &pages, |page| -> Result<_, Trouble<Fault>> {

@@ -242,6 +242,9 @@ impl Work<'_> {
     }
 
     fn run(&self, batches: &[Batch]) -> Result<(), RestoreError> {
+        let ranges = |batch: &Batch| self.library.ranges(batch.pack, &batch.positions());
+        self.library
+            .expect(batches.iter().map(|batch| (batch.pack, ranges(batch))));
         let next = AtomicUsize::new(0);
         let worker = || -> Result<(), RestoreError> {
             while let Some(batch) = batches.get(next.fetch_add(1, Relaxed)) {

@@ -14,7 +14,10 @@ use repository::{
     pack::{OpenPack, PackKey, PackLayout},
     recovery::RecoverySecret,
 };
-use shared::object::{ObjectHash, ObjectKind, ObjectRef};
+use shared::{
+    api::agent::Part,
+    object::{ObjectHash, ObjectKind, ObjectRef},
+};
 
 use super::{
     Report,
@@ -128,8 +131,6 @@ impl<'a> Audit<'a> {
         if !gaps.is_empty() {
             self.need_whatever_is_there(&gaps);
         }
-        let objects: Vec<ObjectRef> = self.needed.keys().copied().collect();
-        self.shelf.source().expect(&objects);
         let groups = self.groups(snapshots)?;
         self.objects(&groups)?;
         if self.locks {
@@ -175,6 +176,7 @@ impl<'a> Audit<'a> {
         self.need(snapshot.manifest, seq);
         let source = self.shelf.source();
         let pages: Vec<ObjectRef> = snapshot.header.list.pages().copied().collect();
+        source.expect(&pages.iter().map(Part::whole).collect::<Vec<_>>());
         let read = crew::each(READERS, &pages, |page| read(source, page));
         let mut bytes = HashMap::new();
         for (page, read) in pages.iter().zip(read) {
@@ -239,6 +241,8 @@ impl<'a> Audit<'a> {
 
     fn objects(&mut self, groups: &[Group<'_>]) -> Result<(), RestoreError> {
         let objects: Vec<ObjectRef> = self.needed.keys().copied().collect();
+        let parts: Vec<Part> = objects.iter().map(|object| self.looks_at(object)).collect();
+        self.shelf.source().expect(&parts);
         let looked = crew::each(READERS, &objects, |object| self.look(object, groups));
         for (object, looked) in objects.iter().zip(looked) {
             let Looked { defect, bad, bytes } = looked?;
@@ -265,9 +269,24 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
+    /// Whether it is enough that an object is there.
+    fn is_passed_over(&self, object: &ObjectRef) -> bool {
+        let is_pack = matches!(object.kind, ObjectKind::Pack | ObjectKind::TreePack);
+        is_pack && !self.depth.reads(&object.hash) && !self.shelf.is_ambiguous(object)
+    }
+
+    /// What [`Self::look`] reads first of an object.
+    fn looks_at(&self, object: &ObjectRef) -> Part {
+        if self.is_passed_over(object) {
+            Part::of(object.hash, &shelf::last_byte(object))
+        } else {
+            Part::whole(object)
+        }
+    }
+
     fn look(&self, object: &ObjectRef, groups: &[Group<'_>]) -> Result<Looked, RestoreError> {
         let is_pack = matches!(object.kind, ObjectKind::Pack | ObjectKind::TreePack);
-        if is_pack && !self.depth.reads(&object.hash) && !self.shelf.is_ambiguous(object) {
+        if self.is_passed_over(object) {
             let defect = self.shelf.is_there(object)?;
             let bad = match defect {
                 None => None,

@@ -1,6 +1,9 @@
 //! Where objects are looked up: the whole bucket, or one object at a time through addresses that the server signs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use jiff::Timestamp;
 use repository::layout;
@@ -250,8 +253,7 @@ impl Shelf for Single<'_> {
 
     /// Its last byte says that it is long enough.
     fn is_there(&self, object: &ObjectRef) -> Result<Option<Defect>, ReadError> {
-        let end = object.size_bytes;
-        match self.0.read(object, Some(end.saturating_sub(1)..end)) {
+        match self.0.read(object, Some(last_byte(object))) {
             Ok(byte) if byte.len() == 1 => Ok(None),
             Ok(_) => self.diagnose(object).map(Some),
             Err(error) => of_one(error).map(Some),
@@ -280,6 +282,11 @@ impl Shelf for Single<'_> {
     fn lock(&self, _object: &ObjectRef) -> Result<Option<Lock>, ReadError> {
         Ok(None)
     }
+}
+
+/// Where an object's last byte is.
+pub(super) const fn last_byte(object: &ObjectRef) -> Range<u64> {
+    object.size_bytes.saturating_sub(1)..object.size_bytes
 }
 
 /// What a failed read says of one object; an error when it says nothing of it.

@@ -3,7 +3,12 @@
 
 use std::path::Path;
 
-use shared::{api::agent::ReadsRequest, ids::SourceId, object::ObjectHash, words::counted};
+use shared::{
+    api::agent::{Part, ReadsRequest},
+    ids::SourceId,
+    object::ObjectHash,
+    words::counted,
+};
 
 use super::{Defect, Finding, Report, Subject};
 use crate::{
@@ -118,11 +123,10 @@ fn head(path: &Path) -> Result<Option<Head>, CacheError> {
 
 /// The server signs reads of the newest manifest, and of no other.
 async fn is_newest(client: &Client, source: SourceId, manifest: ObjectHash) -> Result<bool, ClientError> {
-    let request = ReadsRequest {
-        objects: vec![manifest],
-    };
+    let part = Part::of(manifest, &(0..1));
+    let request = ReadsRequest { parts: vec![part] };
     match client.source_reads(source, &request).await {
-        Ok(reads) => Ok(reads.iter().any(|read| read.hash == manifest)),
+        Ok(reads) => Ok(reads.iter().any(|read| read.part == part)),
         Err(ClientError::Refused { status: 404, .. }) => Ok(false),
         Err(error) => Err(error),
     }

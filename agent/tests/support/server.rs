@@ -41,6 +41,8 @@ use uuid::Uuid;
 use lies::{Words, said};
 
 pub const TOKEN: &str = "one-time-token";
+/// What the query of a read address says that is signed.
+pub const SIGNED_RANGE: &str = "signed-range=";
 const CREDENTIAL: &str = "credential-of-the-agent";
 
 /// What an agent asks for.
@@ -115,6 +117,10 @@ pub struct Inner {
     pub restoring: Option<usize>,
     /// What the agent said that the restored snapshot has lost.
     pub lost: Option<Vec<ObjectHash>>,
+    /// Reads of objects.
+    pub gets: u32,
+    /// Calls for addresses of a restore.
+    pub reads_calls: u32,
     pub words: Words,
     pub orders: Vec<lies::Order>,
     pub told: u32,
@@ -301,18 +307,22 @@ async fn start(State(server): State<Server>, Path(_): Path<SourceId>) -> Json<Ba
 }
 
 fn sign_reads(inner: &Inner, request: &ReadsRequest) -> Vec<SignedRead> {
-    assert!(request.objects.len() <= OBJECTS_PER_CALL);
+    assert!(request.parts.len() <= PARTS_PER_CALL);
     request
-        .objects
+        .parts
         .iter()
         // What is gone from the bucket is signed for as well: the server does not look.
-        .filter_map(|hash| inner.signed.get(hash))
-        .map(|object| SignedRead {
-            hash: object.hash,
-            kind: object.kind,
-            size_bytes: object.size_bytes,
-            url: format!("{}/bucket/{}", inner.address, object.hash),
-            expires_at: Timestamp::MAX,
+        .filter_map(|part| Some((part, inner.signed.get(&part.object)?)))
+        .map(|(part, object)| {
+            assert!(part.is_within(object.size_bytes), "{part:?} of {object:?}");
+            let header = part.header();
+            SignedRead {
+                part: *part,
+                kind: object.kind,
+                size_bytes: object.size_bytes,
+                url: format!("{}/bucket/{}?{SIGNED_RANGE}{header}", inner.address, object.hash),
+                expires_at: Timestamp::MAX,
+            }
         })
         .collect()
 }
@@ -329,7 +339,7 @@ async fn reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) 
         .chain(newest)
         .map(|object| object.hash)
         .collect();
-    if request.objects.iter().all(|hash| readable.contains(hash)) {
+    if request.parts.iter().all(|part| readable.contains(&part.object)) {
         let reads = sign_reads(&inner, &request);
         Json(said(&mut inner.words.reads, reads)).into_response()
     } else {
@@ -434,6 +444,7 @@ async fn get_object(
     headers: HeaderMap,
 ) -> Response {
     let mut inner = server.lock();
+    inner.gets += 1;
     if inner.expired_reads > 0 {
         inner.expired_reads -= 1;
         return StatusCode::FORBIDDEN.into_response();
@@ -665,12 +676,13 @@ async fn start_restore(State(server): State<Server>, Json(request): Json<Restore
 
 async fn restore_reads(State(server): State<Server>, Json(request): Json<ReadsRequest>) -> Response {
     let mut inner = server.lock();
+    inner.reads_calls += 1;
     let at = inner.restoring.unwrap();
     let (own, newest) = (&inner.needed_of[at].0, &inner.needed_of.last().unwrap().0);
     let is_liar = inner.words.restore.is_some();
     let may =
         |hash: &ObjectHash| is_liar || own.contains(hash) || (inner.lost.is_some() && newest.contains(hash));
-    if !request.objects.iter().all(may) {
+    if !request.parts.iter().all(|part| may(&part.object)) {
         return refuse(
             StatusCode::NOT_FOUND,
             "not_found",

@@ -13,9 +13,9 @@ use crate::{random, secrets::MasterKey};
 /// Held while migrating, so that two servers that start together do not both try. An arbitrary constant.
 const MIGRATION_LOCK: i64 = 0x486f_6c64_6661_7374;
 /// Connections of the server's role, at most.
-const CONNECTIONS: u32 = 16;
+pub const CONNECTIONS: u32 = 16;
 /// How many of them look up who somebody is, at most.
-const LOOK_UPS: usize = 6;
+pub const LOOK_UPS: usize = 6;
 
 impl Db {
     /// Brings the schema up to date as the role of `owner_url`, makes (or re-keys) the restricted role

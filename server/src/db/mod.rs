@@ -47,6 +47,8 @@ mod tx;
 mod types;
 pub mod users;
 
+pub use self::connect::{CONNECTIONS, LOOK_UPS};
+
 use std::sync::Arc;
 
 use jiff::Timestamp;

@@ -32,7 +32,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope,
-    use_cases::{agent_runs, agent_runs::Caller, agent_uploads, commit_pages, enrollment, restores},
+    use_cases::{
+        agent_reads, agent_runs, agent_runs::Caller, agent_uploads, commit_pages, enrollment, restores,
+    },
     visits::Owner,
 };
 
@@ -181,7 +183,7 @@ async fn own_reads(
     Path(source): Path<SourceId>,
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
-    agent_uploads::sign_own_reads(&app, &caller, source, request)
+    agent_reads::sign_own_reads(&app, &caller, source, request)
         .await
         .map(Json)
 }

@@ -1,4 +1,4 @@
-//! Bodies with a deadline, and answers that count until they are sent.
+//! Bodies with a deadline and a length, and answers that count until they are sent.
 
 use std::{
     pin::Pin,
@@ -10,13 +10,22 @@ use std::{
     time::Duration,
 };
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::listener::Deadlines;
-use crate::visits::{Phase, Visit};
+use crate::{
+    error::ApiError,
+    visits::{Phase, Visit},
+};
 
 /// Why a body was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +108,79 @@ where
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is too long")]
+struct TooLong;
+
+/// A request's body, of which no more is read than a length.
+struct Bounded {
+    inner: Body,
+    left: usize,
+    exceeded: Arc<AtomicBool>,
+}
+
+impl HttpBody for Bounded {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let frame = std::task::ready!(Pin::new(&mut this.inner).poll_frame(context));
+        let length = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        let Some(left) = this.left.checked_sub(length) else {
+            this.left = 0;
+            this.exceeded.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(TooLong.into())));
+        };
+        this.left = left;
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Refuses a body of more bytes than `most`, whether it says its length before or not. Whatever the handler made of a body that
+/// ended too early, the caller is told why.
+pub async fn bounded(State(most): State<usize>, request: Request, next: Next) -> Response {
+    let (parts, inner) = request.into_parts();
+    if inner.size_hint().lower() > most as u64 {
+        return closing(ApiError::TooLong);
+    }
+    let exceeded = Arc::<AtomicBool>::default();
+    let body = Bounded {
+        inner,
+        left: most,
+        exceeded: exceeded.clone(),
+    };
+    let answer = next.run(Request::from_parts(parts, Body::new(body))).await;
+    if exceeded.load(Ordering::Relaxed) {
+        return closing(ApiError::TooLong);
+    }
+    answer
+}
+
+/// An answer to a request whose body was not read to its end. The rest may still come: the connection can not be used again.
+pub fn closing(error: ApiError) -> Response {
+    let mut answer = error.into_response();
+    answer
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// The end of an answer, sent or dropped: the server waits for the next request.

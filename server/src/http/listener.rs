@@ -11,7 +11,6 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -25,7 +24,7 @@ use tokio::{
 use tower::ServiceExt as _;
 
 use super::{
-    body::{Slowness, Timed, held},
+    body::{Slowness, Timed, closing, held},
     stalled::Unstalled,
 };
 use crate::{
@@ -224,16 +223,11 @@ impl Listener {
         } else {
             answered.await?
         };
-        let answer = if slowness.was_found() { too_slow() } else { answer };
+        let answer = if slowness.was_found() {
+            closing(ApiError::TooSlow)
+        } else {
+            answer
+        };
         Ok(answer.map(|body| held(body, connection, visit)))
     }
-}
-
-/// The rest of the body may still come: the connection can not be used again.
-fn too_slow() -> Response {
-    let mut answer = ApiError::TooSlow.into_response();
-    answer
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
 }

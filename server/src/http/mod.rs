@@ -30,7 +30,6 @@ use tower_http::{
         CompressionLayer, Predicate,
         predicate::{DefaultPredicate, NotForContentType},
     },
-    limit::RequestBodyLimitLayer,
     services::ServeFile,
     trace::TraceLayer,
 };
@@ -85,7 +84,10 @@ pub fn router(app: &App, site: &Path) -> Router {
         .nest("/api/v1", api::routes(app))
         .layer(middleware::from_fn(headers::same_origin))
         .layer(sessions)
-        .layer(RequestBodyLimitLayer::new(Limit::FormBody.max()))
+        .layer(middleware::from_fn_with_state(
+            Limit::FormBody.max(),
+            body::bounded,
+        ))
         .with_state(options);
     let agents = agent_api::routes(app);
     // Server-sent events must not sit in a compressor's buffer.

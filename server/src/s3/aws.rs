@@ -8,6 +8,7 @@ mod list;
 mod read;
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -31,7 +32,7 @@ use aws_sdk_s3::{
 use aws_smithy_async::time::TimeSource;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp};
-use shared::retention::LockMode;
+use shared::{api::reads::range_header, retention::LockMode};
 
 use self::{answers::NotS3, connect::JudgeAddress, date::DateOfAnswer};
 use super::{
@@ -263,6 +264,7 @@ impl ObjectStore for AwsStore {
         bucket: &str,
         key: &str,
         version: &str,
+        range: Range<u64>,
         valid: SignedDuration,
     ) -> Result<String, S3Error> {
         let get = self
@@ -270,7 +272,8 @@ impl ObjectStore for AwsStore {
             .get_object()
             .bucket(bucket)
             .key(key)
-            .version_id(version);
+            .version_id(version)
+            .range(range_header(&range));
         Ok(get
             .presigned(self.presigning(valid)?)
             .await

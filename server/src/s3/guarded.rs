@@ -1,7 +1,7 @@
 //! A store behind its account's [breaker](crate::breaker): no request lasts longer than its kind may, and while the breaker is
 //! open none is sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -101,9 +101,10 @@ impl ObjectStore for Guarded {
         bucket: &str,
         key: &str,
         version: &str,
+        range: Range<u64>,
         valid: SignedDuration,
     ) -> Result<String, S3Error> {
-        self.store.sign_get(bucket, key, version, valid).await
+        self.store.sign_get(bucket, key, version, range, valid).await
     }
 
     async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error> {

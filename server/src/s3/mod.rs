@@ -10,6 +10,8 @@ pub use aws::connect;
 pub use guarded::Guarded;
 pub use listing::{Bounds, KeyVersion, Walk, each_page, versions_of_key};
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
@@ -245,12 +247,13 @@ pub trait ObjectStore: Send + Sync {
     async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error>;
     /// Signs an upload. Lock, length and checksum are signed headers: without them, or with others, S3 refuses.
     async fn sign_put(&self, put: SignPut<'_>, valid: SignedDuration) -> Result<Signed, S3Error>;
-    /// Signs a read of one version.
+    /// Signs a read of these bytes of one version. The range is a signed header: without it, or with another, S3 refuses.
     async fn sign_get(
         &self,
         bucket: &str,
         key: &str,
         version: &str,
+        range: Range<u64>,
         valid: SignedDuration,
     ) -> Result<String, S3Error>;
     /// Puts a small locked object under a key that holds nothing yet.

@@ -1,4 +1,4 @@
-//! Signing what an agent may send and read: one object at a time, under its own source's prefix, with its lock.
+//! Signing what an agent may send: one object at a time, under its own source's prefix, with its lock.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use repository::layout;
 use shared::{
-    api::agent::{OBJECTS_PER_CALL, ReadsRequest, SignedRead, UploadTicket, UploadsRequest},
+    api::agent::{OBJECTS_PER_CALL, UploadTicket, UploadsRequest},
     ids::{RunId, SourceId},
     limits::Limit,
     object::{ObjectHash, ObjectKind, ObjectRef},
@@ -30,7 +30,6 @@ use crate::{
     },
     error::ApiError,
     s3::{Lock, ObjectStore, SignPut},
-    scope::TenantScope,
 };
 
 /// How long a signed address works.
@@ -280,54 +279,6 @@ async fn account_of(tx: &db::TenantTx, set: &BackupSet) -> Result<StorageAccount
     account.ok_or(ApiError::NotFound("storage account"))
 }
 
-/// Signs reads of the index segments, list pages and manifest of an agent's own newest snapshot: what it needs to
-/// rebuild a lost cache. Packs are not among them; those take an authorised restore.
-///
-/// # Errors
-/// `NotFound` when the source or one of the objects is not among them.
-pub async fn sign_own_reads(
-    app: &App,
-    caller: &Caller,
-    source: SourceId,
-    request: ReadsRequest,
-) -> Result<Vec<SignedRead>, ApiError> {
-    check_count(request.objects.len())?;
-    let tx = app.db.tenant(&caller.scope).await?;
-    let source = db::sources::find(&tx, source).await?;
-    let source = source
-        .filter(|source| source.agent_id == caller.agent.id)
-        .ok_or(ApiError::NotFound("source"))?;
-    let newest = db::snapshots::parent(&tx, source.id)
-        .await?
-        .ok_or(ApiError::NotFound("snapshot"))?;
-    let found = db::ledger::needed_among(&tx, source.id, newest.seq, &request.objects).await?;
-    let readable = |row: &LedgerObject| {
-        matches!(
-            row.object.kind,
-            ObjectKind::Index | ObjectKind::Manifest | ObjectKind::ListPage
-        )
-    };
-    if !found.iter().all(readable) {
-        return Err(ApiError::NotFound("index segment, list page or manifest"));
-    }
-    let set = db::backup_sets::find(&tx, source.backup_set_id)
-        .await?
-        .ok_or(ApiError::NotFound("backup set"))?;
-    let account = account_of(&tx, &set).await?;
-    drop(tx);
-    sign_reads(
-        app,
-        &caller.scope,
-        &account,
-        &set,
-        source.id,
-        &request.objects,
-        found,
-        ADDRESS_LIFE,
-    )
-    .await
-}
-
 /// What the newest snapshot of an agent's source needs but its manifest, ascending by hash: the next part behind `after`, empty
 /// when there is no more. For an agent that has lost its cache when the bucket has lost the manifest or a page of its list.
 ///
@@ -354,47 +305,4 @@ pub async fn list_own_objects(
     }
     let part = Limit::ObjectsPerAnswer.max();
     Ok(Needed::after(source.id, seq, after, part).next(&tx).await?)
-}
-
-/// Signs reads of these objects, in the order asked.
-///
-/// # Errors
-/// `NotFound` when one of `asked` is not among `found`.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each one is a different thing, and both callers have them apart"
-)]
-pub async fn sign_reads(
-    app: &App,
-    scope: &TenantScope,
-    account: &StorageAccount,
-    set: &BackupSet,
-    source: SourceId,
-    asked: &[ObjectHash],
-    found: Vec<LedgerObject>,
-    life: SignedDuration,
-) -> Result<Vec<SignedRead>, ApiError> {
-    let store = app.store(scope, account)?;
-    let expires_at = app.clock.now() + life;
-    let found: HashMap<ObjectHash, LedgerObject> =
-        found.into_iter().map(|row| (row.object.hash, row)).collect();
-    let mut signed = Vec::with_capacity(asked.len());
-    for hash in asked {
-        let row = found
-            .get(hash)
-            .ok_or(ApiError::NotFound("object of this snapshot"))?;
-        let lock = row
-            .lock
-            .as_ref()
-            .ok_or(ApiError::NotFound("confirmed version of this object"))?;
-        let key = row.key(&set.prefix, source);
-        signed.push(SignedRead {
-            hash: *hash,
-            kind: row.object.kind,
-            size_bytes: row.object.size_bytes,
-            url: store.sign_get(&set.bucket, &key, &lock.version_id, life).await?,
-            expires_at,
-        });
-    }
-    Ok(signed)
 }

@@ -156,7 +156,7 @@ pub async fn offer(app: &App, token: &str, address: IpAddr) -> Result<Enrollment
 /// endpoint's or the bucket's own by rules that are the SDK's. Nothing is asked of the store.
 async fn origin_of(store: &dyn ObjectStore, set: &BackupSet) -> Result<String, ApiError> {
     let address = store
-        .sign_get(&set.bucket, "any", "null", SignedDuration::from_secs(1))
+        .sign_get(&set.bucket, "any", "null", 0..1, SignedDuration::from_secs(1))
         .await?;
     let origin = address.parse::<Uri>().ok().and_then(|address| {
         let (scheme, authority) = (address.scheme_str()?, address.authority()?);

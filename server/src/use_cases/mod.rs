@@ -1,6 +1,7 @@
 //! What people and agents can do. The REST API, the agent API and the console's server functions are thin shims
 //! over these functions; each opens its own short transactions and holds none across a call to S3.
 
+pub mod agent_reads;
 pub mod agent_runs;
 pub mod agent_uploads;
 pub mod backup_sets;

@@ -16,7 +16,11 @@ use shared::{
     object::{ObjectHash, ObjectKind},
 };
 
-use super::{agent_runs::Caller, agent_uploads, enrollment, said, views};
+use super::{
+    agent_reads::{self, ADDRESS_LIFE, Shelf},
+    agent_runs::Caller,
+    enrollment, said, views,
+};
 use crate::{
     app::App,
     db::{
@@ -35,8 +39,6 @@ use crate::{
 const RESTORES_SHOWN: u64 = 20;
 /// How long an allowed restore may read.
 const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
-/// How long a signed address works.
-const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
 async fn with_source(tx: &TenantTx, id: SnapshotId) -> Result<(Snapshot, Source), ApiError> {
     let snapshot = db::snapshots::find(tx, id)
@@ -332,51 +334,36 @@ pub async fn later(
     })
 }
 
-/// Signs reads of what the snapshot needs, its commit record among it, and of what [`later`] has allowed.
+/// Signs reads of parts of what the snapshot needs, its commit record among it, and of what [`later`] has allowed.
 ///
 /// # Errors
-/// `Conflict` when the restore is over; `NotFound` when the snapshot does not need one of the objects.
+/// `Conflict` when the restore is over; `NotFound` when the snapshot does not need one of the objects; `Invalid` when a part is
+/// not within its object.
 pub async fn sign_reads(
     app: &App,
     caller: &Caller,
     id: RestoreId,
     request: ReadsRequest,
 ) -> Result<Vec<SignedRead>, ApiError> {
-    if request.objects.len() > OBJECTS_PER_CALL {
-        return Err(ApiError::invalid(
-            "objects",
-            format!("objects: at most {OBJECTS_PER_CALL} in one call."),
-        ));
-    }
+    let objects = agent_reads::objects_of(&request)?;
     let tx = app.db.tenant(&caller.scope).await?;
     let restore = own(app, &tx, caller, id).await?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
-    let mut found = db::ledger::needed_among(&tx, source.id, snapshot.seq, &request.objects).await?;
+    let mut found = db::ledger::needed_among(&tx, source.id, snapshot.seq, &objects).await?;
     for later in restore.later_snapshots {
         let later = db::snapshots::find(&tx, later)
             .await?
             .ok_or(ApiError::NotFound("snapshot"))?;
         let known: HashSet<ObjectHash> = found.iter().map(|row| row.object.hash).collect();
-        let mut others = db::ledger::needed_among(&tx, source.id, later.seq, &request.objects).await?;
+        let mut others = db::ledger::needed_among(&tx, source.id, later.seq, &objects).await?;
         others.retain(|row| row.object.kind != ObjectKind::Commit && !known.contains(&row.object.hash));
         found.append(&mut others);
     }
     let set = set_of(&tx, &source).await?;
-    let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
-    let account = account.ok_or(ApiError::NotFound("storage account"))?;
+    let shelf = Shelf::of(&tx, set, source.id).await?;
     drop(tx);
     let life = ADDRESS_LIFE.min(restore.expires_at.duration_since(app.clock.now()));
-    agent_uploads::sign_reads(
-        app,
-        &caller.scope,
-        &account,
-        &set,
-        source.id,
-        &request.objects,
-        found,
-        life,
-    )
-    .await
+    agent_reads::sign(app, &caller.scope, &shelf, &request, found, life).await
 }
 
 /// Keeps a report.

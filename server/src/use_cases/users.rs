@@ -49,7 +49,7 @@ pub async fn ensure_operator(
     if password.chars().count() < 12 {
         return Err(ApiError::invalid(
             "password",
-            "HOLDFAST_OPERATOR_PASSWORD: give at least 12 characters.",
+            "the first operator's password: give at least 12 characters (--operator-password-file, or HOLDFAST_OPERATOR_PASSWORD).",
         ));
     }
     let now = app.clock.now();

@@ -4,9 +4,15 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use agent::state::State;
 use futures::{StreamExt, future::join_all};
-use holdfast_server::{http::Deadlines, serve::Settings, visits::Owner};
+use holdfast_server::{
+    db::{CONNECTIONS, LOOK_UPS},
+    http::Deadlines,
+    serve::Settings,
+    visits::Owner,
+};
 use reqwest::{Method, StatusCode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use shared::{
     api::{
         agent::{BASE_PATH, Work},
@@ -269,6 +275,99 @@ async fn one_agent_waits_once_and_holds_few_connections() {
     let sources = format!("{}{BASE_PATH}/sources", stack.url);
     let request = reqwest::Client::new().get(sources).bearer_auth(&credential);
     assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_holds_few_connections() {
+    let stack = Stack::start().await;
+    let most = Limit::ConnectionsPerSession.max();
+    let request = format!(
+        "GET /api/v1/session HTTP/1.1\r\nHost: holdfast\r\nCookie: {}\r\n\r\n",
+        stack.operator.cookie()
+    );
+    let mut open = Vec::new();
+    for _ in 0..most + 22 {
+        let mut socket = sent(&stack, &request).await;
+        let answer = so_far(&mut socket).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        open.push(socket);
+    }
+    let owner = Owner::Session(session_id(&stack.operator));
+    eventually("the oldest have made room", || stack.app.visits.of(owner) <= most).await;
+    // Those are closed, and the newest go on.
+    let newest = open.split_off(22);
+    for oldest in open {
+        until_closed(oldest).await;
+    }
+    let mut newest = newest.into_iter().next_back().unwrap();
+    newest.write_all(request.as_bytes()).await.unwrap();
+    assert!(so_far(&mut newest).await.starts_with("HTTP/1.1 200"));
+}
+
+/// How many connections of the server's role there are, and how many of them wait for a lock of the database.
+async fn connections(stack: &Stack) -> (i64, i64) {
+    let sql = "SELECT count(*) AS all, count(*) FILTER (WHERE wait_event_type = 'Lock') AS held
+               FROM pg_stat_activity WHERE usename = current_database() || '_app'";
+    let row = stack.query(sql).await.remove(0);
+    (row.try_get("", "all").unwrap(), row.try_get("", "held").unwrap())
+}
+
+/// Waits until so many connections wait for a lock, and gives the most that ever did, and were, for a while from then on.
+async fn most_held(stack: &Stack, at_least: i64) -> (i64, i64) {
+    let mut most = (0, 0);
+    let mut left = None;
+    while left != Some(0) {
+        let (all, held) = connections(stack).await;
+        most = (most.0.max(all), most.1.max(held));
+        left = match left {
+            None => (held >= at_least).then_some(50),
+            Some(left) => Some(left - 1),
+        };
+        sleep(Duration::from_millis(10)).await;
+    }
+    most
+}
+
+/// Connections to the database are few, and those that look up who somebody is are fewer: the rest are left for others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_databases_connections_are_bounded() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    stack.hold_rounds().await;
+    let agents = more_agents(&stack, &site, 40).await;
+    // Whoever is looked up waits for `agents`; whoever is known, for `sources`.
+    let cases = [
+        ("agents", i64::try_from(LOOK_UPS).unwrap()),
+        ("sources", i64::from(CONNECTIONS)),
+    ];
+    for (table, most) in cases {
+        let held = stack.owner.begin().await.unwrap();
+        let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        held.execute_unprepared(&lock).await.unwrap();
+        let asked = agents.iter().map(|credential| {
+            let request = reqwest::Client::new()
+                .get(format!("{}{BASE_PATH}/sources", stack.url))
+                .bearer_auth(credential);
+            tokio::spawn(async move { request.send().await.unwrap().status() })
+        });
+        let asked: Vec<_> = asked.collect();
+        let waiting = timeout(PATIENCE, most_held(&stack, most)).await;
+        let (all, waiting) = waiting.expect("they come to wait");
+        assert_eq!(waiting, most, "{table}");
+        assert!(all <= i64::from(CONNECTIONS), "{table}: {all}");
+        if table == "agents" {
+            // There is room for whoever asks for something else.
+            let health = reqwest::get(format!("{}/healthz", stack.url));
+            assert_eq!(
+                timeout(PATIENCE, health).await.unwrap().unwrap().status(),
+                StatusCode::OK
+            );
+        }
+        held.rollback().await.unwrap();
+        for status in join_all(asked).await {
+            assert_eq!(status.unwrap(), StatusCode::OK, "{table}");
+        }
+    }
 }
 
 /// An open event stream of the console.

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs};
 use agent::{client::ClientError, state::State};
 use sea_orm::ConnectionTrait;
 use shared::{
-    api::agent::{LaterRequest, ReadsRequest, RestoreRequest, SnapshotSummary},
+    api::agent::{LaterRequest, Part, ReadsRequest, RestoreRequest, SnapshotSummary},
     ids::RestoreId,
     object::{ObjectHash, ObjectKind},
     retention::LockMode,
@@ -122,7 +122,9 @@ async fn only_what_is_lost_opens_the_newest_snapshot() {
         })
         .await
         .unwrap();
-    let reads = |hash| ReadsRequest { objects: vec![hash] };
+    let reads = |hash| ReadsRequest {
+        parts: vec![Part::of(hash, &(0..1))],
+    };
     let asks = |lost: &[ObjectHash]| LaterRequest {
         lost: lost.to_vec(),
         nth: 0,

@@ -70,6 +70,24 @@ impl<'a> Sender<'a> {
         request.send().await.unwrap()
     }
 
+    /// The same, in pieces, without a length.
+    async fn post_pieces(
+        &self,
+        path: &str,
+        kind: &str,
+        pieces: Vec<Result<Vec<u8>, std::io::Error>>,
+    ) -> reqwest::Response {
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+        let request = self
+            .http
+            .post(format!("{}{path}", self.stack.url))
+            .header("cookie", self.stack.operator.cookie())
+            .header("content-type", kind)
+            .header("accept", "text/html")
+            .body(body);
+        request.send().await.unwrap()
+    }
+
     async fn post(&self, path: &str, body: &Value) -> (StatusCode, String, String) {
         let answer = self
             .post_raw(path, "application/json", body.to_string().into())
@@ -232,6 +250,10 @@ fn upload(nth: usize, size_bytes: u64) -> Value {
         "object": { "kind": "pack", "hash": hash(nth), "size_bytes": size_bytes },
         "content_md5": "AAAAAAAAAAAAAAAAAAAAAA==",
     })
+}
+
+fn part(nth: usize) -> Value {
+    json!({ "object": hash(nth), "begin": 0, "end": 1 })
 }
 
 /// Walks the table. A limit that is added has to be tried here, or this does not compile.
@@ -551,9 +573,11 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let uploads = format!("{BASE_PATH}/runs/{run}/uploads");
             let body = |n| json!({ "objects": (0..n).map(|nth| upload(nth, 10)).collect::<Vec<_>>() });
             sender.holds(&uploads, "objects", limit, body).await;
+        }
+        Limit::PartsPerCall => {
             let reads = format!("{BASE_PATH}/sources/{}/reads", sender.site.source.id);
-            let body = |n| json!({ "objects": (0..n).map(hash).collect::<Vec<_>>() });
-            sender.holds(&reads, "objects", limit, body).await;
+            let body = |n| json!({ "parts": (0..n).map(part).collect::<Vec<_>>() });
+            sender.holds(&reads, "parts", limit, body).await;
         }
         Limit::PackBytes | Limit::IndexBytes | Limit::ManifestBytes | Limit::ListPageBytes => {
             let kinds: &[&str] = match limit {
@@ -622,8 +646,27 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
         Limit::FormBody => {
             let kind = "application/x-www-form-urlencoded";
             let body = vec![b'x'; limit.max() + 1];
-            let answer = sender.post_raw("/console/fn/create_source", kind, body).await;
+            let answer = sender
+                .post_raw("/console/fn/create_source", kind, body.clone())
+                .await;
             assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+            // A body in pieces, which does not say its length, has the same limit.
+            for (length, refused) in [(limit.max(), false), (limit.max() + 1, true)] {
+                let pieces: Vec<Result<Vec<u8>, std::io::Error>> = body[..length]
+                    .chunks(10_000)
+                    .map(|piece| Ok(piece.to_vec()))
+                    .collect();
+                let answer = sender
+                    .post_pieces("/console/fn/create_source", kind, pieces)
+                    .await;
+                let (status, text) = (answer.status(), answer.text().await.unwrap());
+                assert_eq!(
+                    status == StatusCode::PAYLOAD_TOO_LARGE,
+                    refused,
+                    "{status}: {text}"
+                );
+                assert_eq!(text.contains("more than the call takes"), refused, "{text}");
+            }
         }
         // Held by the tests of the commit.
         Limit::CommitPageBody => {}
@@ -727,9 +770,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
         (agents("/enroll"), json, junk(json!({ "token": "hfe" }))),
         (agents(&format!("/sources/{source}/runs")), json, junk(json!({}))),
         (agents(&format!("/sources/{source}/reads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
-                json!(hash(nth))
-            })
+            swollen(json!({}), "parts", Limit::ObjectsBody.max(), |nth| part(nth))
         }),
         (agents(&format!("/runs/{run}/uploads")), json, {
             swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
@@ -748,9 +789,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
             junk(json!({ "snapshot_id": snapshot })),
         ),
         (agents(&format!("/restores/{restore}/reads")), json, {
-            swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
-                json!(hash(nth))
-            })
+            swollen(json!({}), "parts", Limit::ObjectsBody.max(), |nth| part(nth))
         }),
         (agents(&format!("/restores/{restore}/later")), json, {
             swollen(json!({}), "lost", Limit::ObjectsBody.max(), |nth| {

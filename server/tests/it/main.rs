@@ -20,6 +20,7 @@ mod lists;
 mod mixed_faults;
 mod pages;
 mod presence;
+mod reads;
 mod rebuild;
 mod recover;
 mod s3_answers;

@@ -8,7 +8,7 @@
 //! | `GET work?wait_seconds=N` | → [`Work`], held open up to N ≤ 30 seconds while there is none |
 //! | `GET sources` | → `Vec<`[`SourceSpec`]`>` |
 //! | `POST sources/{source}/runs` | → [`BackupWork`]: start a run now |
-//! | `POST sources/{source}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: its own manifests and index segments |
+//! | `POST sources/{source}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: parts of its own manifests and index segments |
 //! | `GET sources/{source}/snapshots/{seq}/objects?after=HASH` | → `Vec<`[`ObjectRef`]`>`: what its newest snapshot needs but the manifest, in parts |
 //! | `POST runs/{run}/uploads` | [`UploadsRequest`] → `Vec<`[`UploadTicket`]`>`, in the order asked |
 //! | `POST runs/{run}/progress` | [`RunProgress`] → 204 |
@@ -19,7 +19,7 @@
 //! | `GET runs/{run}` | → [`RunStatus`] |
 //! | `GET snapshots` | → `Vec<`[`SnapshotSummary`]`>` of this agent, newest first |
 //! | `POST restores` | [`RestoreRequest`] → [`RestoreWork`] |
-//! | `POST restores/{restore}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: objects of that snapshot |
+//! | `POST restores/{restore}/reads` | [`ReadsRequest`] → `Vec<`[`SignedRead`]`>`: parts of objects of that snapshot |
 //! | `POST restores/{restore}/later` | [`LaterRequest`] → [`LaterSnapshot`]: whose objects may be read from then on, too |
 //! | `POST restores/{restore}/progress` | [`RestoreProgress`] → 204 |
 //! | `POST restores/{restore}/finish` | [`RestoreFinish`] → 204 |
@@ -30,10 +30,11 @@ use serde::{Deserialize, Serialize};
 use super::commit::PageTotals;
 #[cfg(doc)]
 use super::commit::{CommitPage, StoredPage};
+pub use super::reads::{PARTS_PER_CALL, Part, RANGE_HEADER, ReadsRequest, SignedRead};
 use crate::{
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
     limits::Limit,
-    object::{ObjectHash, ObjectKind, ObjectRef},
+    object::{ObjectHash, ObjectRef},
 };
 
 /// Objects that one call may ask to sign, at most.
@@ -409,28 +410,6 @@ pub struct LaterSnapshot {
     pub seq: u64,
     /// Its manifest, which leads to everything else.
     pub manifest: ObjectRef,
-}
-
-/// Asks for signed read addresses, at most [`OBJECTS_PER_CALL`] of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadsRequest {
-    /// Which objects.
-    pub objects: Vec<ObjectHash>,
-}
-
-/// Leave to read one object: `GET url`, with a `Range` header if wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignedRead {
-    /// Which object.
-    pub hash: ObjectHash,
-    /// What it is.
-    pub kind: ObjectKind,
-    /// Its length in bytes.
-    pub size_bytes: u64,
-    /// The presigned address of exactly this version.
-    pub url: String,
-    /// When the address stops working.
-    pub expires_at: Timestamp,
 }
 
 /// How far a restore is.

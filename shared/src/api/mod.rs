@@ -4,6 +4,7 @@ pub mod agent;
 pub mod commit;
 pub mod list;
 pub mod notice;
+pub mod reads;
 pub mod request;
 pub mod view;
 

@@ -1,4 +1,5 @@
-//! A bound on answers, below the SDK, which keeps whole ones in memory. An object's content is bounded by its reader.
+//! What is done to answers below the SDK. It keeps whole ones in memory: they are bounded. It does not tell 206 from 200: only the
+//! first may name a range. An object's content is bounded by its reader.
 
 use aws_sdk_s3::{
     config::{
@@ -33,6 +34,10 @@ impl Intercept for Bounded {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let answer = context.response_mut();
+        if answer.status().as_u16() != 206 {
+            // It means nothing there (RFC 9110, section 14.4).
+            answer.headers_mut().remove("content-range");
+        }
         if *self == Self::Answers || !answer.status().is_success() {
             let body = answer.take_body();
             *answer.body_mut() = SdkBody::from_body_1_x(Limited::new(body, MAX_ANSWER_BYTES));

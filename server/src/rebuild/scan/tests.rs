@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Mutex, PoisonError},
 };
 
@@ -107,7 +108,14 @@ impl ObjectStore for Memory {
     async fn sign_put(&self, _: SignPut<'_>, _: SignedDuration) -> Result<Signed, S3Error> {
         Err(unasked())
     }
-    async fn sign_get(&self, _: &str, _: &str, _: &str, _: SignedDuration) -> Result<String, S3Error> {
+    async fn sign_get(
+        &self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: Range<u64>,
+        _: SignedDuration,
+    ) -> Result<String, S3Error> {
         Err(unasked())
     }
     async fn put_locked(&self, _: SignPut<'_>, _: Vec<u8>) -> Result<(), S3Error> {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use agent::{
+    escape::{escaped, escaped_json},
     progress::{Event, Observer, Speed},
-    shown::{shown, shown_json},
 };
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -64,7 +64,7 @@ impl Bar {
     }
 
     fn say(&self, line: &str) {
-        let line = shown(line.as_bytes());
+        let line = escaped(line.as_bytes());
         if self.bar.is_hidden() {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         } else {
@@ -88,7 +88,7 @@ impl Observer for Bar {
                 let doing = match progress.phase {
                     RunPhase::Transfer => format!(
                         "{}, {}, {} sent  {}",
-                        pace(*speed),
+                        throughput(*speed),
                         counted(progress.files_done, "file or folder", "files and folders"),
                         bytes(progress.bytes_sent),
                         end_of(current),
@@ -132,7 +132,7 @@ impl Observer for Bar {
                 self.bar.set_position(progress.bytes_done);
                 self.bar.set_message(format!(
                     "{}, {} of {}",
-                    pace(*speed),
+                    throughput(*speed),
                     count(progress.files_done),
                     counted(progress.files_total, "file or folder", "files and folders")
                 ));
@@ -150,7 +150,7 @@ impl Observer for Bar {
 }
 
 /// Speed, and the time that is left, as people read it.
-fn pace(speed: Speed) -> String {
+fn throughput(speed: Speed) -> String {
     let rate = bytes(speed.bytes_per_second);
     match speed.seconds_left {
         Some(left) => format!("{rate}/s, {} left", HumanDuration(Duration::from_secs(left))),
@@ -171,12 +171,12 @@ fn end_of(path: &str) -> String {
 /// A line on standard output. What strangers put into it neither steers the terminal nor begins another line. A reader that
 /// went away is not an error.
 pub fn print(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", shown(line.as_bytes()));
+    let _ = writeln!(std::io::stdout().lock(), "{}", escaped(line.as_bytes()));
 }
 
 /// The line of JSON that [`print`] passes on as it is.
 pub fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).map_or_else(|_| "{}".to_owned(), |json| shown_json(&json))
+    serde_json::to_string(value).map_or_else(|_| "{}".to_owned(), |json| escaped_json(&json))
 }
 
 /// Snapshots as a table.

@@ -99,6 +99,7 @@ pub fn read_token(from: impl Read) -> Result<Secret, TokenError> {
     Ok(token.to_owned().into())
 }
 
+// Promise: P6
 /// The key of a backup set, if it is the one that this agent was enrolled with.
 ///
 /// # Errors

@@ -7,13 +7,13 @@ pub mod backup;
 pub mod cache;
 pub mod client;
 pub mod clock;
-mod crew;
 pub mod daemon;
 pub mod enroll;
+pub mod escape;
 mod fetch;
 pub mod keygen;
 pub mod limit;
-pub mod pace;
+mod parallel;
 pub mod platform;
 mod private_file;
 pub mod progress;
@@ -22,10 +22,11 @@ mod range;
 pub mod recover;
 mod refusal;
 pub mod restore;
-pub mod shown;
+pub mod snapshot;
 pub mod state;
 pub mod storage;
 pub mod store;
+pub mod throughput;
 pub mod verify;
 
 use std::{path::Path, sync::Arc};
@@ -40,6 +41,7 @@ use crate::{
     limit::Limits,
     progress::{Observer, RunCounters},
     restore::{RestoreError, RestoreReport},
+    snapshot::SnapshotError,
     state::State,
 };
 
@@ -136,26 +138,26 @@ pub async fn restore_within(
     limits: Limits,
     observer: Arc<dyn Observer>,
 ) -> Result<RestoreReport, RestoreError> {
-    let state = State::open(state_folder)?;
-    let client = Client::within(&state, limits)?;
-    let kit = keygen::read_kit(kit)?;
+    let state = State::open(state_folder).map_err(SnapshotError::from)?;
+    let client = Client::within(&state, limits).map_err(SnapshotError::from)?;
+    let kit = keygen::read_kit(kit).map_err(SnapshotError::from)?;
     restore::restore(&state, &client, request, &kit, observer).await
 }
 
 /// Verifies a snapshot of this endpoint through the server. Its restore must have been allowed in the console.
 ///
 /// # Errors
-/// See [`RestoreError`]. Damage is no error: see [`verify::Report::findings`].
+/// See [`SnapshotError`]. Damage is no error: see [`verify::Report::findings`].
 pub async fn verify(
     state_folder: &Path,
-    what: &restore::Verification,
+    what: &verify::Verification,
     kit: Option<&Path>,
     observer: Arc<dyn Observer>,
-) -> Result<verify::Report, RestoreError> {
+) -> Result<verify::Report, SnapshotError> {
     let state = State::open(state_folder)?;
     let client = Client::within(&state, Limits::default())?;
     let kit = kit.map(keygen::read_kit).transpose()?;
-    restore::verify(&state, &client, what, kit.as_ref(), observer).await
+    verify::verify_served(&state, &client, what, kit.as_ref(), observer).await
 }
 
 /// Verifies what this agent keeps between its runs; unless `offline`, also whether it fits the newest snapshots.

@@ -1,5 +1,6 @@
 //! `holdfast-agent`: the endpoint's command line.
 
+mod args;
 mod cli;
 mod commands;
 
@@ -14,16 +15,17 @@ use std::{
 
 use agent::{
     enroll::read_token,
-    limit::{Limits, Rate},
+    escape::{EscapedLines, escaped},
     progress::Silent,
-    shown::{ShownLines, shown},
-    state::{DEFAULT_FOLDER, Secret, State},
+    state::{Secret, State},
     storage::Origin,
 };
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use repository::recovery::Fingerprint;
 use serde_json::json;
+
+use args::{StateArg, UploadArg};
 
 /// Backs this endpoint up into locked, immutable storage, and restores it.
 #[derive(Parser)]
@@ -31,41 +33,6 @@ use serde_json::json;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-}
-
-/// Whose state.
-#[derive(Args)]
-pub struct StateArg {
-    /// Where the agent keeps its identity and cache
-    #[arg(long = "state", value_name = "DIR", env = "HOLDFAST_AGENT_STATE", default_value = DEFAULT_FOLDER)]
-    folder: PathBuf,
-}
-
-/// What backups may use of the network.
-#[derive(Args)]
-struct UploadArg {
-    /// Send no more than this in a second, such as `10 MiB/s`. Comes before `limits.upload` in the state folder's
-    /// agent.json; a lower limit that the server sets for a source holds anyway
-    #[arg(long, value_name = "RATE", env = "HOLDFAST_LIMIT_UPLOAD")]
-    limit_upload: Option<Rate>,
-}
-
-impl UploadArg {
-    fn limits(&self) -> Limits {
-        Limits {
-            upload: self.limit_upload,
-            ..Limits::default()
-        }
-    }
-}
-
-/// What restores may use of the network.
-#[derive(Args)]
-pub struct DownloadArg {
-    /// Fetch no more than this in a second, such as `10 MiB/s`. Comes before `limits.download` in the state folder's
-    /// agent.json
-    #[arg(long, value_name = "RATE", env = "HOLDFAST_LIMIT_DOWNLOAD")]
-    pub limit_download: Option<Rate>,
 }
 
 #[derive(Subcommand)]
@@ -157,7 +124,7 @@ async fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,agent=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| ShownLines(std::io::stderr()))
+        .with_writer(|| EscapedLines(std::io::stderr()))
         // Colours are escapes as well.
         .with_ansi(false)
         .with_target(false)
@@ -166,7 +133,7 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");
-            let error = shown(format!("{error:#}").as_bytes());
+            let error = escaped(format!("{error:#}").as_bytes());
             let _ = writeln!(std::io::stderr().lock(), "error: {error}");
             ExitCode::FAILURE
         }

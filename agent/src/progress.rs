@@ -15,7 +15,7 @@ use shared::{
     ids::{RestoreId, RunId, SourceId},
 };
 
-use crate::pace::Pace;
+use crate::throughput::Throughput;
 
 /// What happens.
 #[derive(Debug, Clone, Serialize)]
@@ -56,7 +56,7 @@ pub enum Event {
         restore_id: RestoreId,
     },
     /// Which snapshot it is, by the manifest that its agent signed. Nothing was written yet.
-    Origin(crate::restore::Origin),
+    Origin(crate::snapshot::Origin),
     /// How far a restore is.
     RestoreProgress {
         /// The figures.
@@ -89,13 +89,13 @@ pub struct Speed {
 
 impl Speed {
     /// So many bytes of `total` are done `now`.
-    pub fn tick(pace: &mut Pace, now: Instant, done: u64, total: Option<u64>) -> Self {
-        pace.at(now, done);
+    pub fn tick(throughput: &mut Throughput, now: Instant, done: u64, total: Option<u64>) -> Self {
+        throughput.at(now, done);
         let left = total.map(|total| total.saturating_sub(done));
         Self {
-            bytes_per_second: pace.bytes_per_second(),
+            bytes_per_second: throughput.bytes_per_second(),
             seconds_left: left
-                .and_then(|left| pace.time_for(left))
+                .and_then(|left| throughput.time_for(left))
                 .map(|left| left.as_secs()),
         }
     }
@@ -318,13 +318,13 @@ mod tests {
         let counters = RunCounters::new();
         counters.looking_at(|| b"/srv/data/a".to_vec());
         counters.found(10, 5000);
-        let (mut pace, begin) = (Pace::default(), clock::monotonic());
+        let (mut throughput, begin) = (Throughput::default(), clock::monotonic());
         let mut speed = Speed::default();
         for second in 0..4u32 {
             counters.bytes_done.store(u64::from(second) * 1000, Relaxed);
             let report = counters.report();
             let now = begin + Duration::from_secs(1) * second;
-            speed = Speed::tick(&mut pace, now, report.bytes_done, report.bytes_total);
+            speed = Speed::tick(&mut throughput, now, report.bytes_done, report.bytes_total);
         }
         let event = Event::Progress {
             progress: counters.report(),

@@ -14,7 +14,8 @@ use std::{
 
 use agent::{
     progress::RestoreCounters,
-    restore::{Order, Outcome, Overwrite, Reason, Snapshot, restore_from},
+    restore::{Order, Outcome, Overwrite, restore_from},
+    snapshot::{Reason, Snapshot},
     store::ObjectSink,
 };
 use repository::{

@@ -332,7 +332,7 @@ impl World {
                 target: target.path().to_owned(),
                 ..Order::default()
             },
-            expected: agent::restore::Expected::default(),
+            expected: agent::snapshot::Expected::default(),
             commit_key: None,
         };
         let report = agent::restore(&self.path("state"), &request, &self.path("kit"), Arc::new(Silent))

@@ -18,9 +18,11 @@ use agent::{
     client::ClientError,
     enroll::EnrollError,
     progress::{Event, Observer, Silent},
-    restore::{Expected, Fault, Origin, Outcome, Reason, RestoreError, Unexpected, Verification},
+    restore::{Outcome, RestoreError},
+    snapshot::{Expected, Fault, Origin, Reason, SnapshotError, Unexpected},
     state::State,
     store::ReadError,
+    verify::Verification,
     verify::{Defect, Depth},
 };
 use enrolled::{World, noise};
@@ -117,7 +119,7 @@ async fn another_snapshots_genuine_manifest_is_refused() {
     let (as_first, as_old) = (first.clone(), first.clone());
     let cases: Vec<(&str, Lie, Check)> = vec![
         ("manifest", Box::new(other_manifest), |error| {
-            matches!(error, RestoreError::OtherSnapshot)
+            matches!(error, RestoreError::Snapshot(SnapshotError::OtherSnapshot))
         }),
         (
             "manifest and number",
@@ -125,14 +127,20 @@ async fn another_snapshots_genuine_manifest_is_refused() {
                 work.manifest = old;
                 work.snapshot.seq = 1;
             }),
-            |error| matches!(error, RestoreError::OtherRecord { .. } | RestoreError::Record(_)),
+            |error| {
+                matches!(
+                    error,
+                    RestoreError::Snapshot(SnapshotError::OtherRecord { .. })
+                        | RestoreError::Snapshot(SnapshotError::Record(_))
+                )
+            },
         ),
         (
             "everything of the other",
             Box::new(move |work| {
                 (work.manifest, work.snapshot, work.record) = (old, as_first.clone(), Some(record_of_old));
             }),
-            |error| matches!(error, RestoreError::OtherSnapshot),
+            |error| matches!(error, RestoreError::Snapshot(SnapshotError::OtherSnapshot)),
         ),
         (
             "everything of the other, but the id",
@@ -141,27 +149,37 @@ async fn another_snapshots_genuine_manifest_is_refused() {
                 (work.manifest, work.snapshot, work.record) = (old, as_old.clone(), Some(record_of_old));
                 work.snapshot.id = id;
             }),
-            |error| matches!(error, RestoreError::OtherRecord { seq: 1, .. }),
+            |error| {
+                matches!(
+                    error,
+                    RestoreError::Snapshot(SnapshotError::OtherRecord { seq: 1, .. })
+                )
+            },
         ),
         (
             "a record that a stranger signed",
             Box::new(move |work| {
                 (work.manifest, work.snapshot.seq, work.record) = (old, 1, Some(forged));
             }),
-            |error| matches!(error, RestoreError::OtherCommitKey { .. }),
+            |error| {
+                matches!(
+                    error,
+                    RestoreError::Snapshot(SnapshotError::OtherCommitKey { .. })
+                )
+            },
         ),
         ("no record", Box::new(|work| work.record = None), |error| {
-            matches!(error, RestoreError::NoRecord { .. })
+            matches!(error, RestoreError::Snapshot(SnapshotError::NoRecord { .. }))
         }),
         (
             "a record that is something else",
             Box::new(move |work| work.record = Some(old)),
-            |error| matches!(error, RestoreError::NoRecord { .. }),
+            |error| matches!(error, RestoreError::Snapshot(SnapshotError::NoRecord { .. })),
         ),
         (
             "another source",
             Box::new(|work| work.snapshot.source_id = SourceId::from_uuid(uuid::Uuid::from_u128(78))),
-            |error| matches!(error, RestoreError::OtherSnapshot),
+            |error| matches!(error, RestoreError::Snapshot(SnapshotError::OtherSnapshot)),
         ),
         (
             "another recovery key",
@@ -169,12 +187,22 @@ async fn another_snapshots_genuine_manifest_is_refused() {
                 let key = RecoverySeed::from_bytes([1; 32]).secret();
                 work.backup_set.recovery_key.sealing = key.public().sealing_hex();
             }),
-            |error| matches!(error, RestoreError::Enroll(EnrollError::Fingerprint { .. })),
+            |error| {
+                matches!(
+                    error,
+                    RestoreError::Snapshot(SnapshotError::Enroll(EnrollError::Fingerprint { .. }))
+                )
+            },
         ),
         (
             "a manifest that is far too large",
             Box::new(|work| work.manifest.size_bytes = 1 << 40),
-            |error| matches!(error, RestoreError::Read(ReadError::Wrong { .. })),
+            |error| {
+                matches!(
+                    error,
+                    RestoreError::Snapshot(SnapshotError::Read(ReadError::Wrong { .. }))
+                )
+            },
         ),
     ];
     for (what, change, check) in cases {
@@ -237,7 +265,10 @@ async fn what_the_signer_of_records_may_say_is_seen_and_compared() {
     for expected in &refused {
         let (restored, shown) = restore(&world, &second, "back", expected).await;
         let error = restored.unwrap_err();
-        assert!(matches!(error, RestoreError::Unexpected(_)), "{error}");
+        assert!(
+            matches!(error, RestoreError::Snapshot(SnapshotError::Unexpected(_))),
+            "{error}"
+        );
         assert!(
             error.to_string().contains("number 1 of source documents"),
             "{error}"
@@ -255,7 +286,7 @@ async fn what_the_signer_of_records_may_say_is_seen_and_compared() {
         let error = agent::verify(&state, &what, Some(&kit), Arc::new(Silent))
             .await
             .unwrap_err();
-        assert!(matches!(error, RestoreError::Unexpected(_)), "{error}");
+        assert!(matches!(error, SnapshotError::Unexpected(_)), "{error}");
     }
     // With nothing expected, it is what was shown that comes back.
     let (restored, shown) = restore(&world, &second, "back", &Expected::default()).await;
@@ -295,7 +326,9 @@ async fn a_snapshot_whose_commit_record_is_lost_is_restored_by_its_number() {
     let (restored, _) = restore(&world, &second, "back", &by_number(1)).await;
     assert!(matches!(
         restored,
-        Err(RestoreError::Unexpected(Unexpected::Seq { expected: 1, .. }))
+        Err(RestoreError::Snapshot(SnapshotError::Unexpected(
+            Unexpected::Seq { expected: 1, .. }
+        )))
     ));
     let (restored, _) = restore(&world, &second, "back", &by_number(2)).await;
     let notes = restored.unwrap().notes;
@@ -322,7 +355,13 @@ async fn the_servers_commit_key_is_pinned_at_enrollment() {
     }
     let (restored, _) = restore(&world, &second, "back", &Expected::default()).await;
     let error = restored.unwrap_err();
-    assert!(matches!(error, RestoreError::OtherCommitKey { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            RestoreError::Snapshot(SnapshotError::OtherCommitKey { .. })
+        ),
+        "{error}"
+    );
     assert!(error.to_string().contains("--commit-key"), "{error}");
     // The number is no way around it.
     let by_number = Expected {
@@ -535,7 +574,10 @@ async fn answers_of_the_server_are_bounded() {
         let (restored, _) = restore(&world, &second, "back", &Expected::default()).await;
         let error = restored.unwrap_err();
         assert!(
-            matches!(error, RestoreError::Client(ClientError::Answer { .. })),
+            matches!(
+                error,
+                RestoreError::Snapshot(SnapshotError::Client(ClientError::Answer { .. }))
+            ),
             "{lie:?}: {error}"
         );
     }
@@ -545,7 +587,7 @@ async fn answers_of_the_server_are_bounded() {
     assert!(
         matches!(
             error,
-            RestoreError::Client(ClientError::Refused { status: 302, .. })
+            RestoreError::Snapshot(SnapshotError::Client(ClientError::Refused { status: 302, .. }))
         ),
         "{error}"
     );

@@ -13,8 +13,9 @@ use agent::{
     keygen::read_kit,
     progress::Silent,
     recover::{AccessKey, Bucket, BucketError, Endpoint, S3Bucket},
-    restore::{Expected, Verification},
+    snapshot::Expected,
     verify::Depth,
+    verify::Verification,
 };
 use axum::{
     body::{Body, Bytes},

@@ -19,8 +19,10 @@ use agent::{
     keygen::{KeygenError, read_kit},
     limit::Limits,
     progress::{Event, Observer, Silent},
-    restore::{Expected, RestoreError, Verification},
+    restore::RestoreError,
+    snapshot::{Expected, SnapshotError},
     state::{State, StateError},
+    verify::Verification,
     verify::{Defect, Depth},
 };
 use enrolled::{World, mode, noise};
@@ -179,12 +181,18 @@ async fn a_wrong_kit_and_an_unauthorised_restore_are_refused() {
     let snapshot = world.backup().await.unwrap();
     agent::keygen(&world.path("other-kit")).unwrap();
     let error = world.restore(snapshot.id, "back", "other-kit").await.unwrap_err();
-    assert!(matches!(error, RestoreError::WrongKit { .. }), "{error}");
+    assert!(
+        matches!(error, RestoreError::Snapshot(SnapshotError::WrongKit { .. })),
+        "{error}"
+    );
     assert!(!world.path("back").exists());
     let unknown = SnapshotId::from_uuid(uuid::Uuid::from_u128(1));
     let error = world.restore(unknown, "back", "kit").await.unwrap_err();
     assert!(
-        matches!(error, RestoreError::Client(ClientError::Refused { .. })),
+        matches!(
+            error,
+            RestoreError::Snapshot(SnapshotError::Client(ClientError::Refused { .. }))
+        ),
         "{error}"
     );
     // What is in the way is told to the server without the name.

@@ -9,11 +9,7 @@ mod server;
 
 use std::{fs, sync::Arc};
 
-use agent::{
-    progress::Silent,
-    restore::{Expected, Verification},
-    verify::Depth,
-};
+use agent::{progress::Silent, snapshot::Expected, verify::Depth, verify::Verification};
 use enrolled::{World, noise};
 
 /// Files that lie so far apart in their packs that each is a range of its own.

@@ -18,7 +18,10 @@ use std::{
     path::Path,
 };
 
-use agent::restore::{Order, Overwrite, Reason};
+use agent::{
+    restore::{Order, Overwrite},
+    snapshot::Reason,
+};
 use repository::index;
 use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 use tree::{describe, noise, set_time};
@@ -223,7 +226,7 @@ fn damage_costs_the_files_that_need_it_and_no_others() {
     assert_eq!(hashes, BTreeSet::from([victim.hash, other.hash]));
 }
 
-fn data_hash(loss: &agent::restore::Loss) -> ObjectHash {
+fn data_hash(loss: &agent::snapshot::Loss) -> ObjectHash {
     match &loss.reason {
         Reason::Data {
             hash,
@@ -314,7 +317,7 @@ fn a_lost_listing_costs_its_folder_and_lost_indexes_cost_nothing() {
         let layouts = index::open_with_kit(&objects[&segment.hash].1, &world.endpoint.kit).unwrap();
         let layout = layouts.iter().find(|layout| layout.object == *trees[0]).unwrap();
         // A folder's listing is stored behind those of its folders: the first one is that of an `inner`. Which one
-        // it is depends on who of the crew was done first.
+        // it is depends on which of the threads was done first.
         let (_, offset, _) = layout.places().next().unwrap();
         let at = usize::try_from(offset).unwrap() + 3;
         objects.get_mut(&trees[0].hash).unwrap().1[at] ^= 1;

@@ -20,7 +20,8 @@ use std::{
 use agent::{
     client::ClientError,
     progress::RestoreCounters,
-    restore::{Fate, Order, Overwrite, RestoreError, Snapshot, restore_from},
+    restore::{Action, Order, Overwrite, RestoreError, restore_from},
+    snapshot::{Snapshot, SnapshotError},
     store::{ObjectSource, ReadError},
 };
 use repository::manifest;
@@ -87,7 +88,10 @@ fn a_restore_that_broke_off_goes_on_where_it_was() {
     let snapshot = Snapshot::open(&flaky, &bytes, &header, kit).unwrap();
     let counters = RestoreCounters::default();
     let error = restore_from(&flaky, &snapshot, kit, &[], &order, &counters).unwrap_err();
-    assert!(matches!(error, RestoreError::Read(_)), "{error}");
+    assert!(
+        matches!(error, RestoreError::Snapshot(SnapshotError::Read(_))),
+        "{error}"
+    );
     let large = world.below(target.path(), "a-large");
     assert!(!large.exists() && temporary(&large).exists());
 
@@ -142,11 +146,11 @@ fn a_dry_run_says_what_a_restore_then_does_and_changes_nothing() {
     assert_eq!(
         would,
         [
-            (Fate::Refresh, root, 0),
-            (Fate::Make, path("new"), 0),
-            (Fate::Make, path("new/file"), 3 << 20),
-            (Fate::Make, path("new/link"), 0),
-            (Fate::Replace, path("there"), 5),
+            (Action::Refresh, root, 0),
+            (Action::Make, path("new"), 0),
+            (Action::Make, path("new/file"), 3 << 20),
+            (Action::Make, path("new/link"), 0),
+            (Action::Replace, path("there"), 5),
         ]
     );
     assert_eq!(dry_run.bytes_to_write, (3 << 20) + 5);

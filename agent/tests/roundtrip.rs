@@ -7,7 +7,7 @@ mod tree;
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, sync::atomic::Ordering::Relaxed};
 
-use agent::restore::RestoreError;
+use agent::{restore::RestoreError, snapshot::SnapshotError};
 use proptest::prelude::*;
 use repository::{index, manifest};
 use shared::object::{ObjectHash, ObjectKind};
@@ -294,7 +294,10 @@ fn parts_are_restored_alone_by_ranges() {
     let error = endpoint
         .restore(&figures.manifest.hash, target.path(), &[&text("e/wanted/below")])
         .unwrap_err();
-    assert!(matches!(error, RestoreError::NotInSnapshot(_)), "{error}");
+    assert!(
+        matches!(error, RestoreError::Snapshot(SnapshotError::NotInSnapshot(_))),
+        "{error}"
+    );
 }
 
 #[test]
@@ -409,11 +412,11 @@ fn every_fourth_snapshot_tells_what_it_still_uses_of_each_pack() {
     write(3, 80);
     for _ in 0..2 {
         let (between, _) = endpoint.backup();
-        assert_eq!(between.worn, None);
+        assert_eq!(between.liveness, None);
     }
     write(4, 4);
     let (fourth, _) = endpoint.backup();
-    let worn = fourth.worn.unwrap();
+    let worn = fourth.liveness.unwrap();
     assert_eq!(worn.len(), 1, "{worn:?}");
     assert_eq!(worn[0].hash, pack.hash);
     // 4, 5, 6, 7 and the copy of 0 of the eight are still in it.
@@ -427,6 +430,6 @@ fn every_fourth_snapshot_tells_what_it_still_uses_of_each_pack() {
     endpoint.do_not_reuse.clear();
     for seq in 6..=8 {
         let (later, _) = endpoint.backup();
-        assert_eq!(later.worn, (seq == 8).then(Vec::new), "{seq}");
+        assert_eq!(later.liveness, (seq == 8).then(Vec::new), "{seq}");
     }
 }

@@ -20,10 +20,11 @@ use agent::{
     client::ClientError,
     enroll::EnrollError,
     progress::Silent,
-    restore::{Expected, RestoreError, Verification},
+    snapshot::{Expected, SnapshotError},
     state::State,
     store::ReadError,
     verify::Depth,
+    verify::Verification,
 };
 use enrolled::{World, noise};
 use server::{TOKEN, lies::Change};
@@ -158,8 +159,8 @@ async fn reads_come_from_known_hosts() {
     assert!(
         matches!(
             verified,
-            Err(RestoreError::Read(ReadError::Client(ClientError::Host(_)))
-                | RestoreError::Client(ClientError::Host(_)))
+            Err(SnapshotError::Read(ReadError::Client(ClientError::Host(_)))
+                | SnapshotError::Client(ClientError::Host(_)))
         ),
         "{verified:?}"
     );

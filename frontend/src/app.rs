@@ -11,7 +11,6 @@ use leptos_router::{
 };
 
 use serde::{Deserialize, Serialize};
-use shared::api::view::Me;
 
 use crate::{
     clock::{Clock, use_hydrated, zone},
@@ -33,6 +32,7 @@ use crate::{
             snapshots::TenantSnapshots, storage::TenantStorage,
         },
     },
+    person::Person,
     reach::{Reach, ReachNote, fetched},
     refused::{self, ForgetRefused, FormState, Refused, use_form},
 };
@@ -114,10 +114,6 @@ impl Start {
         Self::default()
     }
 }
-
-/// Who is signed in. Below [`SignedIn`] it is in the context.
-#[derive(Clone, Copy)]
-pub struct Person(pub Resource<Result<Option<Me>, ConsoleError>>);
 
 /// What pages for people who are signed in have around them.
 #[component]

@@ -18,10 +18,12 @@ mod format;
 mod functions;
 mod live;
 mod pages;
+mod person;
 #[cfg(feature = "hydrate")]
 mod planner;
 mod reach;
 mod refused;
+mod refused_form;
 mod schedule_form;
 mod tenant;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use http::StatusCode;
-use s3s::{S3Error, S3ErrorCode};
+use s3s::{S3Error, S3ErrorCode, s3_error};
 
 /// Why a lockbox cannot start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -104,4 +104,9 @@ pub(crate) fn custom(code: &'static str, status: StatusCode, message: &'static s
     let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), message);
     error.set_status_code(status);
     error
+}
+
+/// Form uploads are turned away.
+pub(crate) fn no_forms() -> S3Error {
+    s3_error!(MethodNotAllowed, "Form uploads are not supported")
 }

@@ -1,45 +1,27 @@
 //! What stands in front of s3s: form uploads are turned away, XML bodies are checked against their
 //! digests, aws-chunked bodies are cut into small chunks, and responses get lockbox's date.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE, EXPECT, HeaderValue, SERVER};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
+use s3s::HttpError;
 use s3s::dto::{Timestamp, TimestampFormat};
 use s3s::service::S3Service;
-use s3s::{HttpError, StdError};
 
+use crate::body::{BodyCheck, Shared};
 use crate::clock::Clock;
 use crate::declared::Declared;
 use crate::digest::Hashes;
-use crate::gate::no_forms;
+use crate::error::no_forms;
 use crate::rechunk::Rechunk;
 
 /// DeleteObjects with 1,000 keys of 1,024 escaped characters, and 10,000 completed parts, fit.
 const XML_LIMIT_BYTES: usize = 8 * 1024 * 1024;
-/// So much of a refused body is still read, so that the client gets to see the answer.
-const DRAIN_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
-
-/// What came of an XML body; the gate decides, after the signature was found good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyCheck {
-    /// No digest was sent.
-    Undeclared,
-    Match,
-    Mismatch,
-    /// The digest itself is malformed.
-    Invalid,
-    TooLarge,
-    Incomplete,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Front {
@@ -76,7 +58,7 @@ impl Front {
             return self.service.call(Request::from_parts(parts, body.into())).await;
         }
         let waits = parts.headers.contains_key(EXPECT);
-        let shared = Shared(Arc::new(Mutex::new(body)));
+        let shared = Shared::new(body);
         let rest = shared.clone();
         let body = if streaming {
             let unsigned = content_sha256(&parts.headers).starts_with("STREAMING-UNSIGNED");
@@ -165,46 +147,4 @@ async fn read_xml(headers: &HeaderMap, body: Incoming, completes: bool) -> (Body
         }
     };
     (check, body)
-}
-
-/// The body of a request, which is still there when s3s has dropped its side of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared(Arc<Mutex<Incoming>>);
-
-impl Shared {
-    fn with<T>(&self, f: impl FnOnce(Pin<&mut Incoming>) -> T) -> T {
-        f(Pin::new(
-            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
-        ))
-    }
-
-    async fn drain(&self) {
-        let mut read = 0;
-        while read < DRAIN_LIMIT_BYTES && !self.is_end_stream() {
-            match poll_fn(|cx| self.with(|body| body.poll_frame(cx))).await {
-                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
-                Some(Err(_)) | None => return,
-            }
-        }
-    }
-}
-
-impl Body for Shared {
-    type Data = Bytes;
-    type Error = StdError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
-        self.with(|body| body.poll_frame(cx)).map_err(Into::into)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.with(|body| body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.with(|body| body.size_hint())
-    }
 }

@@ -13,10 +13,10 @@ use s3s::{S3Result, s3_error};
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
+use crate::body::BodyCheck;
 use crate::calls::Calls;
 use crate::clock::Clock;
-use crate::error::custom;
-use crate::front::BodyCheck;
+use crate::error::{custom, no_forms};
 
 /// AWS: "the request must be within 15 minutes of the time of AWS".
 const MAX_SKEW: Duration = Duration::minutes(15);
@@ -252,10 +252,6 @@ fn check_body(op: &str, body: Option<BodyCheck>) -> S3Result<()> {
         )),
         Some(BodyCheck::Undeclared) | None => Ok(()),
     }
-}
-
-pub(crate) fn no_forms() -> s3s::S3Error {
-    s3_error!(MethodNotAllowed, "Form uploads are not supported")
 }
 
 fn too_skewed() -> s3s::S3Error {

@@ -30,6 +30,7 @@
 //! ACLs, policies, tags, encryption by key, lifecycle, replication, event holds and form uploads
 //! are refused with an error, never accepted and ignored.
 
+mod body;
 mod calls;
 mod clock;
 mod config;

@@ -13,7 +13,7 @@ use bytes::{Buf as _, Bytes};
 use hyper::body::{Body, Frame};
 use s3s::StdError;
 
-use crate::front::Shared;
+use crate::body::Shared;
 
 /// The longest signed chunk; SDKs send 64 KiB to 1 MiB.
 const SIGNED_CHUNK_BYTES: u64 = 16 * 1024 * 1024;

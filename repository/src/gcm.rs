@@ -1,7 +1,9 @@
 //! AES-256-GCM of large pieces. Native code links AWS-LC, which the agent's TLS links anyway: it is several times as fast
 //! as the cipher in Rust that the browser and HPKE use. Both give the same bytes.
 
-use crate::seal::TAG_LEN;
+mod tag;
+
+pub(crate) use tag::TAG_LEN;
 
 /// A key that is ready for use. Its memory is wiped when it is dropped.
 pub(crate) struct Gcm(imp::Key);
@@ -27,7 +29,7 @@ impl Gcm {
 mod imp {
     use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-    use super::TAG_LEN;
+    use super::tag::TAG_LEN;
 
     pub(super) type Key = LessSafeKey;
 

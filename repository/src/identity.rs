@@ -12,15 +12,13 @@ use zeroize::Zeroizing;
 use crate::{
     recovery::{RecoveryPublicKey, RecoverySecret},
     seal::hex,
-    wire,
+    wire::{self, SIGNATURE_LEN},
 };
 
 mod restore_key;
 
 pub use restore_key::{AgentRestoreKey, AgentRestorePublicKey, SignedRestoreKey};
 
-/// Bytes of a signature.
-pub(crate) const SIGNATURE_LEN: usize = 64;
 const CERTIFICATE: &str = "holdfast v1 agent certificate";
 
 /// A key or a signature that is not right.

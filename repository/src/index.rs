@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::{
     chunk::IndexKey,
+    gcm::TAG_LEN,
     hedge::Hedge,
     pack::{MAX_RECIPIENTS, PackError, PackLayout, WireLayout},
     padding::padme,
     recovery::{RecoveryPublicKey, RecoverySecret},
-    seal::{ObjectCipher, Role, SealError, Sealed, TAG_LEN, hex},
+    seal::{ObjectCipher, Role, SealError, Sealed, hex},
     wire::{self, WireError},
 };
 

@@ -6,7 +6,10 @@ use shared::{
     object::{ObjectHash, ObjectKind},
 };
 
-use crate::{commit, identity::SIGNATURE_LEN, object_list, wire};
+use crate::{
+    commit, object_list,
+    wire::{self, SIGNATURE_LEN},
+};
 
 // The table of limits has whole objects, the decoders their headers.
 const _: () = {

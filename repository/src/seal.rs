@@ -6,10 +6,10 @@ use hpke::{
 };
 use minicbor::{Decode, Encode};
 
-use crate::{gcm::Gcm, hedge::Hedge};
-
-/// Bytes that AES-GCM adds.
-pub(crate) const TAG_LEN: usize = 16;
+use crate::{
+    gcm::{Gcm, TAG_LEN},
+    hedge::Hedge,
+};
 
 pub(crate) type SealingPublicKey = <X25519HkdfSha256 as hpke::Kem>::PublicKey;
 pub(crate) type SealingSecretKey = <X25519HkdfSha256 as hpke::Kem>::PrivateKey;

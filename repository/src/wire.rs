@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use minicbor::{Decode, Encode};
 use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 
-use crate::identity::SIGNATURE_LEN;
+/// Bytes of a signature.
+pub(crate) const SIGNATURE_LEN: usize = 64;
 
 /// The first four bytes of every object.
 const MAGIC: [u8; 4] = *b"HFST";

@@ -92,9 +92,9 @@ impl App {
     ) -> Self {
         let commit_seed = master_key.derive("Holdfast 2026-11 key that signs commit records");
         Self(Arc::new(Parts {
+            clocks: Clocks::new(db.clone(), clock.clone()),
             db,
             clock,
-            clocks: Clocks::default(),
             breakers: Arc::default(),
             commit_key: CommitSigningKey::from_seed(commit_seed),
             bearers: BearerKey::new(&master_key),

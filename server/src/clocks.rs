@@ -13,7 +13,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use shared::ids::StorageAccountId;
 
-use crate::{app::App, error::ApiError, s3::ObjectStore};
+use crate::{clock::Clock, db::Db, error::ApiError, s3::ObjectStore};
 
 /// How far two of the clocks may be apart.
 const BOUND: SignedDuration = SignedDuration::from_mins(5);
@@ -93,35 +93,49 @@ pub const CLOCKS_DISAGREE: &str = "clocks_disagree";
 /// The code of the refusal when the store's time is not known.
 pub const CLOCK_UNKNOWN: &str = "clock_unknown";
 
-/// When the clocks last agreed, for each storage account.
-#[derive(Debug, Default)]
-pub struct Clocks(Mutex<HashMap<StorageAccountId, Timestamp>>);
+/// Compares the three clocks.
+#[derive(Debug)]
+pub struct Clocks {
+    db: Db,
+    clock: Clock,
+    /// When they last agreed, for each storage account.
+    agreed: Mutex<HashMap<StorageAccountId, Timestamp>>,
+}
 
 impl Clocks {
+    /// For this server's clock and its database's.
+    #[must_use]
+    pub fn new(db: Db, clock: Clock) -> Self {
+        Self {
+            db,
+            clock,
+            agreed: Mutex::default(),
+        }
+    }
+
     /// Asks all three now.
     ///
     /// # Errors
     /// `Conflict` when they disagree; otherwise when one of them can not be asked.
     pub async fn compare(
         &self,
-        app: &App,
         account: StorageAccountId,
         store: &dyn ObjectStore,
         bucket: &str,
     ) -> Result<Reading, ApiError> {
-        let database = app.db.time().await? + app.clock.travelled();
-        let before = app.clock.now();
+        let database = self.db.time().await? + self.clock.travelled();
+        let before = self.clock.now();
         // Whether or not the store answers.
         self.judged(account, Reading::of_two(before, database))?;
         let at_store = store.time(bucket).await?;
         let reading = Reading {
             // A slow answer makes no skew: the store's date lies somewhere between these two.
-            server: at_store.clamp(before, app.clock.now()),
+            server: at_store.clamp(before, self.clock.now()),
             database,
             store: at_store,
         };
         let reading = self.judged(account, reading)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(account, reading.server);
         Ok(reading)
     }
@@ -129,11 +143,12 @@ impl Clocks {
     /// A disagreement ends what was known of the store.
     fn judged(&self, account: StorageAccountId, reading: Reading) -> Result<Reading, ApiError> {
         reading.agreed().inspect_err(|_| {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
             known.remove(&account);
         })
     }
 
+    // Promise: P8
     /// The same, unless they agreed a moment ago. A store that does not tell its time now is no disagreement, if it told it
     /// within the last hour.
     ///
@@ -141,21 +156,20 @@ impl Clocks {
     /// `Conflict` when they disagree, or the store's time is not known; when the database does not answer.
     pub async fn must_agree(
         &self,
-        app: &App,
         account: StorageAccountId,
         store: &dyn ObjectStore,
         bucket: &str,
     ) -> Result<(), ApiError> {
-        let now = app.clock.now();
+        let now = self.clock.now();
         let last = {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
             known.get(&account).copied()
         };
         // A clock that was set meanwhile is asked again, whichever way it went.
         if last.is_some_and(|last| now.duration_since(last).abs() <= FRESH) {
             return Ok(());
         }
-        match self.compare(app, account, store, bucket).await {
+        match self.compare(account, store, bucket).await {
             Ok(_) => Ok(()),
             Err(
                 error @ ApiError::Conflict {
@@ -167,7 +181,7 @@ impl Clocks {
                 tracing::warn!(%error, "the clocks could not be compared");
                 if last.is_some_and(|last| is_known(last, now)) {
                     // The database was compared before the store was asked, or did not answer: then nothing goes on.
-                    return app.db.time().await.map(drop).map_err(Into::into);
+                    return self.db.time().await.map(drop).map_err(Into::into);
                 }
                 Err(ApiError::conflict(
                     CLOCK_UNKNOWN,

@@ -25,7 +25,7 @@ use shared::{
     object::ObjectHash,
 };
 
-use super::{BackupError, Prepared};
+use super::{engine::Prepared, error::BackupError};
 use crate::{client::Client, clock, progress::RunCounters, state};
 
 const MARK: &[u8; 6] = b"HFCMT1";
@@ -52,8 +52,8 @@ impl Commit {
     /// # Errors
     /// When the change is larger than any server takes.
     pub fn new(run_id: RunId, prepared: &Prepared) -> Result<Self, BackupError> {
-        let worn = prepared.worn.clone().unwrap_or_default();
-        let pages = pages(prepared.added.clone(), prepared.dropped.clone(), worn);
+        let liveness = prepared.liveness.clone().unwrap_or_default();
+        let pages = pages(prepared.added.clone(), prepared.dropped.clone(), liveness);
         if pages.len() > PAGES_PER_RUN as usize {
             return Err(BackupError::TooMuch);
         }
@@ -62,7 +62,7 @@ impl Commit {
             manifest: prepared.manifest,
             totals: prepared.totals,
             change: PageTotals::of_pages(&pages, repository::hash),
-            counted_worn: prepared.worn.is_some(),
+            counted_liveness: prepared.liveness.is_some(),
         };
         Ok(Self {
             run_id,
@@ -296,7 +296,7 @@ mod tests {
                 manifest: object(9_002),
                 totals: SnapshotTotals::default(),
                 change: PageTotals::of_pages(&pages, repository::hash),
-                counted_worn: true,
+                counted_liveness: true,
             },
             pages,
         }

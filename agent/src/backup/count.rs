@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{filter::Filter, node::below, walk::WalkedRoot};
+use super::{filter::Filter, node::below, walker::WalkedRoot};
 use crate::{
     platform::{self, Folder, Kind, Stat},
     progress::RunCounters,

@@ -19,21 +19,24 @@ use repository::{
     recovery::RecoveryPublicKey,
 };
 use shared::{
-    api::agent::{RunPhase, SnapshotTotals, SourceSpec, WornPack},
+    api::{
+        agent::{RunPhase, SnapshotTotals, SourceSpec},
+        commit::PackLiveness,
+    },
     ids::{AgentId, RunId},
     object::{ObjectHash, ObjectRef},
 };
 
 use super::{
-    BackupError,
     count::count,
+    error::BackupError,
     filter::Filter,
     known::Known,
-    list,
+    list, liveness,
     pack::Packs,
     segments::{Listed, plan_segments},
-    walk::{Means, Scanned, WalkedRoot, walk},
-    worn,
+    walk::{Means, Scanned, walk},
+    walker::WalkedRoot,
 };
 use crate::{
     cache::{CacheRun, Head, PackInfo},
@@ -106,7 +109,7 @@ pub struct Prepared {
     /// Totals, as in the manifest.
     pub totals: SnapshotTotals,
     /// Packs that are used in part, where they were counted.
-    pub worn: Option<Vec<WornPack>>,
+    pub liveness: Option<Vec<PackLiveness>>,
     gone: Vec<u64>,
     listed: Vec<(ObjectRef, Vec<Listed>)>,
     unused: Vec<Listed>,
@@ -197,8 +200,8 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
     }
     sink.flush()?;
 
-    let is_counted = worn::is_due(job.parent.seq + 1);
-    let worn = is_counted.then(|| worn::worn(run, &packs, &scanned.used, scanned.loose));
+    let is_counted = liveness::is_due(job.parent.seq + 1);
+    let liveness = is_counted.then(|| liveness::count(run, &packs, &scanned.used, scanned.loose));
     let totals = SnapshotTotals {
         bytes_sent: bytes,
         ..scanned.totals
@@ -225,7 +228,7 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         dropped,
         objects,
         totals,
-        worn: worn.transpose()?,
+        liveness: liveness.transpose()?,
         gone: packs
             .keys()
             .filter(|number| !scanned.used.contains(number))

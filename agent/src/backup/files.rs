@@ -1,6 +1,6 @@
 //! Files: those that are as they were keep their content, the others are read.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering::Relaxed};
+use std::sync::{PoisonError, atomic::Ordering::Relaxed};
 
 use repository::{
     manifest::WarningKind,
@@ -8,40 +8,21 @@ use repository::{
 };
 
 use super::{
-    BackupError,
-    folder::entry,
+    error::BackupError,
+    file_read::{FileContent, FileRead},
     known::short_hash,
+    listing::entry,
+    liveness::chunks_of,
     node::{Above, Child, Node},
-    read::{FileContent, FileRead, ReadFault, is_past_tick},
-    walk::{Task, Walk, Worker, unreadable},
-    worn::chunks_of,
+    read::{ReadFault, is_past_tick},
+    task::{FilesTask, Seen},
+    walker::{Walk, Worker, unreadable},
 };
 use crate::{
     cache::Trust,
     clock,
     platform::{Folder, Kind, Stat},
 };
-
-/// A batch ends with so many files, or so many bytes.
-const BATCH_FILES: usize = 64;
-const BATCH_BYTES: u64 = 4 * 1024 * 1024;
-
-/// Files of one folder that are to be read.
-pub(super) struct FilesTask {
-    node: Arc<Node>,
-    folder: Arc<Folder>,
-    files: Vec<Seen>,
-}
-
-/// A file that was seen and is not known to be as it was.
-pub(super) struct Seen {
-    /// Its place in the folder.
-    pub(super) slot: usize,
-    pub(super) name: Vec<u8>,
-    pub(super) stat: Stat,
-    /// What is known of it all the same: it looks as it did, but its chunks are to be sent again.
-    pub(super) record: Option<(Entry, Trust)>,
-}
 
 /// What a file that is seen again is.
 pub(super) enum Before {
@@ -51,32 +32,6 @@ pub(super) enum Before {
     Unwanted(Entry, Trust),
     /// Something else, or new.
     Other,
-}
-
-/// Shares a folder's files out.
-pub(super) fn batches(node: &Arc<Node>, folder: &Arc<Folder>, files: Vec<Seen>) -> Vec<Task> {
-    let mut batches = Vec::new();
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    let mut close = |batch: &mut Vec<Seen>| {
-        if !batch.is_empty() {
-            batches.push(Task::Files(FilesTask {
-                node: node.clone(),
-                folder: folder.clone(),
-                files: std::mem::take(batch),
-            }));
-        }
-    };
-    for file in files {
-        bytes += file.stat.size_bytes;
-        batch.push(file);
-        if batch.len() == BATCH_FILES || bytes >= BATCH_BYTES {
-            close(&mut batch);
-            bytes = 0;
-        }
-    }
-    close(&mut batch);
-    batches
 }
 
 impl Walk<'_, '_> {
@@ -121,9 +76,7 @@ impl Walk<'_, '_> {
     /// Reads a batch.
     pub(super) fn files(&self, worker: &mut Worker, task: FilesTask) -> Result<(), BackupError> {
         for seen in task.files {
-            if self.counters.stopped() {
-                return Err(BackupError::Interrupted);
-            }
+            self.must_go_on()?;
             self.counters.looking_at(|| task.node.path_of(&seen.name));
             let slot = seen.slot;
             let child = match seen.stat.kind {

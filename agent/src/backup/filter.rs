@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use shared::api::agent::SourceSpec;
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::platform::{self, Kind, Stat};
 
 /// What is taken of one source.

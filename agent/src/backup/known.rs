@@ -9,7 +9,7 @@ use std::{
 
 use repository::{chunk::ChunkId, pack::PackEntry};
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::cache::{Chunks, Folders, PackInfo};
 
 /// How often one that waits looks whether the run goes on.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use repository::object_list::{self, Delta, ListPlan, ObjectList};
 use shared::object::{ObjectHash, ObjectRef};
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::cache::CacheRun;
 
 /// Plans the list of the snapshot after `parent_seq`, which needs `now` where its parent needed `before`.

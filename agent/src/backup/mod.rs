@@ -6,37 +6,37 @@ mod commit;
 mod count;
 mod devices;
 mod engine;
+mod error;
+mod file_read;
 mod files;
 mod filter;
 mod folder;
 mod known;
 mod list;
+mod listing;
+mod liveness;
 mod node;
 mod pack;
 mod parent;
+mod piece;
 mod pieces;
 mod queue;
 mod read;
 mod resume;
 mod segments;
+mod task;
 mod upload;
 mod walk;
-mod worn;
+mod walker;
 
 pub use engine::{Job, Parent, Prepared, SETTLE, prepare};
+pub use error::BackupError;
 pub use resume::{Leftover, Noted, Resume};
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use repository::{
-    chunk::SourceSecret,
-    identity::AgentSigningKey,
-    index::IndexError,
-    manifest::ManifestError,
-    object_list::ListError,
-    pack::{PackError, PackLayout},
-    recovery::RecoveryPublicKey,
-    tree::TreeError,
+    chunk::SourceSecret, identity::AgentSigningKey, pack::PackLayout, recovery::RecoveryPublicKey,
 };
 use shared::{
     api::agent::{AbortRequest, BackupWork, RunPhase, SnapshotSummary},
@@ -45,133 +45,20 @@ use shared::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
-    cache::{Cache, CacheError, CacheRun, Head},
+    cache::{Cache, CacheRun, Head},
     client::{Client, ClientError},
     clock,
-    enroll::{self, EnrollError},
+    enroll::{self},
+    escape::escaped,
     limit::Rate,
-    pace::Pace,
     progress::{Event, Observer, RunCounters, SnapshotEvent, Speed},
-    random::RandomError,
-    shown::shown,
-    state::{State, StateError},
-    store::Stopped,
+    state::State,
+    throughput::Throughput,
 };
-use upload::{NotingQueue, UploadError, UploadQueue};
+use upload::{NotingQueue, UploadQueue};
 
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
-
-/// Why a backup ended without a snapshot.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// The server swapped the recovery key, or its key does not read.
-    #[error(transparent)]
-    Enroll(#[from] EnrollError),
-    /// A call to the server.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// An upload.
-    #[error(transparent)]
-    Upload(#[from] UploadError),
-    /// The state folder.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The cache.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// No randomness.
-    #[error(transparent)]
-    Random(#[from] RandomError),
-    /// A listing.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// A pack.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// An index segment.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The object list.
-    #[error(transparent)]
-    List(#[from] ListError),
-    /// A pattern that does not parse.
-    #[error("the pattern `{pattern}` does not parse: {error}")]
-    Pattern {
-        /// Which.
-        pattern: String,
-        /// What is wrong.
-        error: String,
-    },
-    /// A path that cannot be backed up.
-    #[error("the source's path `{0}` is not an absolute path without `..`")]
-    Path(String),
-    /// The newest snapshot's manifest or list, for another reason than that it is lost.
-    #[error("the newest snapshot's list cannot be read, so nothing was sent: {0}")]
-    ParentUnreadable(String),
-    /// What the server says the newest snapshot needs.
-    #[error(
-        "the server's list of what the newest snapshot needs is out of order or has no end, so nothing was sent"
-    )]
-    ParentList,
-    /// Nothing of the source is there.
-    #[error("none of the source's paths exists on this endpoint; is a disk not mounted?")]
-    NothingThere,
-    /// The agent's own keys.
-    #[error("a path of the source is the agent's own state folder, which is never backed up")]
-    OwnState,
-    /// The server ended the run.
-    #[error("the run failed: {0}")]
-    Failed(String),
-    /// The server gave the snapshot its number, and something it needs vanished before it was complete. The next run builds
-    /// on it.
-    #[error("the run failed: {reason}")]
-    Broken {
-        /// The snapshot's number.
-        seq: u64,
-        /// Why.
-        reason: String,
-    },
-    /// More objects than a commit may name.
-    #[error("the source needs more objects than one backup can add; divide it into several sources")]
-    TooMuch,
-    /// Everything is sent, and kept here; the commit is not with the server yet.
-    #[error("everything was sent; the commit goes on when this agent runs again: {reason}")]
-    Uncommitted {
-        /// Why it did not go on now.
-        reason: String,
-    },
-    /// The commit is durable; how it ended is not known here.
-    #[error("the server has the commit and goes on confirming it without this agent: {reason}")]
-    Unconfirmed {
-        /// Why the agent stopped waiting.
-        reason: String,
-    },
-    /// Asked to stop.
-    #[error("the agent was stopped")]
-    Interrupted,
-    /// The other side of a channel is gone; the cause is reported there.
-    #[error("the backup stopped")]
-    Stopped,
-    /// No such source.
-    #[error("this agent has no source `{0}`: name one of those that the console shows, or its id")]
-    NoSource(String),
-    /// No source at all.
-    #[error("this agent has no sources yet: add one in the console")]
-    NoSources,
-    /// A thread of the backup could not run.
-    #[error("a thread of the backup failed: {0}")]
-    Thread(String),
-}
-
-impl From<Stopped> for BackupError {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
-    }
-}
 
 /// Backs one source up, now.
 ///
@@ -297,15 +184,15 @@ async fn report(
     observer: Arc<dyn Observer>,
     counters: Arc<RunCounters>,
 ) {
-    let mut pace = Pace::default();
+    let mut throughput = Throughput::default();
     loop {
         tokio::time::sleep(REPORT_EVERY).await;
         let progress = counters.report();
         let (done, total) = (progress.bytes_done, progress.bytes_total);
         observer.event(&Event::Progress {
             progress: progress.clone(),
-            speed: Speed::tick(&mut pace, clock::monotonic(), done, total),
-            current: shown(&counters.current()),
+            speed: Speed::tick(&mut throughput, clock::monotonic(), done, total),
+            current: escaped(&counters.current()),
         });
         if let Err(error) = client.run_progress(run_id, &progress).await {
             tracing::debug!(%run_id, %error, "a progress report was lost");

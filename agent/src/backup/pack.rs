@@ -14,7 +14,7 @@ use repository::{
 };
 use shared::object::ObjectKind;
 
-use super::{BackupError, buffers::Buffers, known::Known};
+use super::{buffers::Buffers, error::BackupError, known::Known};
 use crate::{progress::RunCounters, random, store::ObjectSink};
 
 /// The packs of one run.

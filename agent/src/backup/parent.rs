@@ -13,7 +13,7 @@ use shared::{
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
-use super::{BackupError, Parent};
+use super::{engine::Parent, error::BackupError};
 use crate::{
     cache::CacheRun,
     client::{Client, ClientError},

@@ -1,26 +1,36 @@
-//! What the crew of a walk has to do: a stack, so that the walk goes down before it goes on and few folders are open at
+//! What the threads of a walk have to do: a stack, so that the walk goes down before it goes on and few folders are open at
 //! once.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Tasks for several threads. It is at its end when every task is done and none has brought another.
-pub(super) struct Queue<T> {
-    inner: Mutex<Inner<T>>,
+/// Tasks for several threads, and parts of those under way. It is at its end when every task and part is done and none has brought
+/// another.
+pub(super) struct Queue<T, P> {
+    inner: Mutex<Inner<T, P>>,
     changed: Condvar,
 }
 
-struct Inner<T> {
+/// What a thread is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<T, P> {
+    /// A task.
+    Task(T),
+    /// A part of somebody's task.
+    Part(P),
+}
+
+struct Inner<T, P> {
     stack: Vec<T>,
     /// Parts of tasks under way, for whoever has nothing else to do.
-    offered: Vec<T>,
+    offered: Vec<P>,
     /// Threads that wait.
     idle: usize,
-    /// Tasks that wait or are under way.
+    /// Tasks and parts that wait or are under way.
     open: usize,
     stopped: bool,
 }
 
-impl<T> Queue<T> {
+impl<T, P> Queue<T, P> {
     pub(super) fn new(tasks: Vec<T>) -> Self {
         Self {
             inner: Mutex::new(Inner {
@@ -34,16 +44,19 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The next task; waits for one. `None` when there will be none.
-    pub(super) fn next(&self) -> Option<T> {
+    /// What to do next; waits for it. `None` when there will be nothing.
+    pub(super) fn next(&self) -> Option<Next<T, P>> {
         let mut inner = self.lock();
         inner.idle += 1;
         let task = loop {
             if inner.stopped {
                 break None;
             }
-            if let Some(task) = inner.offered.pop().or_else(|| inner.stack.pop()) {
-                break Some(task);
+            if let Some(part) = inner.offered.pop() {
+                break Some(Next::Part(part));
+            }
+            if let Some(task) = inner.stack.pop() {
+                break Some(Next::Task(task));
             }
             if inner.open == 0 {
                 break None;
@@ -72,19 +85,19 @@ impl<T> Queue<T> {
     }
 
     /// Adds a part of a task under way, to be done before everything else.
-    pub(super) fn offer(&self, task: T) {
+    pub(super) fn offer(&self, part: P) {
         let mut inner = self.lock();
-        inner.offered.push(task);
+        inner.offered.push(part);
         inner.open += 1;
         self.changed.notify_one();
     }
 
     /// A part that was offered and that nobody has taken.
-    pub(super) fn take_back(&self) -> Option<T> {
+    pub(super) fn take_back(&self) -> Option<P> {
         self.lock().offered.pop()
     }
 
-    /// A task is done, and has pushed what came of it.
+    /// A task or a part is done, and has pushed what came of it.
     pub(super) fn done(&self) {
         let mut inner = self.lock();
         inner.open -= 1;
@@ -107,7 +120,7 @@ impl<T> Queue<T> {
         self.lock().stopped
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T, P>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Each task brings two smaller ones: all are done, and everybody goes home.
+    /// Each task brings two smaller ones: all are done, and every thread ends.
     #[test]
     fn every_task_is_done_once_and_then_it_ends() {
         let queue = Queue::new(vec![12u32]);
@@ -126,7 +139,8 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    while let Some(task) = queue.next() {
+                    while let Some(next) = queue.next() {
+                        let (Next::Task(task) | Next::Part(task)) = next;
                         count.fetch_add(1, Relaxed);
                         if task > 0 {
                             queue.push([task - 1]);
@@ -146,11 +160,11 @@ mod tests {
 
     #[test]
     fn a_stopped_queue_lets_everybody_go() {
-        let queue = Queue::new(vec![1, 2]);
-        assert_eq!(queue.next(), Some(2));
+        let queue = Queue::<_, ()>::new(vec![1, 2]);
+        assert_eq!(queue.next(), Some(Next::Task(2)));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                assert_eq!(queue.next(), Some(1));
+                assert_eq!(queue.next(), Some(Next::Task(1)));
                 assert_eq!(queue.next(), None, "the first task is never done");
             });
             std::thread::sleep(std::time::Duration::from_millis(20));

@@ -9,15 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use repository::{
     chunk::{self, ChunkRef},
     manifest::WarningKind,
-    tree::{self, Content, UnixTime, Xattr},
+    tree::{self, UnixTime},
 };
 use shared::object::ObjectKind;
 
 use super::{
-    BackupError,
+    error::BackupError,
+    file_read::{FileContent, FileRead},
     node::Node,
-    pieces::{Piece, Pieces},
-    walk::{Task, Walk, Worker},
+    piece::{Piece, Pieces},
+    walker::{Walk, Worker},
 };
 use crate::{
     clock,
@@ -34,27 +35,6 @@ const SHARED_BYTES: u64 = 8 * 1024 * 1024;
 const TICK: SignedDuration = SignedDuration::from_millis(50);
 /// Some tick once in two seconds.
 const COARSE_TICK: SignedDuration = SignedDuration::from_secs(2);
-
-/// A file that was read.
-#[derive(Clone)]
-pub(super) struct FileRead {
-    pub(super) content: FileContent,
-    pub(super) size_bytes: u64,
-    pub(super) stat: Stat,
-    pub(super) xattrs: Vec<Xattr>,
-    /// Whether the next run may trust that equal times mean equal content.
-    pub(super) is_settled: bool,
-}
-
-/// A file's content as its entry has it, and what the cache keeps beside it.
-#[derive(Clone)]
-pub(super) struct FileContent {
-    pub(super) content: Content,
-    /// The chunks, where the entry only names pages of them.
-    pub(super) chunks: Option<Vec<ChunkRef>>,
-    /// The packs that hold all of it.
-    pub(super) packs: Vec<u64>,
-}
 
 /// Why a file was not read.
 pub(super) enum ReadFault {
@@ -146,9 +126,7 @@ impl Walk<'_, '_> {
         let mut at_end = false;
         let mut index = 0;
         loop {
-            if self.counters.stopped() {
-                return Err(BackupError::Interrupted.into());
-            }
+            self.must_go_on()?;
             if stat.is_sparse {
                 let zeros = chunk::MAX_BYTES as u64;
                 let count = file.hole_at(offset, stat.size_bytes) / zeros;
@@ -187,8 +165,7 @@ impl Walk<'_, '_> {
             }
             let raw = &buffer[begin..begin + length];
             if stat.size_bytes > SHARED_BYTES && self.queue.is_hungry() {
-                self.queue
-                    .offer(Task::Piece(Piece::new(raw.to_vec(), &pieces, index)));
+                self.queue.offer(Piece::new(raw.to_vec(), &pieces, index));
             } else {
                 let stored = self.store(worker, raw, ObjectKind::Pack)?;
                 pieces.set(index, (stored, length));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use repository::{index, pack::PackLayout};
 use shared::object::{ObjectHash, ObjectRef};
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::cache::{CacheRun, PackInfo};
 
 /// More segments than this are merged.

@@ -27,10 +27,10 @@ use tokio::{
 use super::resume::Resume;
 use crate::{
     client::{self, Client, ClientError},
+    escape::escaped,
     limit::{Meter, Rate},
     progress::RunCounters,
     refusal,
-    shown::shown,
     storage::Storage,
     store::{ObjectSink, Stopped},
 };
@@ -259,7 +259,7 @@ impl Uploader {
 fn upload_headers(named: &[(String, String)]) -> Result<HeaderMap, UploadError> {
     let mut headers = HeaderMap::new();
     for (name, value) in named {
-        let refused = || UploadError::Header(shown(name.as_bytes()).chars().take(80).collect());
+        let refused = || UploadError::Header(escaped(name.as_bytes()).chars().take(80).collect());
         let known = UPLOAD_HEADERS
             .into_iter()
             .find(|known| known.eq_ignore_ascii_case(name))

@@ -1,105 +1,39 @@
-//! The walk of one run: a small crew that looks at every file, reads those that changed, and builds the listings. What one
-//! thread begins with a piece of a file it brings to the end while the piece is in its core's cache: read, cut, named,
-//! compressed, packed.
+//! The walk of one run: few threads look at every file, read those that changed, and build the listings. What one thread begins
+//! with a piece of a file it brings to the end while the piece is in its core's cache: read, cut, named, compressed, packed.
+//!
+//! The stages of a task lie below and know nothing of each other's order: [`folder`](super::folder) lists and compares,
+//! [`files`](super::files) and [`read`](super::read) take contents, [`pieces`](super::pieces) stores those of large files,
+//! [`listing`](super::listing) closes a folder.
 
 use std::{
-    collections::{HashMap, HashSet},
-    path::PathBuf,
+    collections::HashSet,
     sync::{Mutex, OnceLock, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use jiff::SignedDuration;
 use repository::{
-    chunk::{self, ChunkId, ChunkKey, Chunker, SourceSecret},
-    compress::Compressor,
-    manifest::{Root, Warning, WarningKind},
-    tree::{Entry, Xattr},
+    chunk::SourceSecret,
+    manifest::{Root, Warning},
 };
-use shared::{api::agent::SnapshotTotals, object::ObjectKind};
+use shared::api::agent::SnapshotTotals;
 
 use super::{
-    BackupError,
     devices::Devices,
-    files::FilesTask,
+    error::BackupError,
     filter::Filter,
-    folder::FolderTask,
-    known::{Claim, Known},
+    known::Known,
     pack::Packs,
-    pieces::Piece,
-    queue::Queue,
-    read::FileRead,
+    queue::{Next, Queue},
+    task::Task,
+    walker::{Walk, WalkedRoot, Worker},
 };
 use crate::{
     platform,
-    progress::{Event, Observer, RunCounters},
-    shown::shown,
+    progress::{Observer, RunCounters},
 };
 
-/// More warnings than this are counted, not listed.
-const LISTED_WARNINGS: usize = 9_000;
-/// More notes than this are counted, not listed.
-const LISTED_NOTES: usize = 1_000;
-/// More extended attributes than this on one file are left out, with a warning.
-const MAX_XATTR_BYTES: usize = 1024 * 1024;
 /// More threads than this would take more memory than they save time.
 const MAX_THREADS: usize = 8;
-
-/// What all threads of a walk share.
-pub(super) struct Walk<'a, 't> {
-    pub(super) secret: &'a SourceSecret,
-    pub(super) names: ChunkKey,
-    pub(super) chunker: Chunker,
-    pub(super) roots: &'a [WalkedRoot],
-    pub(super) filter: &'a Filter,
-    pub(super) known: &'a Known<'t>,
-    pub(super) packs: &'a Packs<'a, 't>,
-    pub(super) queue: Queue<Task>,
-    pub(super) devices: Devices,
-    /// Files with several names that were read.
-    pub(super) linked: Mutex<HashMap<(u64, u64), FileRead>>,
-    pub(super) settle: SignedDuration,
-    pub(super) counters: &'a RunCounters,
-    observer: &'a dyn Observer,
-    found: Mutex<Found>,
-    zeros: OnceLock<Stored>,
-}
-
-/// A path of the source.
-pub(super) struct WalkedRoot {
-    /// As the source has it.
-    pub(super) path: PathBuf,
-    /// With links resolved: where the walk begins.
-    pub(super) walked: PathBuf,
-}
-
-/// Something to do.
-pub(super) enum Task {
-    Folder(FolderTask),
-    Files(FilesTask),
-    Piece(Piece),
-}
-
-/// What one thread has to itself.
-#[derive(Default)]
-pub(super) struct Worker {
-    pub(super) buffer: Vec<u8>,
-    compressor: Compressor,
-    /// Packs that the snapshot needs.
-    pub(super) used: HashSet<u64>,
-    /// Folders whose records stay.
-    pub(super) seen: HashSet<u64>,
-    /// Chunks of files that are not trusted and so stand in no record, by their short hashes.
-    pub(super) loose: HashSet<u64>,
-    pub(super) totals: SnapshotTotals,
-}
-
-#[derive(Default)]
-struct Found {
-    roots: Vec<Option<Entry>>,
-    warnings: Vec<Warning>,
-    notes: Vec<Warning>,
-    failure: Option<BackupError>,
-}
 
 /// What a walk found.
 pub(super) struct Scanned {
@@ -111,13 +45,6 @@ pub(super) struct Scanned {
     pub(super) used: HashSet<u64>,
     /// Chunks of files that no record tells of, by their short hashes.
     pub(super) loose: HashSet<u64>,
-}
-
-/// Where a chunk is.
-#[derive(Clone, Copy)]
-pub(super) struct Stored {
-    pub(super) id: ChunkId,
-    pub(super) pack: u64,
 }
 
 /// What a walk works with.
@@ -153,8 +80,9 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
     walk.begin()?;
     let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(MAX_THREADS));
     let workers: Vec<_> = std::thread::scope(|scope| {
-        let crew: Vec<_> = (0..threads).map(|_| scope.spawn(|| walk.work())).collect();
-        crew.into_iter()
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| walk.work())).collect();
+        threads
+            .into_iter()
             .map(std::thread::ScopedJoinHandle::join)
             .collect()
     });
@@ -214,8 +142,12 @@ impl Walk<'_, '_> {
         // Also when a thread panics, the others must not wait for what it had in hand.
         let _stop = StopOnPanic(self);
         let mut worker = Worker::default();
-        while let Some(task) = self.queue.next() {
-            if let Err(error) = self.run(&mut worker, task) {
+        while let Some(next) = self.queue.next() {
+            let done = match next {
+                Next::Task(task) => self.run(&mut worker, task),
+                Next::Part(piece) => self.must_go_on().and_then(|()| self.piece(&mut worker, piece)),
+            };
+            if let Err(error) = done {
                 self.fail(error);
                 break;
             }
@@ -223,15 +155,11 @@ impl Walk<'_, '_> {
         worker
     }
 
-    /// Does a task.
-    pub(super) fn run(&self, worker: &mut Worker, task: Task) -> Result<(), BackupError> {
-        if self.counters.stopped() {
-            return Err(BackupError::Interrupted);
-        }
+    fn run(&self, worker: &mut Worker, task: Task) -> Result<(), BackupError> {
+        self.must_go_on()?;
         match task {
             Task::Folder(task) => self.folder(worker, task)?,
             Task::Files(task) => self.files(worker, task)?,
-            Task::Piece(piece) => self.piece(worker, piece)?,
         }
         self.queue.done();
         Ok(())
@@ -246,84 +174,6 @@ impl Walk<'_, '_> {
         drop(found);
         self.queue.stop();
     }
-
-    /// A path of the source is done.
-    pub(super) fn found_root(&self, at: usize, entry: Option<Entry>) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.roots[at] = entry;
-    }
-
-    /// Sees to it that a chunk is in the bucket, or on its way.
-    pub(super) fn store(
-        &self,
-        worker: &mut Worker,
-        raw: &[u8],
-        kind: ObjectKind,
-    ) -> Result<Stored, BackupError> {
-        let id = self.names.id(raw);
-        let stopped = || self.counters.stopped() || self.queue.is_stopped();
-        let pack = match self.known.claim(&id, stopped)? {
-            Claim::Held(pack) => pack,
-            Claim::Mine => {
-                let (compression, stored) = worker.compressor.compress(raw);
-                let pack = self.packs.add(kind, id, raw.len(), compression, stored)?;
-                self.known.settle(&id, pack);
-                pack
-            }
-        };
-        worker.used.insert(pack);
-        Ok(Stored { id, pack })
-    }
-
-    /// The chunk that a hole is made of, and its length.
-    pub(super) fn zeros(&self, worker: &mut Worker) -> Result<(Stored, usize), BackupError> {
-        let stored = match self.zeros.get() {
-            Some(stored) => *stored,
-            None => {
-                let stored = self.store(worker, &vec![0; chunk::MAX_BYTES], ObjectKind::Pack)?;
-                *self.zeros.get_or_init(|| stored)
-            }
-        };
-        worker.used.insert(stored.pack);
-        Ok((stored, chunk::MAX_BYTES))
-    }
-
-    /// Attributes, or none, with a warning, when there is more than what can be kept; and whether that is all.
-    pub(super) fn bounded(&self, xattrs: Vec<Xattr>, path: &dyn Fn() -> Vec<u8>) -> (Vec<Xattr>, bool) {
-        let size: usize = xattrs.iter().map(|a| a.name.len() + a.value.len()).sum();
-        if size <= MAX_XATTR_BYTES {
-            return (xattrs, true);
-        }
-        let detail = "more than 1 MiB of extended attributes";
-        self.warn(path(), WarningKind::MetadataIncomplete, &detail);
-        (Vec::new(), false)
-    }
-
-    /// Tells of something that is not backed up whole.
-    pub(super) fn warn(&self, path: Vec<u8>, kind: WarningKind, detail: &dyn std::fmt::Display) {
-        self.counters.warnings.fetch_add(1, Relaxed);
-        let detail = detail.to_string();
-        self.observer.event(&Event::Warning {
-            path: shown(&path),
-            message: detail.clone(),
-        });
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.warnings.len() < LISTED_WARNINGS {
-            found.warnings.push(Warning { path, kind, detail });
-        }
-    }
-}
-
-impl Walk<'_, '_> {
-    /// Tells of something that no backup holds, and that is no fault of this one.
-    pub(super) fn note(&self, worker: &mut Worker, path: Vec<u8>, kind: WarningKind, detail: &str) {
-        worker.totals.notes += 1;
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.notes.len() < LISTED_NOTES {
-            let detail = detail.to_owned();
-            found.notes.push(Warning { path, kind, detail });
-        }
-    }
 }
 
 struct StopOnPanic<'w, 'a, 't>(&'w Walk<'a, 't>);
@@ -333,14 +183,5 @@ impl Drop for StopOnPanic<'_, '_, '_> {
         if std::thread::panicking() {
             self.0.queue.stop();
         }
-    }
-}
-
-/// Why a name could not be looked at or read.
-pub(super) fn unreadable(error: &std::io::Error) -> WarningKind {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        WarningKind::Vanished
-    } else {
-        WarningKind::Unreadable
     }
 }

@@ -6,10 +6,10 @@ use std::{
 
 use agent::{
     clock,
-    pace::Pace,
     progress::{Event, RestoreCounters, Speed},
     recover::{FoundSnapshot, FoundSource, Vouched},
-    restore::{Expected, What},
+    snapshot::{Expected, What},
+    throughput::Throughput,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -209,14 +209,14 @@ async fn restore(which: Which, what: WhatArgs, expected: Expected, json: bool) -
     let reporter = tokio::spawn({
         let (observer, counters) = (observer.clone(), counters.clone());
         async move {
-            let mut pace = Pace::default();
+            let mut throughput = Throughput::default();
             loop {
                 tokio::time::sleep(REPORT_EVERY).await;
                 let progress = counters.report();
                 let (done, total) = (progress.bytes_done, progress.bytes_total);
                 observer.event(&Event::RestoreProgress {
                     progress,
-                    speed: Speed::tick(&mut pace, clock::monotonic(), done, Some(total)),
+                    speed: Speed::tick(&mut throughput, clock::monotonic(), done, Some(total)),
                 });
             }
         }

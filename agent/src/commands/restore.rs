@@ -4,7 +4,8 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, process::Exi
 
 use agent::{
     limit::Limits,
-    restore::{Expected, Fate, Order, Outcome, Overwrite, Request},
+    restore::{Action, Order, Outcome, Overwrite, Request},
+    snapshot::Expected,
 };
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -16,7 +17,10 @@ use shared::{
 };
 
 use super::exit;
-use crate::{DownloadArg, StateArg, cli};
+use crate::{
+    args::{DownloadArg, StateArg},
+    cli,
+};
 
 /// Restore a snapshot, or parts of it
 #[derive(Args)]
@@ -159,8 +163,8 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
                 cli::print(&cli::json(&json!({"event": "would", "step": step})));
             } else {
                 let action = match step.action {
-                    Fate::Make => "make",
-                    Fate::Replace => "replace",
+                    Action::Make => "make",
+                    Action::Replace => "replace",
                     _ => "set the looks of",
                 };
                 let size = bytes(step.size_bytes);

@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use agent::{
-    restore::Verification,
-    verify::{Depth, Options, Report, verify_source},
-};
+use agent::verify::{Depth, Options, Report, Verification, verify_source};
 use clap::{Args, Subcommand};
 use repository::{commit::CommitVerifyingKey, identity::IdentityError};
 use serde_json::json;
@@ -19,7 +16,7 @@ use super::{
     exit,
     restore::ExpectArgs,
 };
-use crate::{StateArg, cli};
+use crate::{args::StateArg, cli};
 
 /// What to verify.
 #[derive(Subcommand)]

@@ -7,6 +7,7 @@
 mod linux;
 
 pub use linux::{Folder, OpenFile, bytes, lift_file_limit, os, stat};
+pub(crate) use linux::{metadata, target};
 
 use repository::tree::UnixTime;
 

@@ -3,94 +3,30 @@
 mod bucket;
 mod catalog;
 mod credentials;
+mod error;
+mod reading;
 mod records;
 mod s3;
 mod store;
 
 pub use bucket::{Bucket, BucketError, Version};
-pub use catalog::{FoundSnapshot, FoundSource, Reading, Vouched};
 pub use credentials::{AccessKey, CredentialsError};
+pub use error::RecoverError;
+pub use reading::{FoundSnapshot, FoundSource, Reading, Vouched};
 pub use s3::{Endpoint, S3Bucket};
 pub use store::SourceStore;
 
-use repository::{
-    manifest::{self, ManifestError},
-    object_list::ListError,
-    recovery::RecoverySecret,
-};
+use repository::{manifest, recovery::RecoverySecret};
 
 use crate::{
     progress::RestoreCounters,
-    restore::{Library, Order, Outcome, Plan, RestoreError, Snapshot, restore_from},
-    store::{ObjectSource, ReadError},
+    restore::{Order, Outcome, restore_from},
+    snapshot::{ChunkIndex, Snapshot, Tree},
+    store::ObjectSource,
 };
 
-/// Why a recovery does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The bucket.
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    /// An object.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// An object list.
-    #[error(transparent)]
-    List(#[from] ListError),
-    /// A manifest of another source.
-    #[error("it is another source's")]
-    OtherSource,
-    /// A manifest that is larger than any can be.
-    #[error("it is larger than any manifest can be")]
-    TooLarge,
-    /// No kit.
-    #[error("this needs the recovery kit")]
-    NoKit,
-    /// The restore.
-    #[error(transparent)]
-    Restore(#[from] RestoreError),
-    /// Nothing there.
-    #[error("there is no source below `{prefix}sources/` in the bucket: are bucket and prefix right?")]
-    Empty {
-        /// The prefix.
-        prefix: String,
-    },
-    /// The source is not named well enough.
-    #[error("`{wanted}` names {found} of the sources here; name one by its id: {}", ids.join(", "))]
-    WhichSource {
-        /// What was asked for.
-        wanted: String,
-        /// How many it fits.
-        found: usize,
-        /// The sources here.
-        ids: Vec<String>,
-    },
-    /// No such snapshot.
-    #[error("the source has no snapshot `{0}`; `recover list` shows what there is")]
-    NoSnapshot(String),
-    /// Several snapshots claim to be it.
-    #[error("`{wanted}` fits several snapshots; name one by its manifest: {}", manifests.join(", "))]
-    WhichSnapshot {
-        /// What was asked for.
-        wanted: String,
-        /// Their manifests.
-        manifests: Vec<String>,
-    },
-    /// Whom to trust is for a person to say.
-    #[error(
-        "manifests of this source are signed by several keys and the recovery kit vouches for none: somebody may have put \
-         forged ones there. Name the agent's own with --signer: {}", signers.join(", ")
-    )]
-    WhoSigned {
-        /// The keys.
-        signers: Vec<String>,
-    },
-}
-
 impl Reading<'_> {
+    // Promise: P7
     /// Every source with its snapshots.
     ///
     /// # Errors
@@ -180,7 +116,7 @@ impl Reading<'_> {
     /// Restores a snapshot, or parts of it.
     ///
     /// # Errors
-    /// See [`RestoreError`]. Damage is no error: see [`Outcome::losses`].
+    /// See [`RestoreError`](crate::restore::RestoreError). Damage is no error: see [`Outcome::losses`].
     pub fn restore(
         &self,
         found: &FoundSnapshot,
@@ -197,11 +133,11 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// When the bucket cannot be asked, or a path is not in it.
-    pub fn contents(&self, found: &FoundSnapshot, paths: &[Vec<u8>]) -> Result<Plan, RecoverError> {
+    pub fn contents(&self, found: &FoundSnapshot, paths: &[Vec<u8>]) -> Result<Tree, RecoverError> {
         let secret = self.secret.ok_or(RecoverError::NoKit)?;
         let (store, snapshot) = self.open(found, secret)?;
-        let library = Library::open(&store, &snapshot, secret)?;
-        Ok(Plan::read(&library, &snapshot.content.roots, paths)?)
+        let library = ChunkIndex::open(&store, &snapshot, secret)?;
+        Ok(Tree::read(&library, &snapshot.content.roots, paths)?)
     }
 
     fn open(

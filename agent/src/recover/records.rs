@@ -6,13 +6,13 @@ use repository::{commit::CommitRecord, layout};
 use shared::{ids::SourceId, object::ObjectKind};
 
 use super::{
-    RecoverError,
     bucket::{BucketError, Version},
-    catalog::{READERS, Reading},
+    error::RecoverError,
+    reading::{READERS, Reading},
 };
 use crate::{
-    crew,
-    verify::{Defect, Finding, Subject},
+    parallel,
+    snapshot::{Defect, Finding, Subject},
 };
 
 /// No commit record is longer.
@@ -40,7 +40,7 @@ impl Reading<'_> {
             (layout::commit_key(self.prefix, source, seq) == version.key).then_some(seq)
         };
         // What was read is gone from memory before the next is: there may be any number of versions.
-        let read = crew::each(READERS, &versions, |version| {
+        let read = parallel::map(READERS, &versions, |version| {
             let Some(seq) = number(version) else {
                 return Ok(None);
             };
@@ -110,7 +110,7 @@ impl Reading<'_> {
             .filter(|seq| !numbers.contains(seq))
             .take(ASKED_RECORDS)
             .collect();
-        for (seq, bytes) in between.iter().zip(crew::each(READERS, &between, ask)) {
+        for (seq, bytes) in between.iter().zip(parallel::map(READERS, &between, ask)) {
             found.extend(bytes?.map(|bytes| (*seq, bytes)));
         }
         let next = numbers.last().map_or(1, |last| last.saturating_add(1));

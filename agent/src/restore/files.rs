@@ -13,11 +13,13 @@ use std::{
 
 use repository::chunk::ChunkRef;
 
-use super::{
-    dress::Dresser,
-    plan::{Plan, What},
-    survey::Fate,
-    target::{self, Identity, Target},
+use super::inspect::Action;
+use crate::{
+    platform::{
+        metadata::MetadataWriter,
+        target::{self, FileId, Target},
+    },
+    snapshot::{Tree, What},
 };
 
 /// Files that are kept open while their chunks come from several packs.
@@ -28,9 +30,9 @@ const HOLE_BYTES: usize = 64 * 1024;
 /// Writes files.
 pub(super) struct Files<'a> {
     target: &'a Target<'a>,
-    plan: &'a Plan,
-    fates: &'a [Fate],
-    dresser: &'a Dresser,
+    plan: &'a Tree,
+    actions: &'a [Action],
+    metadata: &'a MetadataWriter,
     /// Files of several chunks.
     begun: HashMap<usize, Begun>,
     /// Those that are open, oldest first.
@@ -38,7 +40,7 @@ pub(super) struct Files<'a> {
     /// Files that get further names.
     linked: HashSet<usize>,
     /// Those of them that are finished.
-    finished: Mutex<HashMap<usize, Identity>>,
+    finished: Mutex<HashMap<usize, FileId>>,
 }
 
 /// A file of which something is still to be written.
@@ -52,7 +54,7 @@ struct Begun {
 
 #[derive(Default)]
 struct Handle {
-    identity: Option<Identity>,
+    identity: Option<FileId>,
     open: Option<Arc<File>>,
     /// Given up: what is still written goes nowhere.
     lost: bool,
@@ -61,15 +63,15 @@ struct Handle {
 impl<'a> Files<'a> {
     pub(super) fn new(
         target: &'a Target<'a>,
-        plan: &'a Plan,
-        fates: &'a [Fate],
-        dresser: &'a Dresser,
+        plan: &'a Tree,
+        actions: &'a [Action],
+        metadata: &'a MetadataWriter,
     ) -> Self {
         Self {
             target,
             plan,
-            fates,
-            dresser,
+            actions,
+            metadata,
             begun: HashMap::new(),
             open: Mutex::default(),
             linked: HashSet::new(),
@@ -93,7 +95,7 @@ impl<'a> Files<'a> {
     }
 
     /// Those of the files with further names that are finished.
-    pub(super) fn finished(self) -> HashMap<usize, Identity> {
+    pub(super) fn finished(self) -> HashMap<usize, FileId> {
         self.finished.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,9 +195,9 @@ impl<'a> Files<'a> {
     /// Gives a written file its looks and its name.
     fn finish(&self, folder: &OwnedFd, file: &File, item: usize) -> io::Result<()> {
         if let Some(looks) = &self.plan.items[item].looks {
-            self.dresser.dress_new(file, looks, || self.plan.path(item))?;
+            self.metadata.apply_new(file, looks, || self.plan.path(item))?;
         }
-        let replace = self.fates[item] == Fate::Replace;
+        let replace = self.actions[item] == Action::Replace;
         self.target.put_in_place(folder, item, replace)?;
         if self.linked.contains(&item) {
             let identity = target::identity(&rustix::fs::fstat(file)?);
@@ -217,7 +219,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Files that are further names of one that is put back or there already: (this one, the first one). Two entries of
 /// a group whose contents differ changed between their reading: they are put back as two files.
-pub(super) fn second_names(plan: &Plan, fates: &[Fate]) -> HashMap<usize, usize> {
+pub(super) fn second_names(plan: &Tree, actions: &[Action]) -> HashMap<usize, usize> {
     let grouped: Vec<(usize, u64, &[ChunkRef])> = (0..)
         .zip(&plan.items)
         .filter_map(|(index, item)| match &item.what {
@@ -231,8 +233,8 @@ pub(super) fn second_names(plan: &Plan, fates: &[Fate]) -> HashMap<usize, usize>
         .collect();
     let mut first: HashMap<u64, (usize, &[ChunkRef])> = HashMap::new();
     // One that is there already is the best to link to. What stays by the policy is somebody else's.
-    let there = |index: usize| matches!(fates[index], Fate::Same | Fate::Refresh);
-    let to_make = |index: usize| matches!(fates[index], Fate::Make | Fate::Replace);
+    let there = |index: usize| matches!(actions[index], Action::Same | Action::Refresh);
+    let to_make = |index: usize| matches!(actions[index], Action::Make | Action::Replace);
     for (index, group, chunks) in grouped.iter().filter(|(index, ..)| there(*index)) {
         first.entry(*group).or_insert((*index, chunks));
     }

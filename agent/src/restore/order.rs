@@ -3,13 +3,15 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use serde::Serialize;
+use shared::words::counted;
 
 use super::{
-    dress::Dresser,
-    loss::Loss,
-    plan::{Plan, What},
-    survey::{Fate, Overwrite, Survey},
-    work::Contents,
+    contents::Contents,
+    inspect::{Action, Inspection, Overwrite},
+};
+use crate::{
+    platform::metadata::MetadataWriter,
+    snapshot::{Loss, Tree, What},
 };
 
 /// Where a plan goes, and how.
@@ -37,6 +39,23 @@ pub struct Outcome {
     pub dry_run: Option<DryRun>,
 }
 
+impl Outcome {
+    /// Whether everything that was asked for is there now.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.losses.is_empty()
+    }
+
+    /// What the server may know of what is missing: no names of files.
+    pub(super) fn public(&self) -> Option<String> {
+        let lost = self.losses.len();
+        (lost > 0).then(|| {
+            let lost = counted(lost as u64, "file, folder or link", "files, folders or links");
+            format!("incomplete: {lost} could not be put back; the agent's output has the names")
+        })
+    }
+}
+
 /// What a restore would do.
 #[derive(Debug, Serialize)]
 pub struct DryRun {
@@ -54,7 +73,7 @@ pub struct DryRun {
 #[derive(Debug, Serialize)]
 pub struct Step {
     /// What happens.
-    pub action: Fate,
+    pub action: Action,
     /// To what.
     pub path: String,
     /// Its length, if it is a file.
@@ -63,33 +82,33 @@ pub struct Step {
 
 /// Files that are to be fetched.
 pub(super) fn to_make<'s>(
-    fates: &'s [Fate],
+    actions: &'s [Action],
     links: &'s HashMap<usize, usize>,
 ) -> impl Iterator<Item = usize> + 's {
-    (0..).zip(fates).filter_map(|(item, fate)| {
-        let made = matches!(fate, Fate::Make | Fate::Replace) && !links.contains_key(&item);
+    (0..).zip(actions).filter_map(|(item, action)| {
+        let made = matches!(action, Action::Make | Action::Replace) && !links.contains_key(&item);
         made.then_some(item)
     })
 }
 
 pub(super) fn dry_run(
-    plan: &Plan,
-    survey: &Survey,
+    plan: &Tree,
+    inspection: &Inspection,
     links: &HashMap<usize, usize>,
     contents: &Contents<'_>,
 ) -> DryRun {
     let (bytes_to_fetch, packs_to_read) = contents.to_fetch();
-    let steps = (0..).zip(&plan.items).zip(&survey.fates);
+    let steps = (0..).zip(&plan.items).zip(&inspection.actions);
     DryRun {
         steps: steps
-            .filter(|(_, fate)| matches!(fate, Fate::Make | Fate::Replace | Fate::Refresh))
-            .map(|((index, item), fate)| Step {
-                action: *fate,
+            .filter(|(_, action)| matches!(action, Action::Make | Action::Replace | Action::Refresh))
+            .map(|((index, item), action)| Step {
+                action: *action,
                 path: plan.path(index),
                 size_bytes: item.size_bytes(),
             })
             .collect(),
-        bytes_to_write: to_make(&survey.fates, links)
+        bytes_to_write: to_make(&inspection.actions, links)
             .map(|item| plan.items[item].size_bytes())
             .sum(),
         bytes_to_fetch,
@@ -97,15 +116,15 @@ pub(super) fn dry_run(
     }
 }
 
-pub(super) fn notes(plan: &Plan, fates: &[Fate], dresser: Dresser) -> Vec<String> {
+pub(super) fn notes(plan: &Tree, actions: &[Action], metadata: MetadataWriter) -> Vec<String> {
     let mut notes = Vec::new();
-    if !dresser.as_root() {
+    if !metadata.as_root() {
         notes.push("not run as root: files belong to you, not to their former owners".to_owned());
     }
-    let count = |wanted: &[Fate], folders: bool| {
-        let both = fates.iter().zip(&plan.items);
-        both.filter(|(fate, item)| {
-            wanted.contains(fate) && item.looks.is_some() && matches!(item.what, What::Folder) == folders
+    let count = |wanted: &[Action], folders: bool| {
+        let both = actions.iter().zip(&plan.items);
+        both.filter(|(action, item)| {
+            wanted.contains(action) && item.looks.is_some() && matches!(item.what, What::Folder) == folders
         })
         .count()
     };
@@ -115,17 +134,17 @@ pub(super) fn notes(plan: &Plan, fates: &[Fate], dresser: Dresser) -> Vec<String
         }
     };
     say(
-        count(&[Fate::Keep], false),
+        count(&[Action::Keep], false),
         "files or links were there already and stayed as they are (overwrite policy `never`)",
     );
     say(
-        count(&[Fate::Keep], true),
+        count(&[Action::Keep], true),
         "folders were there already and kept their permissions and times",
     );
     say(
-        count(&[Fate::Same, Fate::Refresh], false),
+        count(&[Action::Same, Action::Refresh], false),
         "files or links were there already with the content of the backup",
     );
-    notes.extend(dresser.notes());
+    notes.extend(metadata.notes());
     notes
 }

@@ -162,6 +162,7 @@ impl Hosts {
         self.change(|known| known.remove(origin))
     }
 
+    // Promise: P5
     /// The address, parsed, if it is at a known host; or if none was ever learnt, and this one may be.
     ///
     /// # Errors

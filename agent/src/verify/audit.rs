@@ -20,14 +20,13 @@ use shared::{
 };
 
 use super::{
-    Report,
     depth::Depth,
-    finding::{Defect, Finding, Subject},
+    report::Report,
     shelf::{self, Lock, Shelf},
 };
 use crate::{
-    crew,
-    restore::{Library, RestoreError, Snapshot},
+    parallel,
+    snapshot::{ChunkIndex, Defect, Finding, Snapshot, SnapshotError, Subject},
     store::{ObjectSource, ReadError},
 };
 
@@ -89,7 +88,7 @@ pub(super) struct Audit<'a> {
 /// Snapshots whose chunks are named by one key, and where those lie.
 pub(super) struct Group<'a> {
     pub(super) snapshots: Vec<&'a Subjected>,
-    pub(super) library: Library<'a>,
+    pub(super) library: ChunkIndex<'a>,
 }
 
 /// What looking at one object showed.
@@ -120,7 +119,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Verifies the snapshots.
-    pub(super) fn run(mut self, snapshots: &'a [Subjected]) -> Result<Report, RestoreError> {
+    pub(super) fn run(mut self, snapshots: &'a [Subjected]) -> Result<Report, SnapshotError> {
         self.report.snapshots = snapshots.len() as u64;
         let mut gaps = BTreeSet::new();
         for snapshot in snapshots {
@@ -171,13 +170,13 @@ impl<'a> Audit<'a> {
     }
 
     /// What a snapshot needs. When a page of its list is lost, that is what the others know; says whether none is.
-    fn list(&mut self, snapshot: &Subjected) -> Result<bool, RestoreError> {
+    fn list(&mut self, snapshot: &Subjected) -> Result<bool, SnapshotError> {
         let seq = snapshot.seq();
         self.need(snapshot.manifest, seq);
         let source = self.shelf.source();
         let pages: Vec<ObjectRef> = snapshot.header.list.pages().copied().collect();
         source.expect(&pages.iter().map(Part::whole).collect::<Vec<_>>());
-        let read = crew::each(READERS, &pages, |page| read(source, page));
+        let read = parallel::map(READERS, &pages, |page| read(source, page));
         let mut bytes = HashMap::new();
         for (page, read) in pages.iter().zip(read) {
             self.need(*page, seq);
@@ -196,7 +195,7 @@ impl<'a> Audit<'a> {
         }
         let objects = snapshot
             .header
-            .objects(|page| Ok::<_, RestoreError>(bytes[&page.hash].clone()));
+            .objects(|page| Ok::<_, SnapshotError>(bytes[&page.hash].clone()));
         match objects {
             Ok(objects) => objects.into_iter().for_each(|object| self.need(object, seq)),
             Err(error) => {
@@ -208,7 +207,7 @@ impl<'a> Audit<'a> {
         Ok(true)
     }
 
-    fn groups(&self, snapshots: &'a [Subjected]) -> Result<Vec<Group<'a>>, RestoreError> {
+    fn groups(&self, snapshots: &'a [Subjected]) -> Result<Vec<Group<'a>>, SnapshotError> {
         let Some(secret) = self.secret else {
             return Ok(Vec::new());
         };
@@ -227,23 +226,23 @@ impl<'a> Audit<'a> {
             let is_of_group = |seqs: &BTreeSet<u64>| snapshots.iter().any(|one| seqs.contains(&one.seq()));
             let objects = self.needed.iter().filter(|(_, seqs)| is_of_group(seqs));
             let all = Snapshot {
-                content: snapshots[0].content.clone().ok_or(RestoreError::OtherSnapshot)?,
+                content: snapshots[0].content.clone().ok_or(SnapshotError::OtherSnapshot)?,
                 objects: objects.map(|(object, _)| *object).collect(),
                 lost_pages: Vec::new(),
             };
             Ok(Group {
-                library: Library::open(self.shelf.source(), &all, secret)?,
+                library: ChunkIndex::open(self.shelf.source(), &all, secret)?,
                 snapshots,
             })
         };
         by_key.into_iter().map(group).collect()
     }
 
-    fn objects(&mut self, groups: &[Group<'_>]) -> Result<(), RestoreError> {
+    fn objects(&mut self, groups: &[Group<'_>]) -> Result<(), SnapshotError> {
         let objects: Vec<ObjectRef> = self.needed.keys().copied().collect();
         let parts: Vec<Part> = objects.iter().map(|object| self.looks_at(object)).collect();
         self.shelf.source().expect(&parts);
-        let looked = crew::each(READERS, &objects, |object| self.look(object, groups));
+        let looked = parallel::map(READERS, &objects, |object| self.look(object, groups));
         for (object, looked) in objects.iter().zip(looked) {
             let Looked { defect, bad, bytes } = looked?;
             self.report.bytes_read += bytes;
@@ -284,7 +283,7 @@ impl<'a> Audit<'a> {
         }
     }
 
-    fn look(&self, object: &ObjectRef, groups: &[Group<'_>]) -> Result<Looked, RestoreError> {
+    fn look(&self, object: &ObjectRef, groups: &[Group<'_>]) -> Result<Looked, SnapshotError> {
         let is_pack = matches!(object.kind, ObjectKind::Pack | ObjectKind::TreePack);
         if self.is_passed_over(object) {
             let defect = self.shelf.is_there(object)?;
@@ -398,7 +397,7 @@ impl<'a> Audit<'a> {
         Ok((bad, first))
     }
 
-    fn locks(&mut self, snapshots: &[Subjected]) -> Result<(), RestoreError> {
+    fn locks(&mut self, snapshots: &[Subjected]) -> Result<(), SnapshotError> {
         let promises: HashMap<u64, Timestamp> = snapshots
             .iter()
             .filter_map(|snapshot| Some((snapshot.seq(), snapshot.promised?)))
@@ -413,7 +412,7 @@ impl<'a> Audit<'a> {
                 Some((*object, *promised))
             })
             .collect();
-        let asked = crew::each(READERS, &objects, |(object, _)| self.shelf.lock(object));
+        let asked = parallel::map(READERS, &objects, |(object, _)| self.shelf.lock(object));
         for ((object, promised), lock) in objects.into_iter().zip(asked) {
             let defect = match lock? {
                 Some(Lock::None) => Defect::Unlocked { promised },

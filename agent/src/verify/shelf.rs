@@ -12,9 +12,9 @@ use shared::{
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
-use super::finding::{Defect, Finding, Subject};
 use crate::{
     recover::{Bucket, BucketError, RecoverError, SourceStore, Version},
+    snapshot::{Defect, Finding, Subject},
     store::{ObjectSource, ReadError},
 };
 

@@ -10,7 +10,8 @@ use shared::{
     words::counted,
 };
 
-use super::{Defect, Finding, Report, Subject};
+use super::report::Report;
+use crate::snapshot::{Defect, Finding, Subject};
 use crate::{
     backup::Resume,
     cache::{Cache, CacheError, Head},
@@ -71,7 +72,7 @@ pub async fn verify_state(state: &State, client: Option<&Client>) -> Result<Repo
 fn verify_source(state: &State, source: SourceId, report: &mut Report) -> Result<Option<Known>, StateError> {
     let path = state.secret_path(source)?;
     if !path.exists() {
-        report.find(shown(&path), Defect::Missing);
+        report.find(escaped(&path), Defect::Missing);
         return Ok(None);
     }
     let secret = match state.source_secret(source) {
@@ -93,7 +94,7 @@ fn verify_source(state: &State, source: SourceId, report: &mut Report) -> Result
                         "packs of a run that broke off are"
                     )
                 );
-                report.find(shown(&journal), Defect::Malformed { error });
+                report.find(escaped(&journal), Defect::Malformed { error });
             }
             Ok(_) => {}
             Err(error) => report.damaged(&journal, &error),
@@ -102,10 +103,10 @@ fn verify_source(state: &State, source: SourceId, report: &mut Report) -> Result
     report.objects += 2;
     let path = state.cache_path(source)?;
     match head(&path) {
-        Ok(Some(head)) => return Ok(Some((source, shown(&path), head))),
+        Ok(Some(head)) => return Ok(Some((source, escaped(&path), head))),
         // Of a source whose first run did not complete.
         Ok(None) if path.exists() => {}
-        Ok(None) => report.find(shown(&path), Defect::Missing),
+        Ok(None) => report.find(escaped(&path), Defect::Missing),
         Err(error) => report.damaged(&path, &error),
     }
     Ok(None)
@@ -139,10 +140,10 @@ impl Report {
 
     fn damaged(&mut self, path: &Path, error: &dyn std::error::Error) {
         let error = error.to_string();
-        self.find(shown(path), Defect::Malformed { error });
+        self.find(escaped(path), Defect::Malformed { error });
     }
 }
 
-fn shown(path: &Path) -> String {
+fn escaped(path: &Path) -> String {
     path.display().to_string()
 }

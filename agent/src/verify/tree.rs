@@ -13,11 +13,8 @@ use repository::{
 };
 use shared::object::ObjectHash;
 
-use super::{
-    audit::{Audit, Bad, Group, Subjected},
-    finding::{Defect, Finding},
-};
-use crate::restore::{Fault, Library, Listings, Plan, Reason, RestoreError, What};
+use super::audit::{Audit, Bad, Group, Subjected};
+use crate::snapshot::{ChunkIndex, Defect, Fault, Finding, Listings, Reason, SnapshotError, Tree, What};
 
 /// Pages of listings in memory at a time.
 const PAGES_AT_ONCE: usize = 8 * 1024;
@@ -33,7 +30,7 @@ struct Walk {
 
 impl Audit<'_> {
     /// Reads every listing of the group's snapshots, each page once.
-    pub(super) fn listings(&mut self, group: &Group<'_>) -> Result<(), RestoreError> {
+    pub(super) fn listings(&mut self, group: &Group<'_>) -> Result<(), SnapshotError> {
         let mut walk = Walk::default();
         for snapshot in &group.snapshots {
             let Some(content) = &snapshot.content else {
@@ -94,7 +91,7 @@ impl Audit<'_> {
     }
 
     /// Names the files that damaged packs cost, in the newest snapshot that needs each of them.
-    pub(super) fn name_files(&mut self, group: &Group<'_>) -> Result<(), RestoreError> {
+    pub(super) fn name_files(&mut self, group: &Group<'_>) -> Result<(), SnapshotError> {
         let mut affected: HashMap<u64, Vec<ObjectHash>> = HashMap::new();
         for (object, seqs) in &self.needed {
             let newest = group.snapshots.iter().find(|one| seqs.contains(&one.seq()));
@@ -133,11 +130,11 @@ impl Audit<'_> {
         &self,
         group: &Group<'_>,
         snapshot: &Subjected,
-    ) -> Result<Vec<(ObjectHash, String)>, RestoreError> {
+    ) -> Result<Vec<(ObjectHash, String)>, SnapshotError> {
         let Some(content) = &snapshot.content else {
             return Ok(Vec::new());
         };
-        let plan = Plan::read(&group.library, &content.roots, &[])?;
+        let plan = Tree::read(&group.library, &content.roots, &[])?;
         let mut costs = Vec::new();
         for loss in &plan.losses {
             if let Reason::Listing { hash, .. } | Reason::Data { hash, .. } = &loss.reason {
@@ -157,7 +154,7 @@ impl Audit<'_> {
     }
 
     /// The pack because of which a chunk cannot be had; `None` when it can.
-    fn blame(&self, library: &Library<'_>, chunk: &ChunkId) -> Option<ObjectHash> {
+    fn blame(&self, library: &ChunkIndex<'_>, chunk: &ChunkId) -> Option<ObjectHash> {
         let mut first = None;
         for (layout, position) in library.places(chunk) {
             let object = &layout.object;
@@ -195,7 +192,7 @@ impl Audit<'_> {
 }
 
 impl Walk {
-    fn place(&mut self, library: &Library<'_>, chunks: impl Iterator<Item = ChunkId>) {
+    fn place(&mut self, library: &ChunkIndex<'_>, chunks: impl Iterator<Item = ChunkId>) {
         for chunk in chunks {
             if self.seen.insert(chunk) && library.places(&chunk).next().is_none() {
                 self.dangling.insert(chunk);

@@ -10,7 +10,8 @@ use std::{
 use agent::{
     backup::BackupError,
     progress::Silent,
-    restore::{Expected, Order, Request, RestoreError},
+    restore::{Order, Request, RestoreError},
+    snapshot::Expected,
 };
 use repository::recovery::Fingerprint;
 use shared::ids::SnapshotId;

@@ -11,7 +11,8 @@ use agent::{
     backup::{BackupError, Job, Parent, Prepared, prepare},
     cache::{Cache, Head},
     progress::{RestoreCounters, RunCounters, Silent},
-    restore::{Order, Outcome, RestoreError, Snapshot, restore_from},
+    restore::{Order, Outcome, RestoreError, restore_from},
+    snapshot::{Snapshot, SnapshotError},
     store::{ObjectSink, ObjectSource, ReadError, Stopped},
 };
 use bytes::Bytes;
@@ -23,7 +24,10 @@ use repository::{
     recovery::{RecoverySecret, RecoverySeed},
 };
 use shared::{
-    api::agent::{SourceOptions, SourceSpec, WornPack},
+    api::{
+        agent::{SourceOptions, SourceSpec},
+        commit::PackLiveness,
+    },
     ids::{AgentId, RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
@@ -155,7 +159,7 @@ impl Endpoint {
             manifest: prepared.manifest,
             added: prepared.added.clone(),
             dropped: prepared.dropped.clone(),
-            worn: prepared.worn.clone(),
+            liveness: prepared.liveness.clone(),
         };
         if remember {
             self.seq += 1;
@@ -175,7 +179,7 @@ impl Endpoint {
     /// What a snapshot needs, apart from its manifest.
     pub fn objects(&self, header: &ManifestHeader) -> Vec<ObjectRef> {
         header
-            .objects(|page| Ok::<_, RestoreError>(self.bucket.read(page, None)?))
+            .objects(|page| Ok::<_, SnapshotError>(self.bucket.read(page, None)?))
             .unwrap()
     }
 
@@ -208,7 +212,7 @@ impl Endpoint {
         paths: &[&str],
     ) -> Result<Outcome, RestoreError> {
         let bytes = self.bucket.objects.lock().unwrap()[manifest].1.clone();
-        let header = manifest::open_header(&bytes, &self.key.public())?;
+        let header = manifest::open_header(&bytes, &self.key.public()).map_err(SnapshotError::from)?;
         let snapshot = Snapshot::open(&self.bucket, &bytes, &header, &self.kit)?;
         let paths: Vec<Vec<u8>> = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
         let counters = RestoreCounters::default();
@@ -227,5 +231,5 @@ pub struct Figures {
     pub manifest: ObjectRef,
     pub added: Vec<ObjectRef>,
     pub dropped: Vec<ObjectHash>,
-    pub worn: Option<Vec<WornPack>>,
+    pub liveness: Option<Vec<PackLiveness>>,
 }

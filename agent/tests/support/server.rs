@@ -544,7 +544,7 @@ async fn commit(
                     assert_eq!(needed.len() + 1, before, "dropped what the parent has not");
                 }
             }
-            CommitPage::Worn(_) => assert!(request.counted_worn),
+            CommitPage::Liveness(_) => assert!(request.counted_liveness),
         }
     }
     assert_eq!(object_list::root(&needed), header.objects_root);

@@ -10,7 +10,7 @@ use super::{
     sealed_cookie::REFUSED_FORM,
     status::{answer, wants_html},
 };
-use crate::{backend::Backend, error::ConsoleError, refused::Refused};
+use crate::{backend::Backend, error::ConsoleError, refused_form::Refused};
 
 /// Sends a plain form post on to `path`; the hydrated console stays where it is and shows the answer in place.
 pub fn plain_post_goes_to(path: &str) {

@@ -10,11 +10,11 @@ use shared::{
 };
 
 use crate::{
-    app::Person,
     components::{
         Ago, Count, Empty, Field, FormError, HealthBadge, Loading, Notices, SubmitButton, problem_page,
     },
     functions::tenant::{CreateTenant, load_tenants},
+    person::Person,
     reach::{Reach, fetched},
     refused::{FormState, use_form},
 };

@@ -5,7 +5,7 @@ use aes_gcm::{
     aead::{AeadInOut, inout::InOutBuf},
 };
 
-use super::TAG_LEN;
+use super::tag::TAG_LEN;
 
 pub(super) type Key = Aes256Gcm;
 

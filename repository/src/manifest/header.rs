@@ -9,7 +9,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::ManifestError;
+use super::error::ManifestError;
 use crate::{
     identity::{AgentPublicKey, Certificate},
     object_list::{ListError, ObjectList, Replay, WireList},

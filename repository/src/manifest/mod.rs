@@ -5,8 +5,10 @@
 //! frame with header | length, u32 big-endian | sealed part, CBOR | Ed25519 signature, 64 bytes
 //! ```
 
+mod error;
 mod header;
 
+pub use error::ManifestError;
 pub(crate) use header::WireHeader;
 pub use header::{ManifestHeader, ManifestParent};
 
@@ -22,14 +24,15 @@ use zeroize::Zeroizing;
 
 use crate::{
     chunk::ChunkKey,
+    gcm::TAG_LEN,
     hedge::Hedge,
-    identity::{AgentPublicKey, AgentSigningKey, Certificate, IdentityError, SIGNATURE_LEN},
+    identity::{AgentPublicKey, AgentSigningKey, Certificate},
     object_list::{self, ListError, ObjectList},
     padding::padme,
     recovery::{RecoveryPublicKey, RecoverySecret},
-    seal::{SealError, Sealed, TAG_LEN},
+    seal::Sealed,
     tree::Entry,
-    wire::{self, WireError},
+    wire::{self, SIGNATURE_LEN, WireError},
 };
 
 /// No manifest is larger: a reader refuses one that is.
@@ -40,40 +43,6 @@ const MAX_HEADER_BYTES: usize = 1024 * 1024;
 const DOMAIN: &str = "holdfast v1 manifest";
 const HEDGE: &str = "holdfast v1 manifest randomness";
 const INFO: &[u8] = b"holdfast v1 manifest sealed part";
-
-/// Why a manifest cannot be written or read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    /// The bytes are not a manifest.
-    #[error("manifest: {0}")]
-    Wire(#[from] WireError),
-    /// The signature, the certificate or the key behind them.
-    #[error("manifest: {0}")]
-    Identity(#[from] IdentityError),
-    /// Signed by another key than the one expected.
-    #[error("the manifest is signed by another agent key ({found}) than the expected one")]
-    OtherSigner {
-        /// The key in the manifest.
-        found: String,
-    },
-    /// The sealed part does not open.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// A path's entry is not one.
-    #[error("manifest: {0}")]
-    Tree(#[from] crate::tree::TreeError),
-    /// The object list.
-    #[error(transparent)]
-    List(#[from] ListError),
-    /// A manifest of another source, put in this one's place.
-    #[error("the manifest is of {found}, not of {expected}: somebody has put it in another one's place")]
-    OtherSource {
-        /// Whose it is.
-        found: SourceId,
-        /// Whose was expected.
-        expected: SourceId,
-    },
-}
 
 /// A path of the source and what stood there.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -184,6 +153,7 @@ pub struct NewManifest {
 }
 
 impl NewManifest {
+    // Promise: P6
     /// Seals the content, signs.
     ///
     /// # Errors

@@ -3,7 +3,10 @@
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use shared::object::{ObjectHash, ObjectRef};
 
-use super::{ListError, is_listed, sort_key};
+use super::{
+    error::ListError,
+    root::{is_listed, sort_key},
+};
 use crate::wire::{WireError, WireObject};
 
 /// What was added to a set and what was dropped from it; ascending by hash, nothing twice, nothing in both.

@@ -9,6 +9,7 @@
 //! What the list says must come to the set that the manifest's [`root`] stands for: [`Replay`] checks it.
 
 mod delta;
+mod error;
 mod page;
 mod plan;
 mod replay;
@@ -16,6 +17,7 @@ mod root;
 mod sum;
 
 pub use delta::Delta;
+pub use error::{ListError, MAX_PAGES};
 pub(crate) use page::MAX_PAGE_BYTES;
 pub use page::Page;
 pub use plan::{INLINE_MAX, ListPlan, plan, plan_afresh};
@@ -24,66 +26,11 @@ pub use root::{LEAF_MAX, RootBuilder, root, sort_key};
 pub use sum::{BUCKETS, Prefix, Recount, SetSum};
 
 use minicbor::{Decode, Encode};
-use shared::object::{ObjectHash, ObjectKind, ObjectRef};
+use shared::object::{ObjectKind, ObjectRef};
 
-use crate::wire::{self, WireError, WireObject};
+use crate::wire::{self, WireObject};
 use delta::{Fold, WireDelta};
-
-/// Pages that a list names, at most: with 65,536 entries each, far more than any source needs. Readers hold what all of them
-/// say in memory.
-pub const MAX_PAGES: usize = 1_024;
-
-/// Why an object list is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
-    /// The bytes are not a list or a page of one.
-    #[error("object list: {0}")]
-    Wire(#[from] WireError),
-    /// Objects out of order, twice, both added and dropped, or of a kind that does not belong there.
-    #[error("object list: it is out of order, repeats an object, or lists a wrong kind")]
-    Malformed,
-    /// Another object than the page that the manifest names.
-    #[error("object list: what was read is not the page {page}")]
-    OtherPage {
-        /// The page that was expected.
-        page: ObjectHash,
-    },
-    /// An object is dropped that nothing before added.
-    #[error("object list: it drops {hash}, which is not in it")]
-    DropOfAbsent {
-        /// The object.
-        hash: ObjectHash,
-    },
-    /// An object is added that is there.
-    #[error("object list: it adds {hash}, which is in it already")]
-    AddOfPresent {
-        /// The object.
-        hash: ObjectHash,
-    },
-    /// A layer's pages do not hold what the manifest says of the layer.
-    #[error("object list: the pages of layer {layer} do not hold what the manifest says of it")]
-    OtherLayer {
-        /// Its number, from 0, the oldest.
-        layer: usize,
-    },
-    /// More pages than any list has.
-    #[error("object list: {pages} pages are more than the {MAX_PAGES} of the longest list")]
-    TooLong {
-        /// How many it names.
-        pages: usize,
-    },
-    /// More or fewer pages were given than the manifest names.
-    #[error("object list: not exactly the pages that the manifest names were read")]
-    OtherPages,
-    /// The set is not that of the root.
-    #[error("object list: it does not come to the set that the manifest's root stands for")]
-    WrongRoot,
-}
-
-/// Whether a snapshot's list names objects of this kind. Pages of the list are needed too, but named as pages.
-fn is_listed(kind: ObjectKind) -> bool {
-    matches!(kind, ObjectKind::Pack | ObjectKind::TreePack | ObjectKind::Index)
-}
+use root::is_listed;
 
 /// What the objects that a list names come to, without its pages.
 #[derive(Debug, Default)]

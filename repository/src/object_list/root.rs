@@ -4,9 +4,14 @@
 //! knows a parent's set and a commit's added and dropped objects computes the root that the manifest must have.
 //! It says nothing of how the list is stored: see the layers of [`super::ObjectList`].
 
-use shared::object::{ObjectHash, ObjectRef};
+use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 
-use super::ListError;
+use super::error::ListError;
+
+/// Whether a snapshot's list names objects of this kind. Pages of the list are needed too, but named as pages.
+pub(super) fn is_listed(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::Pack | ObjectKind::TreePack | ObjectKind::Index)
+}
 
 /// A leaf holds at most this many objects.
 pub const LEAF_MAX: usize = 64;

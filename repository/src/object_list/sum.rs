@@ -9,8 +9,7 @@ use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 use super::{
     ListError, ObjectList, RootBuilder, Tally,
     delta::Fold,
-    is_listed,
-    root::{FAN, LEAF_MAX, Node, leaf, nibble},
+    root::{FAN, LEAF_MAX, Node, is_listed, leaf, nibble},
 };
 
 /// Nibbles that the objects of a bucket share.

@@ -7,10 +7,11 @@ use super::{Footer, Header, INFO, MAX_CHUNKS, PackEntry, PackError, PackLayout, 
 use crate::{
     chunk::ChunkId,
     compress::Compression,
+    gcm::TAG_LEN,
     hedge::Hedge,
     padding::padme,
     recovery::RecoveryPublicKey,
-    seal::{ObjectCipher, Role, Sealed, TAG_LEN},
+    seal::{ObjectCipher, Role, Sealed},
     wire,
 };
 

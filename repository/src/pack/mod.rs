@@ -22,7 +22,8 @@ use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 use crate::{
     chunk::{self, ChunkId},
     compress::{Compression, DecompressError},
-    seal::{SealError, Sealed, TAG_LEN},
+    gcm::TAG_LEN,
+    seal::{SealError, Sealed},
     wire::WireError,
 };
 

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     chunk::ChunkKey,
     compress,
+    gcm::TAG_LEN,
     recovery::RecoverySecret,
-    seal::{ObjectCipher, Role, SealError, TAG_LEN, hex},
+    seal::{ObjectCipher, Role, SealError, hex},
     wire::{self, WireError},
 };
 

@@ -8,12 +8,13 @@ use zeroize::Zeroizing;
 use super::OrderError;
 use crate::{
     chunk::ChunkKey,
+    gcm::TAG_LEN,
     hedge::Hedge,
     identity::{AgentRestoreKey, AgentRestorePublicKey},
     manifest::Root,
     pack::PackKey,
     padding::padme,
-    seal::{SealError, Sealed, TAG_LEN},
+    seal::{SealError, Sealed},
     wire::{self, Framed, WireError, WireObject},
 };
 

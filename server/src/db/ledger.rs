@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use shared::{
-    api::agent::WornPack,
+    api::commit::PackLiveness,
     ids::{AgentId, RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
     retention::{LockMode, ObjectInput, ObjectState, Seq},
@@ -428,13 +428,13 @@ pub async fn clear_live_bytes(tx: &TenantTx, source: SourceId) -> Result<(), DbE
 }
 
 /// Keeps how much of these packs the newest snapshot still uses.
-pub async fn set_live_bytes(tx: &TenantTx, source: SourceId, worn: &[WornPack]) -> Result<(), DbError> {
+pub async fn set_live_bytes(tx: &TenantTx, source: SourceId, packs: &[PackLiveness]) -> Result<(), DbError> {
     #[derive(Serialize)]
     struct Row {
         hash: String,
         live_bytes: u64,
     }
-    let rows: Vec<Row> = worn
+    let rows: Vec<Row> = packs
         .iter()
         .map(|pack| Row {
             hash: pack.hash.to_string(),

@@ -91,7 +91,7 @@ impl Needed {
         let corrupt = |error: &dyn ToString| DbError::corrupt("objects", error.to_string());
         let objects = match CommitPage::from_bytes(&page).map_err(|error| corrupt(&error))? {
             CommitPage::Added(objects) => objects,
-            CommitPage::Dropped(_) | CommitPage::Worn(_) => return Err(corrupt(&"another section")),
+            CommitPage::Dropped(_) | CommitPage::Liveness(_) => return Err(corrupt(&"another section")),
         };
         self.is_done = objects.len() < self.part;
         if let Some(last) = objects.last() {

@@ -11,11 +11,24 @@ use shared::{
 };
 
 use super::{
-    DbError, TenantTx,
+    Db, DbError, TenantTx,
     entity::source,
     insert,
     types::{At, from_json, optional_time, signed, to_json, unsigned},
 };
+use crate::scope::TenantScope;
+
+impl Db {
+    /// Opens a transaction that sees one tenant, with a source's row locked until it ends: what every transaction needs that changes anything of a source.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn of_source(&self, scope: &TenantScope, source: SourceId) -> Result<TenantTx, DbError> {
+        let tx = self.tenant(scope).await?;
+        lock(&tx, source).await?;
+        Ok(tx)
+    }
+}
 
 /// Paths of an agent: the lineage that deduplicates.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sea_orm::{DbErr, DeriveValueType, prelude::TimeDateTimeWithTimeZone};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::DbError;
+use super::error::DbError;
 
 /// A `timestamptz`. sea-orm's own jiff support fails on Postgres parameters, so the `time` crate's type carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, DeriveValueType)]

@@ -32,9 +32,7 @@ use crate::{
     app::App,
     error::ApiError,
     scope,
-    use_cases::{
-        agent_reads, agent_runs, agent_runs::Caller, agent_uploads, commit_pages, enrollment, restores,
-    },
+    use_cases::{agent_reads, agent_runs, agent_uploads, caller::Caller, commit_pages, enrollment, restores},
     visits::Owner,
 };
 

@@ -21,7 +21,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::listener::Deadlines;
+use super::deadlines::Deadlines;
 use crate::{
     error::ApiError,
     visits::{Phase, Visit},

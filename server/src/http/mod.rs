@@ -5,6 +5,7 @@ mod api;
 mod body;
 mod console;
 mod cookies;
+mod deadlines;
 mod events;
 mod headers;
 mod listener;
@@ -12,7 +13,8 @@ mod sealed;
 mod session;
 mod stalled;
 
-pub use listener::{Client, Deadlines, Listener};
+pub use deadlines::Deadlines;
+pub use listener::{Client, Listener};
 
 use std::path::Path;
 

@@ -4,11 +4,7 @@ use jiff::Timestamp;
 use repository::manifest::ManifestHeader;
 use shared::{api::view::SnapshotState, schedule::Schedule};
 
-use super::{
-    compare::{Comparison, Ledger},
-    report::Written,
-    scan::Found,
-};
+use super::{compare::Comparison, ledger::Ledger, report::Written, scan::Found};
 use crate::{
     app::App,
     db::{self, DbError, TenantTx, agents::Agent, backup_sets::BackupSet, sources::Source},

@@ -13,6 +13,7 @@
 
 mod apply;
 mod compare;
+mod ledger;
 mod report;
 mod scan;
 mod versions;
@@ -29,7 +30,8 @@ use shared::{
 };
 
 use self::{
-    compare::{Comparison, Ledger},
+    compare::Comparison,
+    ledger::Ledger,
     scan::{Found, Trust},
     versions::FoundVersion,
 };

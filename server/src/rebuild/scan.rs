@@ -20,7 +20,7 @@ use shared::{
 };
 
 use super::{
-    compare::Ledger,
+    ledger::Ledger,
     report::{Finding, Kind},
 };
 use crate::{
@@ -117,6 +117,7 @@ impl Span {
     }
 }
 
+// Promise: P7
 /// Reads a source.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use shared::{
     object::{ObjectHash, ObjectKind},
 };
 
-use super::agent_runs::Caller;
+use super::caller::Caller;
 use crate::{
     app::App,
     db::{self, TenantTx, backup_sets::BackupSet, ledger::LedgerObject, storage_accounts::StorageAccount},

@@ -13,14 +13,16 @@ use shared::{
     object::ObjectKind,
 };
 
-use super::{commit_pages, enrollment, said, sources, views};
+use super::{
+    caller::{Caller, find_own_run, must_run, own_run, own_source},
+    commit_pages, enrollment, said, sources, views,
+};
 use crate::{
     app::App,
     db::{self, TenantTx, agents::Agent, jobs::JobKind, runs::Run, sources::Source},
     error::ApiError,
     polls::DISPLACED,
     random,
-    scope::TenantScope,
 };
 
 /// How long a run may take from its start to its commit.
@@ -29,15 +31,6 @@ const RUN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const LOST: SignedDuration = SignedDuration::from_secs(60);
 /// How often at most an agent's *last seen* is written.
 const SEEN_EVERY: SignedDuration = SignedDuration::from_secs(15);
-
-/// An authorised agent.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Its tenant.
-    pub scope: TenantScope,
-    /// The agent.
-    pub agent: Agent,
-}
 
 /// Notes that the agent called.
 ///
@@ -221,59 +214,6 @@ async fn begin(
         deadline,
         do_not_reuse: db::ledger::not_reused(tx, source.id).await?,
     })
-}
-
-/// The agent's own source, its row locked.
-async fn own_source(tx: &TenantTx, caller: &Caller, id: SourceId) -> Result<Source, ApiError> {
-    let source = db::sources::lock(tx, id).await?;
-    source
-        .filter(|source| source.agent_id == caller.agent.id)
-        .ok_or(ApiError::NotFound("source"))
-}
-
-/// The agent's own run and its source, as they are now.
-///
-/// # Errors
-/// `NotFound` when it is not this agent's.
-pub async fn find_own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
-    let run = db::runs::find(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
-    let source = db::sources::find(tx, run.source_id).await?;
-    let source = source
-        .filter(|source| source.agent_id == caller.agent.id)
-        .ok_or(ApiError::NotFound("run"))?;
-    Ok((run, source))
-}
-
-/// The same, both rows locked: the source's first, as everywhere.
-///
-/// # Errors
-/// `NotFound` when it is not this agent's.
-pub async fn own_run(tx: &TenantTx, caller: &Caller, id: RunId) -> Result<(Run, Source), ApiError> {
-    let (_, source) = find_own_run(tx, caller, id).await?;
-    let source = own_source(tx, caller, source.id).await?;
-    let run = db::runs::lock(tx, id).await?.ok_or(ApiError::NotFound("run"))?;
-    Ok((run, source))
-}
-
-/// Refuses unless the run is under way and before its deadline.
-///
-/// # Errors
-/// `Conflict` otherwise, which tells the agent to give up.
-pub fn must_run(run: &Run, now: Timestamp) -> Result<(), ApiError> {
-    if run.state != RunState::Running {
-        let reason = run.error.as_deref().unwrap_or("it has been committed or ended");
-        return Err(ApiError::conflict(
-            "run_over",
-            format!("This run is no longer under way: {reason}"),
-        ));
-    }
-    if run.deadline.is_none_or(|deadline| deadline <= now) {
-        return Err(ApiError::conflict(
-            "run_deadline",
-            "This run has passed its deadline. Start another.",
-        ));
-    }
-    Ok(())
 }
 
 /// Keeps a report.

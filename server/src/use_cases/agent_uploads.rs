@@ -15,7 +15,7 @@ use shared::{
 };
 
 use super::{
-    agent_runs::{Caller, find_own_run, must_run, own_run},
+    caller::{Caller, find_own_run, must_run, own_run},
     confirm, protection, upload_budget,
 };
 use crate::{
@@ -39,6 +39,7 @@ const PARALLEL: usize = 16;
 /// An object that was signed for so lately and has not arrived is looked for by its name only, not in the listing of its key.
 const JUST_SIGNED: SignedDuration = SignedDuration::from_mins(1);
 
+// Promise: P5
 /// Signs uploads. What the bucket holds already, from a run that broke off, is not sent again.
 ///
 /// # Errors
@@ -108,7 +109,7 @@ pub async fn sign_uploads(
 
     let store = app.store(&caller.scope, &account)?;
     app.clocks
-        .must_agree(app, account.id, store.as_ref(), &set.bucket)
+        .must_agree(account.id, store.as_ref(), &set.bucket)
         .await?;
     let asked = ask_again(store.as_ref(), &set, source.id, known.values(), now).await;
     let mut stored = Vec::with_capacity(wanted.len());

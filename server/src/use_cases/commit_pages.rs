@@ -16,7 +16,7 @@ use shared::{
     words::{count, counted},
 };
 
-use super::agent_runs::{Caller, must_run, own_run};
+use super::caller::{Caller, must_run, own_run};
 use crate::{
     app::App,
     db::{self, TenantTx, commit_pages::PageRow, ledger::LedgerObject},
@@ -91,7 +91,7 @@ fn must_follow(before: Option<&PageRow>, number: u32, page: &CommitPage) -> Resu
     }
     Err(ApiError::invalid(
         "commit_page",
-        "The pages of a run name what was added, what was dropped, then what is worn, each ascending by hash and nothing twice.",
+        "The pages of a run name what was added, what was dropped, then packs that are used in part, each ascending by hash and nothing twice.",
     ))
 }
 
@@ -118,7 +118,7 @@ async fn must_be_known(tx: &TenantTx, source: SourceId, page: &CommitPage) -> Re
             });
             (!needed).then_some(*hash)
         }),
-        CommitPage::Worn(entries) => entries.iter().find_map(|pack| {
+        CommitPage::Liveness(entries) => entries.iter().find_map(|pack| {
             let known = rows
                 .get(&pack.hash)
                 .is_some_and(|row| row.object.kind == ObjectKind::Pack);
@@ -134,7 +134,7 @@ async fn must_be_known(tx: &TenantTx, source: SourceId, page: &CommitPage) -> Re
                     format!("{hash}: was never signed for this source, or as something else.")
                 }
                 CommitPage::Dropped(_) => format!("{hash}: the snapshot before does not need it."),
-                CommitPage::Worn(_) => format!("{hash}: is no pack of this source."),
+                CommitPage::Liveness(_) => format!("{hash}: is no pack of this source."),
             },
         )),
     }
@@ -162,10 +162,10 @@ pub async fn list(app: &App, caller: &Caller, run: RunId) -> Result<Vec<StoredPa
 /// # Errors
 /// `Conflict`: the agent sends what is missing and asks again, or begins another run.
 pub async fn must_be_whole(tx: &TenantTx, run: RunId, request: &CommitRequest) -> Result<(), ApiError> {
-    if !request.counted_worn && request.change.worn > 0 {
+    if !request.counted_liveness && request.change.liveness > 0 {
         return Err(ApiError::invalid(
-            "counted_worn",
-            "counted_worn: the pages name worn packs that were not counted.",
+            "counted_liveness",
+            "counted_liveness: the pages name packs in part use that were not counted.",
         ));
     }
     let there = db::commit_pages::totals(tx, run).await?;

@@ -5,6 +5,7 @@ pub mod agent_reads;
 pub mod agent_runs;
 pub mod agent_uploads;
 pub mod backup_sets;
+pub mod caller;
 pub mod commit_pages;
 pub mod confirm;
 pub mod enrollment;

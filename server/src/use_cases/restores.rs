@@ -18,7 +18,7 @@ use shared::{
 
 use super::{
     agent_reads::{self, ADDRESS_LIFE, Shelf},
-    agent_runs::Caller,
+    caller::Caller,
     enrollment, said, views,
 };
 use crate::{
@@ -334,6 +334,7 @@ pub async fn later(
     })
 }
 
+// Promise: P5
 /// Signs reads of parts of what the snapshot needs, its commit record among it, and of what [`later`] has allowed.
 ///
 /// # Errors

@@ -1,28 +1,25 @@
 //! The overview and a tenant's page.
 
+mod folder;
 mod health;
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shared::{
     api::{
         agent::RunState,
         request::NewTenant,
-        view::{Damage, Me, SnapshotView, TenantPage, TenantSummary},
+        view::{Me, TenantPage, TenantSummary},
     },
-    ids::{AgentId, BackupSetId, SnapshotId, SourceId, StorageAccountId, TenantId},
+    ids::{SnapshotId, TenantId},
 };
 
+use self::folder::Folder;
 use super::{name, or_taken, views};
 use crate::{
     app::App,
-    breaker::Silence,
-    db::{
-        self, TenantTx, agents::Agent, backup_sets::BackupSet, checks::BucketCheck, runs::Run,
-        snapshots::Snapshot, sources::Source, storage_accounts::StorageAccount, sweeps::Sweep,
-        tenants::Tenant,
-    },
+    db::{self, TenantTx, backup_sets::BackupSet, snapshots::Snapshot, tenants::Tenant},
     error::ApiError,
     random,
     scope::{self, Access, Actor, TenantScope},
@@ -87,7 +84,7 @@ pub async fn create(app: &App, user: &Me, request: NewTenant) -> Result<TenantSu
 async fn summary(app: &App, scope: &TenantScope) -> Result<TenantSummary, ApiError> {
     let tx = app.db.tenant(scope).await?;
     let folder = Folder::load(&tx, app).await?;
-    folder.summary(&tx, app.clock.now()).await
+    summary_of(&folder, &tx, app.clock.now()).await
 }
 
 /// A tenant's page.
@@ -181,144 +178,30 @@ pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
             .filter_map(|snapshot| folder.snapshot_view(snapshot))
             .collect(),
         restores,
-        summary: folder.summary(&tx, now).await?,
+        summary: summary_of(&folder, &tx, now).await?,
     })
 }
 
-/// What a tenant has, loaded once for a page.
-struct Folder {
-    tenant: Tenant,
-    accounts: Vec<StorageAccount>,
-    silences: HashMap<StorageAccountId, Silence>,
-    sets: std::collections::BTreeMap<BackupSetId, BackupSet>,
-    agents: std::collections::BTreeMap<AgentId, Agent>,
-    sources: Vec<Source>,
-    open_runs: Vec<Run>,
-    newest: HashMap<SourceId, Snapshot>,
-    last_run: HashMap<SourceId, Run>,
-    sweeps: HashMap<SourceId, Sweep>,
-    checks: HashMap<BackupSetId, BucketCheck>,
-    /// What complete snapshots have lost.
-    damage: HashMap<SnapshotId, Damage>,
-    /// How many snapshots of a source that is.
-    damaged: HashMap<SourceId, u64>,
-}
-
-impl Folder {
-    async fn load(tx: &TenantTx, app: &App) -> Result<Self, ApiError> {
-        let tenant = db::tenants::current(tx)
-            .await?
-            .ok_or(ApiError::NotFound("tenant"))?;
-        let sources = db::sources::all(tx).await?;
-        let mut newest = HashMap::new();
-        let mut last_run = HashMap::new();
-        for source in &sources {
-            newest.extend(
-                db::snapshots::newest_complete(tx, source.id)
-                    .await?
-                    .map(|found| (source.id, found)),
-            );
-            last_run.extend(
-                db::runs::newest_ended_of_source(tx, source.id)
-                    .await?
-                    .map(|found| (source.id, found)),
-            );
-        }
-        let damage = db::absence::damage(tx, None).await?;
-        let accounts = db::storage_accounts::all(tx).await?;
-        let silences = accounts
-            .iter()
-            .filter_map(|account| Some((account.id, app.breakers.silence(account.id)?)));
-        Ok(Self {
-            tenant,
-            damaged: db::snapshots::count_by_source(tx, damage.keys().copied()).await?,
-            damage,
-            silences: silences.collect(),
-            accounts,
-            sets: db::backup_sets::all(tx)
-                .await?
-                .into_iter()
-                .map(|set| (set.id, set))
-                .collect(),
-            agents: db::agents::all(tx)
-                .await?
-                .into_iter()
-                .map(|agent| (agent.id, agent))
-                .collect(),
-            open_runs: db::runs::open(tx).await?,
-            sources,
-            newest,
-            last_run,
-            sweeps: db::sweeps::newest(tx).await?,
-            checks: db::checks::newest_of_all(tx).await?,
-        })
-    }
-
-    fn hostname(&self, source: &Source) -> &str {
-        self.agents
-            .get(&source.agent_id)
-            .map_or("", |agent| &agent.hostname)
-    }
-
-    fn set_name(&self, source: &Source) -> &str {
-        self.sets.get(&source.backup_set_id).map_or("", |set| &set.name)
-    }
-
-    fn source(&self, id: SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == id)
-    }
-
-    fn run_view(&self, run: &Run) -> Option<shared::api::view::RunView> {
-        self.source(run.source_id)
-            .map(|source| views::run(run, source, self.hostname(source)))
-    }
-
-    fn snapshot_view(&self, snapshot: &Snapshot) -> Option<SnapshotView> {
-        let source = self.source(snapshot.source_id)?;
-        let mut view = views::snapshot(snapshot, source, self.hostname(source));
-        view.damage = self.damage.get(&snapshot.id).copied();
-        Some(view)
-    }
-
-    async fn summary(&self, tx: &TenantTx, now: Timestamp) -> Result<TenantSummary, ApiError> {
-        let (health, reasons) = health::of(self, now);
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let snapshots = db::snapshots::count_complete(tx).await?;
-        Ok(TenantSummary {
-            id: self.tenant.id,
-            name: self.tenant.name.clone(),
-            health,
-            reasons,
-            agents: count(self.agents.len()),
-            sources: count(self.sources.len()),
-            snapshots: u32::try_from(snapshots).unwrap_or(u32::MAX),
-            newest_snapshot_at: self.newest.values().map(|snapshot| snapshot.received_at).max(),
-            active_runs: count(
-                self.open_runs
-                    .iter()
-                    .filter(|run| run.state != RunState::Queued)
-                    .count(),
-            ),
-        })
-    }
-
-    /// Whether no snapshot has come in since one was due, with the policy's grace. The scheduler's own `next_due` can
-    /// not tell: it moves on when a run is queued, and a queued run may wait for its agent for weeks.
-    fn is_late(&self, source: &Source, now: Timestamp) -> bool {
-        let since = self
-            .newest
-            .get(&source.id)
-            .map_or(source.created_at, |newest| newest.received_at);
-        let grace = self
-            .sets
-            .get(&source.backup_set_id)
-            .map_or(SignedDuration::ZERO, |set| set.policy.grace());
-        // A schedule that can not be read is the schedule round's to report.
-        source
-            .schedule
-            .next_after(since)
-            .ok()
-            .flatten()
-            .is_some_and(|due| due + grace < now)
-    }
+/// What the overview shows of a tenant.
+async fn summary_of(folder: &Folder, tx: &TenantTx, now: Timestamp) -> Result<TenantSummary, ApiError> {
+    let (health, reasons) = health::of(folder, now);
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let snapshots = db::snapshots::count_complete(tx).await?;
+    Ok(TenantSummary {
+        id: folder.tenant.id,
+        name: folder.tenant.name.clone(),
+        health,
+        reasons,
+        agents: count(folder.agents.len()),
+        sources: count(folder.sources.len()),
+        snapshots: u32::try_from(snapshots).unwrap_or(u32::MAX),
+        newest_snapshot_at: folder.newest.values().map(|snapshot| snapshot.received_at).max(),
+        active_runs: count(
+            folder
+                .open_runs
+                .iter()
+                .filter(|run| run.state != RunState::Queued)
+                .count(),
+        ),
+    })
 }

@@ -10,7 +10,7 @@ use shared::{
     object::{ObjectHash, ObjectRef},
 };
 
-use super::{agent_runs::Caller, confirm};
+use super::{caller::Caller, confirm};
 use crate::{
     app::App,
     db::{

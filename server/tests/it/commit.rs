@@ -90,7 +90,7 @@ async fn commit_one(stack: &Stack, site: &Site, content: &[u8], put: Put) -> Run
         manifest: upload.object,
         totals: SnapshotTotals::default(),
         change: PageTotals::of_pages(&[], repository::hash),
-        counted_worn: false,
+        counted_liveness: false,
     };
     client.commit(work.run_id, &request).await.unwrap();
     stack

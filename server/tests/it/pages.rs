@@ -18,9 +18,8 @@ use shared::{
     api::{
         agent::{
             AbortRequest, BackupWork, CommitRequest, RunState, SnapshotTotals, UploadRequest, UploadsRequest,
-            WornPack,
         },
-        commit::{CommitPage, PAGE_LIMIT_BYTES, PAGES_PER_RUN, PageTotals, StoredPage},
+        commit::{CommitPage, PAGE_LIMIT_BYTES, PAGES_PER_RUN, PackLiveness, PageTotals, StoredPage},
     },
     ids::RunId,
     object::{ObjectHash, ObjectKind, ObjectRef},
@@ -96,7 +95,7 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
         kind: ObjectKind::Index,
         ..all[3]
     };
-    let worn = |hash| CommitPage::Worn(vec![WornPack { hash, live_bytes: 0 }]);
+    let worn = |hash| CommitPage::Liveness(vec![PackLiveness { hash, live_bytes: 0 }]);
     for (what, page, refused) in [
         ("nothing", added(&[]), "commit_page"),
         ("out of order", added(&[all[4], all[3]]), "commit_page"),
@@ -128,7 +127,7 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
     assert_eq!(
         send(3, &added(&all[4..])).await,
         "commit_page",
-        "what is worn comes last"
+        "what is used in part comes last"
     );
 
     let sent = [added(&all[..2]), added(&all[2..4]), worn(all[0].hash)];
@@ -142,12 +141,12 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
     assert_eq!(client.commit_pages(run).await.unwrap(), stored);
 
     // A commit of other pages, or of fewer, is none.
-    let request = |pages: &[CommitPage], counted_worn| CommitRequest {
+    let request = |pages: &[CommitPage], counted_liveness| CommitRequest {
         parent_seq: 0,
         manifest,
         totals: SnapshotTotals::default(),
         change: PageTotals::of_pages(pages, repository::hash),
-        counted_worn,
+        counted_liveness,
     };
     let commit = async |request: &CommitRequest| code(client.commit(run, request).await.map(drop));
     assert_eq!(commit(&request(&sent[..2], true)).await, "commit_pages");
@@ -155,7 +154,7 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
         commit(&request(&[added(&all[..4]), worn(all[0].hash)], true)).await,
         "commit_pages"
     );
-    assert_eq!(commit(&request(&sent, false)).await, "counted_worn");
+    assert_eq!(commit(&request(&sent, false)).await, "counted_liveness");
     assert_eq!(count(&stack, "commit_pages").await, 3);
     assert_eq!(count(&stack, "commit_requests").await, 0);
 
@@ -263,7 +262,7 @@ async fn pages_outlive_the_server_that_took_them() {
         manifest: object(ObjectKind::Manifest, 9),
         totals: SnapshotTotals::default(),
         change: PageTotals::of_pages(&pages, repository::hash),
-        counted_worn: false,
+        counted_liveness: false,
     };
     let status = client.commit(work.run_id, &request).await.unwrap();
     assert_ne!(status.state, RunState::Running);

@@ -571,7 +571,7 @@ impl Site {
                 target: to.to_owned(),
                 ..agent::restore::Order::default()
             },
-            expected: agent::restore::Expected::default(),
+            expected: agent::snapshot::Expected::default(),
             commit_key: None,
         };
         match agent::restore(&self.state, &request, &self.kit, Arc::new(Silent)).await {

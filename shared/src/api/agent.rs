@@ -284,20 +284,11 @@ pub struct CommitRequest {
     pub manifest: ObjectRef,
     /// Totals; they must equal the manifest's.
     pub totals: SnapshotTotals,
-    /// What was added, dropped and worn: what the pages that were sent before come to.
+    /// What was added and dropped, and the liveness of packs: what the pages that were sent before come to.
     pub change: PageTotals,
     /// Whether the agent has counted which packs are used in part; of all others the snapshot then uses the whole. A hint to the
     /// planner, which weighs by it what to add again: a wrong one costs money, never protection.
-    pub counted_worn: bool,
-}
-
-/// A pack that holds chunks which the snapshot no longer needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WornPack {
-    /// The pack.
-    pub hash: ObjectHash,
-    /// How many of its bytes the snapshot still uses.
-    pub live_bytes: u64,
+    pub counted_liveness: bool,
 }
 
 /// Gives a run up.

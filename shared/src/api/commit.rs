@@ -1,13 +1,21 @@
 //! The change that a run commits, in pages. A page is one request of the agent API and one row of the server's, so that
 //! neither a reverse proxy's limit nor anybody's memory bounds how much a backup may add.
 //!
-//! All pages of a run together name what was added, then what was dropped, then what is worn, each ascending by hash.
+//! All pages of a run together name what was added, then what was dropped, then the liveness of packs that are used in part, each ascending by hash.
 //! So nothing is named twice, and each end sees that with two pages in hand.
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::WornPack;
 use crate::object::{ObjectHash, ObjectKind, ObjectRef};
+
+/// A pack that holds chunks which the snapshot no longer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackLiveness {
+    /// The pack.
+    pub hash: ObjectHash,
+    /// How many of its bytes the snapshot still uses.
+    pub live_bytes: u64,
+}
 
 /// Entries of a page, at most. The longest page stays below [`PAGE_LIMIT_BYTES`].
 pub const ENTRIES_PER_PAGE: usize = 4_000;
@@ -25,7 +33,7 @@ pub enum CommitPage {
     /// Objects that the parent needs and the snapshot does not (without the parent's manifest).
     Dropped(Vec<ObjectHash>),
     /// Packs of which the snapshot uses a part only.
-    Worn(Vec<WornPack>),
+    Liveness(Vec<PackLiveness>),
 }
 
 /// What a page holds. The numbers are the order of the pages, and stand in the server's database.
@@ -36,8 +44,8 @@ pub enum Section {
     Added = 1,
     /// [`CommitPage::Dropped`].
     Dropped = 2,
-    /// [`CommitPage::Worn`].
-    Worn = 3,
+    /// [`CommitPage::Liveness`].
+    Liveness = 3,
 }
 
 impl Section {
@@ -53,7 +61,7 @@ impl Section {
         Some(match tag {
             1 => Self::Added,
             2 => Self::Dropped,
-            3 => Self::Worn,
+            3 => Self::Liveness,
             _ => return None,
         })
     }
@@ -83,7 +91,7 @@ impl CommitPage {
         match self {
             Self::Added(_) => Section::Added,
             Self::Dropped(_) => Section::Dropped,
-            Self::Worn(_) => Section::Worn,
+            Self::Liveness(_) => Section::Liveness,
         }
     }
 
@@ -93,7 +101,7 @@ impl CommitPage {
         match self {
             Self::Added(entries) => entries.len(),
             Self::Dropped(entries) => entries.len(),
-            Self::Worn(entries) => entries.len(),
+            Self::Liveness(entries) => entries.len(),
         }
     }
 
@@ -109,7 +117,7 @@ impl CommitPage {
         match self {
             Self::Added(entries) => entries.iter().map(|object| object.hash).collect(),
             Self::Dropped(entries) => entries.clone(),
-            Self::Worn(entries) => entries.iter().map(|pack| pack.hash).collect(),
+            Self::Liveness(entries) => entries.iter().map(|pack| pack.hash).collect(),
         }
     }
 
@@ -150,7 +158,7 @@ impl CommitPage {
             Self::Dropped(entries) => entries
                 .iter()
                 .for_each(|hash| bytes.extend_from_slice(hash.as_bytes())),
-            Self::Worn(entries) => entries.iter().for_each(|pack| {
+            Self::Liveness(entries) => entries.iter().for_each(|pack| {
                 bytes.extend_from_slice(pack.hash.as_bytes());
                 bytes.extend_from_slice(&pack.live_bytes.to_be_bytes());
             }),
@@ -174,13 +182,13 @@ impl CommitPage {
             })
             .map(Self::Added),
             Section::Dropped => records(rest, |hash, []: [u8; 0]| Some(hash)).map(Self::Dropped),
-            Section::Worn => records(rest, |hash, live_bytes: [u8; 8]| {
-                Some(WornPack {
+            Section::Liveness => records(rest, |hash, live_bytes: [u8; 8]| {
+                Some(PackLiveness {
                     hash,
                     live_bytes: u64::from_be_bytes(live_bytes),
                 })
             })
-            .map(Self::Worn),
+            .map(Self::Liveness),
         };
         page.ok_or(PageError::Bytes)
     }
@@ -208,18 +216,18 @@ fn records<const N: usize, T>(
 pub fn pages(
     mut added: Vec<ObjectRef>,
     mut dropped: Vec<ObjectHash>,
-    mut worn: Vec<WornPack>,
+    mut liveness: Vec<PackLiveness>,
 ) -> Vec<CommitPage> {
     added.sort_unstable_by_key(|object| object.hash);
     dropped.sort_unstable();
-    worn.sort_unstable_by_key(|pack| pack.hash);
+    liveness.sort_unstable_by_key(|pack| pack.hash);
     let added = added.chunks(ENTRIES_PER_PAGE);
     let dropped = dropped.chunks(ENTRIES_PER_PAGE);
-    let worn = worn.chunks(ENTRIES_PER_PAGE);
+    let liveness = liveness.chunks(ENTRIES_PER_PAGE);
     added
         .map(|part| CommitPage::Added(part.to_vec()))
         .chain(dropped.map(|part| CommitPage::Dropped(part.to_vec())))
-        .chain(worn.map(|part| CommitPage::Worn(part.to_vec())))
+        .chain(liveness.map(|part| CommitPage::Liveness(part.to_vec())))
         .collect()
 }
 
@@ -232,8 +240,8 @@ pub struct PageTotals {
     pub added: u64,
     /// Objects dropped.
     pub dropped: u64,
-    /// Worn packs.
-    pub worn: u64,
+    /// Packs that are used in part.
+    pub liveness: u64,
     /// Hash of the pages' hashes, one after the other.
     pub digest: ObjectHash,
 }
@@ -244,14 +252,14 @@ impl PageTotals {
         pages: impl IntoIterator<Item = (Section, u64, ObjectHash)>,
         hash: impl Fn(&[u8]) -> ObjectHash,
     ) -> Self {
-        let (mut number, mut added, mut dropped, mut worn) = (0_u32, 0_u64, 0_u64, 0_u64);
+        let (mut number, mut added, mut dropped, mut liveness) = (0_u32, 0_u64, 0_u64, 0_u64);
         let mut digests = Vec::new();
         for (section, entries, digest) in pages {
             number = number.saturating_add(1);
             let count = match section {
                 Section::Added => &mut added,
                 Section::Dropped => &mut dropped,
-                Section::Worn => &mut worn,
+                Section::Liveness => &mut liveness,
             };
             *count = count.saturating_add(entries);
             digests.extend_from_slice(digest.as_bytes());
@@ -260,7 +268,7 @@ impl PageTotals {
             pages: number,
             added,
             dropped,
-            worn,
+            liveness,
             digest: hash(&digests),
         }
     }
@@ -301,8 +309,8 @@ mod tests {
         }
     }
 
-    fn worn(number: usize) -> WornPack {
-        WornPack {
+    fn liveness(number: usize) -> PackLiveness {
+        PackLiveness {
             hash: hash(number),
             live_bytes: u64::MAX,
         }
@@ -315,7 +323,7 @@ mod tests {
         let longest = [
             CommitPage::Added(full.clone().map(|n| object(n, ObjectKind::TreePack)).collect()),
             CommitPage::Dropped(full.clone().map(hash).collect()),
-            CommitPage::Worn(full.map(worn).collect()),
+            CommitPage::Liveness(full.map(liveness).collect()),
         ];
         let lengths = longest.map(|page| {
             assert_eq!(page.check(), Ok(()));
@@ -334,7 +342,7 @@ mod tests {
     #[test]
     fn pages_are_cut_in_order_and_read_back() {
         let added: Vec<ObjectRef> = (0..9_001).rev().map(|n| object(n, ObjectKind::Pack)).collect();
-        let cut = pages(added.clone(), vec![hash(3), hash(1)], vec![worn(7)]);
+        let cut = pages(added.clone(), vec![hash(3), hash(1)], vec![liveness(7)]);
         let lengths: Vec<_> = cut.iter().map(|page| (page.section(), page.len())).collect();
         assert_eq!(
             lengths,
@@ -343,7 +351,7 @@ mod tests {
                 (Section::Added, 4_000),
                 (Section::Added, 1_001),
                 (Section::Dropped, 2),
-                (Section::Worn, 1)
+                (Section::Liveness, 1)
             ]
         );
         for page in &cut {
@@ -364,7 +372,7 @@ mod tests {
                 totals.pages,
                 totals.added,
                 totals.dropped,
-                totals.worn,
+                totals.liveness,
                 totals.digest
             ),
             (5, 9_001, 2, 1, hash(5 * 32))
@@ -384,7 +392,10 @@ mod tests {
             ),
             (CommitPage::Added(vec![two, one]), PageError::Order),
             (CommitPage::Added(vec![one, one]), PageError::Order),
-            (CommitPage::Worn(vec![worn(1), worn(1)]), PageError::Order),
+            (
+                CommitPage::Liveness(vec![liveness(1), liveness(1)]),
+                PageError::Order,
+            ),
             (
                 CommitPage::Added(vec![one, object(2, ObjectKind::Manifest)]),
                 PageError::Kind,

@@ -5,12 +5,17 @@
 
 mod max_tree;
 mod next_tier;
+mod secs;
 
 use std::{fmt, ops::Range};
 
 use jiff::Timestamp;
 
-use self::{max_tree::MaxTree, next_tier::next_tier};
+use self::{
+    max_tree::MaxTree,
+    next_tier::next_tier,
+    secs::{DAY, NOTHING, Secs, up},
+};
 use super::{
     KeepReason, LockAhead, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, Seq,
     SnapshotInput, SnapshotState, SourceInput, SourcePlan,
@@ -115,6 +120,7 @@ impl fmt::Display for Violation {
     }
 }
 
+// Promise: P4
 /// Finds everything in `plan` that breaks a promise. Empty for a plan that `plan` made from the same input at the same instant.
 #[must_use]
 pub fn check(input: &PlanInput, plan: &Plan, now: Timestamp) -> Vec<Violation> {
@@ -140,21 +146,6 @@ pub fn check(input: &PlanInput, plan: &Plan, now: Timestamp) -> Vec<Violation> {
         }
     }
     violations
-}
-
-/// Seconds since 1970. Dates are compared in whole seconds: what must last is rounded up.
-type Secs = i64;
-
-const DAY: Secs = 86_400;
-
-fn up(at: Timestamp) -> Secs {
-    let whole = at.as_second();
-    // Before 1970 jiff counts fractions downwards; either way a positive rest lies above the whole second.
-    if at.subsec_nanosecond() > 0 {
-        whole + 1
-    } else {
-        whole
-    }
 }
 
 struct Checker<'a> {
@@ -466,5 +457,3 @@ impl<'a> Checker<'a> {
             && lock > up(one_missed)
     }
 }
-
-const NOTHING: Secs = Secs::MIN;

@@ -6,7 +6,7 @@ use super::{Provider, gb};
 
 /// An object that has lost a part of its data since it was put.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Worn {
+pub(super) struct PackUse {
     /// Its size.
     pub bytes: u64,
     /// How much of it the newest snapshot still uses.
@@ -17,7 +17,7 @@ pub(super) struct Worn {
     pub still_locked: SignedDuration,
 }
 
-impl Worn {
+impl PackUse {
     /// Whether adding the live data again now is cheaper than to go on refreshing the object.
     ///
     /// Data decays: of B bytes, B·e^(−λt) are live after t days, and the object's own past tells λ: ln(B/L) / age. An object
@@ -41,10 +41,10 @@ impl Worn {
         let billed = f64::from(provider.min_storage_days) - age;
         let stays = days(self.still_locked).max(billed).max(0.0);
         let renewing = provider.put_usd() + provider.head_usd() + storing * stays;
-        let worn = self.bytes as f64 / live as f64;
-        let decay = worn.ln();
+        let ratio = self.bytes as f64 / live as f64;
+        let decay = ratio.ln();
         // λ·u/(a+k) with λ = decay / age. Where nothing costs anything a day, nothing is gained. At equality either costs the same.
-        worn - 1.0 > decay + decay / age * renewing / (storing + refreshing)
+        ratio - 1.0 > decay + decay / age * renewing / (storing + refreshing)
     }
 }
 
@@ -56,8 +56,8 @@ mod tests {
 
     const DAY: f64 = 86_400.0;
 
-    fn worn(bytes: u64, live_bytes: u64, age_days: f64, locked_days: f64) -> Worn {
-        Worn {
+    fn pack_use(bytes: u64, live_bytes: u64, age_days: f64, locked_days: f64) -> PackUse {
+        PackUse {
             bytes,
             live_bytes,
             age: SignedDuration::from_secs_f64(age_days * DAY),
@@ -76,7 +76,7 @@ mod tests {
                 reason = "below 16 MiB"
             )]
             let live = (bytes as f64 * left) as u64;
-            worn(bytes, live, -left.ln() / 0.01, 90.0).is_cheaper_added_again(&Provider::AWS_STANDARD, 10)
+            pack_use(bytes, live, -left.ln() / 0.01, 90.0).is_cheaper_added_again(&Provider::AWS_STANDARD, 10)
         };
         assert!(!pays(0.9) && !pays(0.5) && !pays(0.36));
         assert!(pays(0.32) && pays(0.1) && pays(0.01));
@@ -85,19 +85,19 @@ mod tests {
     #[test]
     fn nothing_is_gained_by_what_is_whole_or_new_or_free() {
         let aws = &Provider::AWS_STANDARD;
-        assert!(!worn(1_000, 1_000, 1_000.0, 0.0).is_cheaper_added_again(aws, 1));
-        assert!(!worn(1_000, 2_000, 1_000.0, 0.0).is_cheaper_added_again(aws, 1));
-        assert!(!worn(1_000, 1, 0.0, 0.0).is_cheaper_added_again(aws, 1));
-        assert!(!worn(1_000, 0, -1.0, 0.0).is_cheaper_added_again(aws, 1));
+        assert!(!pack_use(1_000, 1_000, 1_000.0, 0.0).is_cheaper_added_again(aws, 1));
+        assert!(!pack_use(1_000, 2_000, 1_000.0, 0.0).is_cheaper_added_again(aws, 1));
+        assert!(!pack_use(1_000, 1, 0.0, 0.0).is_cheaper_added_again(aws, 1));
+        assert!(!pack_use(1_000, 0, -1.0, 0.0).is_cheaper_added_again(aws, 1));
         let free = &Provider {
             put_usd_per_1000: 0.0,
             head_usd_per_1000: 0.0,
             storage_usd_per_gb_month: 0.0,
             ..*aws
         };
-        assert!(!worn(1_000, 1, 1_000.0, 0.0).is_cheaper_added_again(free, 1));
+        assert!(!pack_use(1_000, 1, 1_000.0, 0.0).is_cheaper_added_again(free, 1));
         // Nothing of it is in use: there is nothing to send.
-        assert!(worn(1_000, 0, 1.0, 90.0).is_cheaper_added_again(aws, 1));
+        assert!(pack_use(1_000, 0, 1.0, 90.0).is_cheaper_added_again(aws, 1));
     }
 
     proptest! {
@@ -132,7 +132,7 @@ mod tests {
             let (here, later) = (average(age), average(age * 1.0001));
             // At the bottom of the curve neither answer is wrong.
             prop_assume!((later / here - 1.0).abs() > 1e-7);
-            let pays = worn(bytes, live, age, locked).is_cheaper_added_again(&provider, lock_ahead_days);
+            let pays = pack_use(bytes, live, age, locked).is_cheaper_added_again(&provider, lock_ahead_days);
             prop_assert_eq!(pays, later > here);
         }
     }

@@ -48,6 +48,7 @@ pub fn protected_until(policy: &Policy, received_at: Timestamp) -> Timestamp {
     ceil_to_second(later(received_at, policy.retention()))
 }
 
+// Promise: P1
 /// Until when everything that a snapshot committed at `received_at` needs must be locked for the snapshot to
 /// complete: its own promise (P1). What falls short of that is extended far enough that the upcoming snapshot is covered too.
 /// What falls short of the upcoming snapshot's need alone (P2) is left to the sweep that follows: it may be worth more to add it
@@ -82,6 +83,7 @@ pub fn commit_lock(
     })
 }
 
+// Promise: P8
 /// The lock that is signed into an upload at `signing_time`: with
 /// D = min(run deadline, signing time + 24 h), `next_due(D) + grace + N + Q·u` for a scheduled source and
 /// `D + 24 h + N + Q·u` for an unscheduled one; where the snapshot is expected to take `tiers`

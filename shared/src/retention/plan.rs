@@ -12,7 +12,7 @@ use super::{
     Churn, KeepReason, Need, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Plan, PlanError, PlanInput,
     Policy, Provider, Seq, SnapshotInput, SnapshotPlan, SnapshotState, SourceInput, SourcePlan,
     ceil_to_second,
-    cost::Worn,
+    cost::PackUse,
     range_max::RangeMax,
     rule::{Rules, given, tier_days, tier_until},
 };
@@ -111,6 +111,7 @@ fn protection(policy: &Policy, snapshot: &SnapshotInput) -> Timestamp {
     given(policy, &snapshot.tiers, snapshot.received_at).max(promise.unwrap_or(Timestamp::MIN))
 }
 
+// Promise: P3
 /// The snapshots that never lapse: the `keep_last` newest of those that are complete and sound, and the newest complete one, which
 /// the next run builds on. So the last sound one is held for as long as those after it are not sound.
 #[derive(Default)]
@@ -335,12 +336,12 @@ impl Planner<'_> {
             .snapshots
             .get(first)
             .map_or(now, |snapshot| snapshot.received_at);
-        let worn = Worn {
+        let pack_use = PackUse {
             bytes: object.bytes,
             live_bytes: object.live_bytes,
             age: now.duration_since(born_at),
             still_locked: lock.duration_since(now),
         };
-        worn.is_cheaper_added_again(self.provider, self.rules.lock_ahead_days)
+        pack_use.is_cheaper_added_again(self.provider, self.rules.lock_ahead_days)
     }
 }

@@ -22,6 +22,7 @@ pub(super) struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    // Promise: P3
     /// N from now: what must never lapse reaches so far.
     pub fn last_good(&self, kind: NeedKind) -> Need {
         Need {
@@ -36,6 +37,7 @@ impl Rules<'_> {
         later(due, self.policy.grace())
     }
 
+    // Promise: P2
     /// What the newest snapshot needs, so that the upcoming one is covered before it begins (P2).
     pub fn upcoming(&self) -> Need {
         Need {
@@ -99,6 +101,7 @@ impl Rules<'_> {
     }
 }
 
+// Promise: P9
 /// What the policy gives a snapshot: `received_at` + N, or the longest of its tiers that the policy still has, whichever is
 /// later; upwards to a whole second.
 pub(super) fn given(policy: &Policy, tiers: &[Period], received_at: Timestamp) -> Timestamp {

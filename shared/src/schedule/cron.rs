@@ -10,13 +10,7 @@ use jiff::civil::{Date, Time, date};
 
 use crate::limits::Limit;
 
-use super::{ScheduleError, error::HourMinute};
-
-/// More than any line needs that people write.
-pub(super) const MAX_LENGTH: usize = Limit::CronLine.max();
-
-/// A backup that is due again after less than this can not have ended.
-pub(super) const MIN_DISTANCE_MINUTES: i32 = 5;
+use super::error::{HourMinute, MIN_DISTANCE_MINUTES, ScheduleError};
 
 /// Twenty-eight years hold each combination of weekday, date and leap year, and each pair of neighbouring days.
 const CALENDARS: (Date, Date) = (date(2000, 1, 1), date(2027, 12, 31));
@@ -78,7 +72,7 @@ pub(super) struct Line {
 impl Line {
     /// Reads a line, and refuses one that never fires or that fires too often.
     pub fn read(line: &str) -> Result<Self, ScheduleError> {
-        if line.len() > MAX_LENGTH {
+        if line.len() > Limit::CronLine.max() {
             return Err(ScheduleError::CronLength { length: line.len() });
         }
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -2,11 +2,10 @@
 
 use jiff::civil::Weekday;
 
-use super::{Recurrence, Schedule};
+use super::recurrence::Recurrence;
 
-pub(super) fn describe(schedule: &Schedule) -> String {
-    let zone = &schedule.time_zone;
-    match &schedule.recurrence {
+pub(super) fn describe(recurrence: &Recurrence, zone: &str) -> String {
+    match recurrence {
         Recurrence::Manual => "Only when somebody asks".to_owned(),
         Recurrence::Hour { minute: 0 } => format!("Every hour, on the hour ({zone})"),
         Recurrence::Hour { minute } => format!("Every hour, {minute} min past ({zone})"),

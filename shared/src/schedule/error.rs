@@ -2,6 +2,11 @@
 
 use jiff::civil::Time;
 
+use crate::limits::Limit;
+
+/// The shortest time between two occurrences of a cron line, in minutes: a backup that is due again sooner cannot have ended.
+pub(super) const MIN_DISTANCE_MINUTES: i32 = 5;
+
 /// What is wrong with a schedule. The text begins with the field and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
@@ -24,7 +29,7 @@ pub enum ScheduleError {
     /// The cron line is longer than any sensible one.
     #[error(
         "line: the cron line has {length} characters; use at most {}",
-        super::cron::MAX_LENGTH
+        Limit::CronLine.max()
     )]
     CronLength {
         /// How many it has.
@@ -61,7 +66,7 @@ pub enum ScheduleError {
     /// Two times of the line are too close.
     #[error(
         "line: fires at {first} and again at {second}; leave at least {} minutes between two runs",
-        super::cron::MIN_DISTANCE_MINUTES
+        MIN_DISTANCE_MINUTES
     )]
     CronTooOften {
         /// A time of day.

@@ -21,6 +21,7 @@ mod days;
 mod describe;
 mod error;
 mod pattern;
+mod recurrence;
 mod timetable;
 
 #[cfg(test)]
@@ -31,55 +32,8 @@ use serde::{Deserialize, Serialize};
 
 pub use days::{MonthDay, Weekdays};
 pub use error::{HourMinute, ScheduleError};
+pub use recurrence::Recurrence;
 pub use timetable::Timetable;
-
-/// How often a source is backed up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "every", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Recurrence {
-    /// Only when somebody asks.
-    Manual,
-    /// Each hour, at this minute.
-    Hour {
-        /// 0–59.
-        minute: i8,
-    },
-    /// Each day, at this time.
-    Day {
-        /// 0–23.
-        hour: i8,
-        /// 0–59.
-        minute: i8,
-    },
-    /// Each week, on these days at this time.
-    Week {
-        /// One or more. Stored as `weekday` with one number when a schedule had one day.
-        #[serde(alias = "weekday")]
-        weekdays: Weekdays,
-        /// 0–23.
-        hour: i8,
-        /// 0–59.
-        minute: i8,
-    },
-    /// Each month, on this day at this time.
-    Month {
-        /// The day, or the last day of a shorter month.
-        day: MonthDay,
-        /// 0–23.
-        hour: i8,
-        /// 0–59.
-        minute: i8,
-    },
-    /// By a cron line.
-    Cron {
-        /// Five fields: minute, hour, day of month, month, day of week, such as `30 2 * * 1-5`. Names (`MON`,
-        /// `JAN`), `L`, `15W`, `1#2` and `5L` are read; a line with a day of month and a day of week is due on
-        /// either, or on both at once where the day of week begins with `+`. Seconds, years and nicknames
-        /// (`@daily`) are refused, and so is a line that never fires, or that fires twice within less than five
-        /// minutes.
-        line: String,
-    },
-}
 
 /// A recurrence in a time zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +68,7 @@ impl Schedule {
     /// # Errors
     /// As [`Schedule::validate`].
     pub fn timetable(&self) -> Result<Timetable, ScheduleError> {
-        Timetable::read(self)
+        Timetable::read(&self.recurrence, &self.time_zone)
     }
 
     /// The first instant strictly after `after` at which a run is due, by the rules of [this module](self);
@@ -159,6 +113,6 @@ impl Schedule {
     /// The schedule in words: `Every week on Mon, Thu at 02:30 (Europe/Berlin)`.
     #[must_use]
     pub fn describe(&self) -> String {
-        describe::describe(self)
+        describe::describe(&self.recurrence, &self.time_zone)
     }
 }

@@ -5,7 +5,12 @@ use jiff::{
     civil::{Date, DateTime, Time},
 };
 
-use super::{MonthDay, Recurrence, ScheduleError, Weekdays, cron::Line};
+use super::{
+    cron::Line,
+    days::{MonthDay, Weekdays},
+    error::ScheduleError,
+    recurrence::Recurrence,
+};
 
 /// What a recurrence names: some times of day, on some days.
 #[derive(Debug, Clone)]

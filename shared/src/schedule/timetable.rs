@@ -6,12 +6,12 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-use super::{Schedule, ScheduleError, pattern::Pattern};
+use super::{error::ScheduleError, pattern::Pattern, recurrence::Recurrence};
 
 /// How far [`Timetable::longest_interval`] looks: a leap year.
 const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// A [`Schedule`] that has been read and checked: for callers that ask it more than once.
+/// A [`Schedule`](super::Schedule) that has been read and checked: for callers that ask it more than once.
 #[derive(Debug, Clone)]
 pub struct Timetable {
     /// `None`: only by hand.
@@ -20,15 +20,16 @@ pub struct Timetable {
 }
 
 impl Timetable {
-    pub(super) fn read(schedule: &Schedule) -> Result<Self, ScheduleError> {
-        let name = &schedule.time_zone;
+    /// Reads a recurrence in the zone of this IANA name.
+    pub(super) fn read(recurrence: &Recurrence, zone: &str) -> Result<Self, ScheduleError> {
+        let name = zone;
         let zone = TimeZone::get(name)
             .ok()
             // A zone that says that it is not known would be taken for UTC.
             .filter(|zone| !zone.is_unknown())
-            .ok_or_else(|| ScheduleError::UnknownTimeZone(name.clone()))?;
+            .ok_or_else(|| ScheduleError::UnknownTimeZone(name.to_owned()))?;
         Ok(Self {
-            pattern: Pattern::read(&schedule.recurrence)?,
+            pattern: Pattern::read(recurrence)?,
             zone,
         })
     }
@@ -39,7 +40,7 @@ impl Timetable {
         &self.zone
     }
 
-    /// See [`Schedule::next_after`].
+    /// See [`Schedule::next_after`](super::Schedule::next_after).
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let pattern = self.pattern.as_ref()?;
@@ -50,7 +51,7 @@ impl Timetable {
         }
     }
 
-    /// See [`Schedule::occurrences`].
+    /// See [`Schedule::occurrences`](super::Schedule::occurrences).
     pub fn occurrences(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
         let mut latest = from;
         std::iter::from_fn(move || {
@@ -60,7 +61,7 @@ impl Timetable {
         })
     }
 
-    /// See [`Schedule::longest_interval`].
+    /// See [`Schedule::longest_interval`](super::Schedule::longest_interval).
     #[must_use]
     pub fn longest_interval(&self, from: Timestamp) -> Option<SignedDuration> {
         let horizon = from.checked_add(YEAR).unwrap_or(Timestamp::MAX);

@@ -11,7 +11,7 @@ use crate::{
     api::Api,
     build, files, process, say,
     setup::{self, Need},
-    stack::{Plan, Stack, storage::Endpoint},
+    stack::{Plan, Stack, endpoint::Endpoint},
     workspace::Workspace,
 };
 use scene::{BUCKET, Scene};

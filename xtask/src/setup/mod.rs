@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what building and testing need and a fresh machine may lack. Whether something is there
 //! is found out by looking, each time; nothing is noted down.
 
+pub mod ceph;
 mod system;
 pub mod wasm;
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{say, sh, stack::ceph};
+use crate::{say, sh};
 use system::System;
 
 /// What can be asked for.
@@ -66,7 +67,7 @@ pub async fn ensure(needs: &[Need]) -> Result<()> {
             Need::Postgres => postgres(&mut system).await?,
             Need::Node => node(&mut system).await?,
             Need::Chromium => chromium(&mut system).await?,
-            Need::Ceph => ceph(&mut system).await?,
+            Need::Ceph => install_ceph(&mut system).await?,
         }
     }
     Ok(())
@@ -173,13 +174,13 @@ async fn chromium(system: &mut System) -> Result<()> {
     }
 }
 
-async fn ceph(system: &mut System) -> Result<()> {
-    if ceph::installed() {
+async fn install_ceph(system: &mut System) -> Result<()> {
+    if ceph::is_installed() {
         return Ok(());
     }
     say::doing("Installing Ceph's gateway, monitor and store: an S3 with Object Lock that is not ours");
     system.install(&ceph::PACKAGES).await?;
-    match ceph::installed() {
+    match ceph::is_installed() {
         true => Ok(()),
         false => bail!("Ceph's programs are still not on PATH"),
     }

@@ -12,27 +12,15 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use super::{READY_WITHIN, port, private, secrets::Secrets};
-use crate::{clock, process::Managed, sh};
-
-/// Debian's packages that it is made from.
-pub const PACKAGES: [&str; 4] = ["radosgw", "ceph-mon", "ceph-osd", "ceph-common"];
-const PROGRAMS: [&str; 6] = [
-    "radosgw",
-    "radosgw-admin",
-    "ceph",
-    "ceph-mon",
-    "ceph-osd",
-    "monmaptool",
-];
+use super::{
+    common::{READY_WITHIN, private},
+    port,
+    secrets::Secrets,
+};
+use crate::{clock, process::Managed, setup, sh};
 
 /// How much fits in; the file for it is sparse.
 const CAPACITY_BYTES: u64 = 64 << 30;
-
-/// Whether it can be started on this machine.
-pub fn installed() -> bool {
-    PROGRAMS.iter().all(|program| sh::find(program).is_some())
-}
 
 /// It runs until it is dropped. The fields are in the order in which they stop.
 pub struct Ceph {
@@ -46,7 +34,7 @@ pub struct Ceph {
 impl Ceph {
     /// Makes a new, empty cluster in the stack's folder and starts it, its gateway on a port.
     pub async fn start(folder: &Path, secrets: &Secrets, gateway_port: u16) -> Result<Self> {
-        if !installed() {
+        if !setup::ceph::is_installed() {
             bail!("Ceph is not installed: run `cargo xtask setup --only ceph`");
         }
         let data = folder.join("ceph");

@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{READY_WITHIN, private, secrets::Secrets};
+use super::{
+    common::{READY_WITHIN, private},
+    secrets::Secrets,
+};
 use crate::{
     clock,
     process::{Managed, Signal},

@@ -2,8 +2,11 @@
 
 pub mod agent;
 pub mod ceph;
+mod common;
+pub mod endpoint;
 mod lockbox;
 pub mod owner;
+mod plan;
 pub mod port;
 pub mod postgres;
 pub mod proxy;
@@ -13,7 +16,6 @@ pub mod storage;
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -26,30 +28,10 @@ use crate::{
     clock,
     process::{Ledger, Managed},
 };
+use common::{READY_WITHIN, private};
+pub use plan::Plan;
 use postgres::Postgres;
-use secrets::Secrets;
-use storage::{Endpoint, Storage};
-
-/// How long a program may take until it answers.
-const READY_WITHIN: Duration = Duration::from_secs(90);
-
-/// What a stack is made from.
-pub struct Plan {
-    /// Everything that it keeps is in here.
-    pub folder: PathBuf,
-    /// Passwords and keys.
-    pub secrets: Secrets,
-    /// The console's port.
-    pub server_port: u16,
-    /// What speaks S3.
-    pub endpoint: Endpoint,
-    /// Its port.
-    pub s3_port: u16,
-    /// An existing database instead of a private cluster.
-    pub database_url: Option<String>,
-    /// Whether the database must survive a power cut.
-    pub durable: bool,
-}
+use storage::Storage;
 
 /// It runs until it is dropped. The fields are in the order in which they stop.
 pub struct Stack {
@@ -234,11 +216,4 @@ impl Stack {
         }
         Ok(())
     }
-}
-
-/// A folder for us alone: the one around it lets Postgres' user pass.
-fn private(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-        .with_context(|| folder.display().to_string())
 }

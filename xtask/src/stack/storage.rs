@@ -4,27 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::{Plan, ceph::Ceph, lockbox::Lockbox};
+use super::{ceph::Ceph, endpoint::Endpoint, lockbox::Lockbox, plan::Plan};
 use crate::{build::Built, process::Managed};
-
-/// What speaks S3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Endpoint {
-    /// This project's own
-    Lockbox,
-    /// Ceph's gateway, a whole cluster in one folder
-    Ceph,
-}
-
-impl Endpoint {
-    /// For people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Lockbox => "lockbox",
-            Self::Ceph => "Ceph's gateway",
-        }
-    }
-}
 
 /// It runs until it is dropped.
 pub enum Storage {

@@ -15,8 +15,8 @@ use shared::{
 };
 
 use super::{
-    Places,
     bucket::Bucket,
+    places::Places,
     report::Report,
     set_up::{BUCKET, Cast},
 };

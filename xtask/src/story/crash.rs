@@ -12,8 +12,8 @@ use shared::{
 };
 
 use super::{
-    Places,
     backups::{self, Restorable},
+    places::Places,
     report::Report,
     set_up::Cast,
 };

@@ -6,23 +6,25 @@ mod backups;
 pub mod bucket;
 mod crash;
 mod faults;
+mod places;
 mod report;
 mod restores;
 mod set_up;
 mod wrong_bucket;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
     build, demo,
     setup::{self, Need},
-    stack::{Plan, Stack, port, secrets::Secrets, storage::Endpoint},
+    stack::{Plan, Stack, endpoint::Endpoint, port, secrets::Secrets},
     test::Count,
     workspace::Workspace,
 };
 use bucket::Bucket;
+use places::Places;
 use report::Report;
 
 /// `cargo xtask demo --check`.
@@ -83,22 +85,6 @@ pub async fn run(workspace: &Workspace, endpoint: Endpoint, keep: bool) -> Resul
         failed: report.failed(),
         skipped: 0,
     })
-}
-
-/// Where the story keeps what.
-struct Places {
-    /// What is backed up.
-    source: PathBuf,
-    /// It, as the first backup found it.
-    first_copy: PathBuf,
-    /// It, as the second backup found it.
-    second_copy: PathBuf,
-    /// What is backed up when the server is killed.
-    crash_source: PathBuf,
-    /// It, as the backup after the crash found it.
-    crash_copy: PathBuf,
-    /// What restores write to.
-    restored: PathBuf,
 }
 
 /// The steps. Where a step gives nothing, later ones have nothing to stand on, and the story ends there.

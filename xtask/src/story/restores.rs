@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use anyhow::bail;
 use shared::api::view::RestoreState;
 
-use super::{Places, backups::Restorable, report::Report, set_up::Cast};
+use super::{backups::Restorable, places::Places, report::Report, set_up::Cast};
 use crate::{
     clock,
     files::portrait::Portrait,

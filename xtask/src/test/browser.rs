@@ -14,7 +14,7 @@ use crate::{
     build,
     demo::scene::{SOURCE, Scene},
     files, say, setup, sh,
-    stack::{Plan, Stack, port, secrets::Secrets, storage::Endpoint},
+    stack::{Plan, Stack, endpoint::Endpoint, port, secrets::Secrets},
     workspace::Workspace,
 };
 

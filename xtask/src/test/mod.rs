@@ -13,7 +13,7 @@ use crate::{
     clock, deps, say,
     setup::{self, Need},
     sh,
-    stack::storage::Endpoint,
+    stack::endpoint::Endpoint,
     story,
     workspace::Workspace,
 };

@@ -22,7 +22,7 @@ use shared::{
 use uuid::Uuid;
 
 use self::compare::Compared;
-use super::within;
+use super::deadline::within;
 use crate::{
     app::App,
     db::{
@@ -135,7 +135,7 @@ impl Check<'_> {
         // What is noted of absent objects bears a time.
         self.app
             .clocks
-            .compare(self.app, account.id, store.as_ref(), &self.set.bucket)
+            .compare(account.id, store.as_ref(), &self.set.bucket)
             .await
             .map_err(unanswered)?;
         let mut done = Vec::with_capacity(sources.len());

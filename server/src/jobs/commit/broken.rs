@@ -2,7 +2,7 @@
 
 use shared::api::agent::RunState;
 
-use super::Commit;
+use super::state::Commit;
 use crate::{
     db::{self, jobs::JobKind},
     error::ApiError,

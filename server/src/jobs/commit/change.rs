@@ -8,7 +8,7 @@ use shared::{
     object::ObjectHash,
 };
 
-use super::{Commit, Failure};
+use super::{failure::Failure, state::Commit};
 use crate::db::{self, TenantTx};
 
 impl Commit<'_> {

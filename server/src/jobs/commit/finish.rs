@@ -12,7 +12,12 @@ use shared::{
     retention::{CommitLock, Period, commit_lock, upload_lock},
 };
 
-use super::{Commit, Failure, Gone, change::Members, of_confirm, of_store, presence};
+use super::{
+    change::Members,
+    failure::{Failure, of_confirm, of_store},
+    presence,
+    state::{Commit, Gone},
+};
 use crate::{
     db::{
         self,

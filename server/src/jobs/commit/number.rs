@@ -16,7 +16,12 @@ use shared::{
     retention::{self, LockError, Period, TierCandidate, assign_tiers},
 };
 
-use super::{Commit, Failure, of_store, presence, set::Touched};
+use super::{
+    failure::{Failure, of_store},
+    presence,
+    set::Touched,
+    state::Commit,
+};
 use crate::{
     db::{self, TenantTx, snapshots::Snapshot},
     random,
@@ -165,7 +170,7 @@ impl Commit<'_> {
         seq: u64,
     ) -> Result<(), Failure> {
         let id = self.source.id;
-        if request.counted_worn {
+        if request.counted_liveness {
             db::ledger::clear_live_bytes(tx, id).await?;
         }
         let mut touched = Touched::default();
@@ -181,8 +186,8 @@ impl Commit<'_> {
                     db::ledger::drop_from(tx, id, &hashes, seq).await?,
                     "a dropped object was not needed by the snapshot before",
                 ),
-                CommitPage::Worn(worn) => {
-                    db::ledger::set_live_bytes(tx, id, worn).await?;
+                CommitPage::Liveness(packs) => {
+                    db::ledger::set_live_bytes(tx, id, packs).await?;
                     continue;
                 }
             };

@@ -17,7 +17,11 @@ use shared::{
     words::counted,
 };
 
-use super::{Commit, Failure, PARALLEL, change::Members, of_store};
+use super::{
+    change::Members,
+    failure::{Failure, of_store},
+    state::{Commit, PARALLEL},
+};
 use crate::{
     db::{
         self,
@@ -111,6 +115,7 @@ struct Held {
 }
 
 impl Commit<'_> {
+    // Promise: P1
     /// Compares the bucket with the ledger, and notes what is absent and what was seen again. What that comes to for this
     /// snapshot is for [`none_missing`](Self::none_missing) to say.
     pub(super) async fn look_for_all(&mut self) -> Result<(), Failure> {

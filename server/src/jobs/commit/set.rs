@@ -12,7 +12,7 @@ use repository::{
 };
 use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 
-use super::{Commit, Failure};
+use super::{failure::Failure, state::Commit};
 use crate::{
     db::{self, TenantTx, needed::Needed},
     error::ApiError,

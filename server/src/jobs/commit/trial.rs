@@ -6,7 +6,10 @@
 use jiff::SignedDuration;
 use shared::{api::agent::CommitRequest, object::ObjectKind, retention::LockMode};
 
-use super::{Commit, Failure, of_extend, of_store};
+use super::{
+    failure::{Failure, of_extend, of_store},
+    state::Commit,
+};
 use crate::{
     db,
     s3::{Lock, S3Error},

@@ -4,7 +4,7 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::{object::ObjectHash, words::counted};
 
-use super::Sweep;
+use super::state::Sweep;
 use crate::{
     db::{self, TenantTx, ledger::LedgerObject},
     error::ApiError,

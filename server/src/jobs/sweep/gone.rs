@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use shared::object::ObjectHash;
 
-use super::Sweep;
+use super::state::Sweep;
 use crate::{
     db,
     error::ApiError,

@@ -14,7 +14,7 @@ use shared::{
     s3_refusal::Cause,
 };
 
-use super::{Pace, Sweep};
+use super::state::{Pace, Sweep};
 use crate::{
     db::{self, due::DueQuery, groom::SpareVersion, ledger::LedgerObject},
     error::ApiError,
@@ -70,6 +70,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    // Promise: P4
     /// Deletes what is neither needed nor locked. `now` is the earliest of the three clocks.
     pub(super) async fn groom(&mut self, now: Timestamp) -> Result<Pace, ApiError> {
         // What a crash left behind comes first.

@@ -9,7 +9,7 @@ use shared::{
     },
 };
 
-use super::Sweep;
+use super::state::Sweep;
 use crate::{
     db::{self, TenantTx},
     error::ApiError,

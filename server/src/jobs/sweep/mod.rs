@@ -16,26 +16,24 @@ mod groom;
 mod input;
 mod refresh;
 mod refusals;
-
-use std::sync::Arc;
+mod state;
 
 use jiff::Timestamp;
 use shared::{
     api::view::{AwaitReason, AwaitingUnlock, LiveEvent, SweepReport},
     ids::SourceId,
-    retention::{Policy, Provider, due},
+    retention::{Policy, due},
     words::counted,
 };
 use uuid::Uuid;
 
-use self::refusals::Refusals;
-use super::within;
+use self::state::{Pace, Sweep};
+use super::deadline::within;
 use crate::{
     app::App,
     clocks::{CLOCKS_DISAGREE, Reading},
-    db::{self, backup_sets::BackupSet, jobs::JobKind, sources::Source, sweeps},
+    db::{self, jobs::JobKind, sweeps},
     error::ApiError,
-    s3::ObjectStore,
     scope::TenantScope,
 };
 
@@ -67,57 +65,7 @@ pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(),
     outcome
 }
 
-struct Sweep<'a> {
-    app: &'a App,
-    scope: &'a TenantScope,
-    source: Source,
-    set: BackupSet,
-    provider: Provider,
-    store: Arc<dyn ObjectStore>,
-    report: SweepReport,
-    /// What was not done: it is tried again soon.
-    failed: u64,
-    /// Objects that were not found and are not believed to be gone yet.
-    suspected: u64,
-    /// What was not done, for the report.
-    refusals: Refusals,
-}
-
-/// Whether there is time for more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    GoOn,
-    /// A commit of the source waits: it goes first.
-    GiveWay,
-}
-
-impl<'a> Sweep<'a> {
-    async fn load(app: &'a App, scope: &'a TenantScope, id: SourceId) -> Result<Option<Self>, ApiError> {
-        let tx = app.db.tenant(scope).await?;
-        let missing = |what: &str| ApiError::Internal(format!("source {id}: its {what} is gone"));
-        let Some(source) = db::sources::find(&tx, id).await? else {
-            return Ok(None);
-        };
-        let set = db::backup_sets::find(&tx, source.backup_set_id)
-            .await?
-            .ok_or_else(|| missing("backup set"))?;
-        let account = db::storage_accounts::find(&tx, set.storage_account_id)
-            .await?
-            .ok_or_else(|| missing("storage account"))?;
-        Ok(Some(Self {
-            app,
-            scope,
-            source,
-            set,
-            provider: crate::use_cases::protection::provider(&account),
-            store: app.store(scope, &account)?,
-            report: SweepReport::default(),
-            failed: 0,
-            suspected: 0,
-            refusals: Refusals::default(),
-        }))
-    }
-
+impl Sweep<'_> {
     async fn drive(&mut self) -> Result<(), ApiError> {
         let clocks = self.clocks().await?;
         self.ask_for_doubtful().await?;
@@ -158,7 +106,7 @@ impl<'a> Sweep<'a> {
         let compared = self
             .app
             .clocks
-            .compare(self.app, account, self.store.as_ref(), bucket)
+            .compare(account, self.store.as_ref(), bucket)
             .await;
         compared.map_err(|error| match error {
             ApiError::Conflict { code, .. } if code == CLOCKS_DISAGREE => error,
@@ -235,18 +183,6 @@ impl<'a> Sweep<'a> {
         let waits =
             db::jobs::another_waits(&tx, self.source.id, JobKind::Sweep, self.app.clock.now()).await?;
         Ok(if waits { Pace::GiveWay } else { Pace::GoOn })
-    }
-
-    /// Notes what was not done.
-    fn refuse(&mut self, sentence: String) {
-        tracing::warn!(source = %self.source.id, sentence, "a sweep refused or failed in part");
-        self.refusals.note(sentence);
-    }
-
-    /// Notes what was not done to one object.
-    fn refuse_object(&mut self, key: &str, why: String) {
-        tracing::warn!(source = %self.source.id, key, why, "a sweep failed at an object");
-        self.refusals.note_object(key, why);
     }
 
     async fn record(&self, began_at: Timestamp) -> Result<(), ApiError> {

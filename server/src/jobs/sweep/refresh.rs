@@ -7,7 +7,7 @@ use shared::{
     retention::{ObjectVerdict, Plan, due},
 };
 
-use super::{Pace, Sweep};
+use super::state::{Pace, Sweep};
 use crate::{
     db::{
         self,
@@ -46,6 +46,7 @@ enum Move {
 }
 
 impl Sweep<'_> {
+    // Promise: P2
     /// Refreshes what falls short at `now`.
     pub(super) async fn refresh(&mut self, now: Timestamp) -> Result<Pace, ApiError> {
         let mut after = None;

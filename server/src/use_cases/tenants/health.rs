@@ -12,7 +12,7 @@ use shared::{
     words::counted,
 };
 
-use super::Folder;
+use super::folder::Folder;
 use crate::{
     db::{backup_sets::BackupSet, checks::BucketCheck, sources::Source},
     use_cases::views,

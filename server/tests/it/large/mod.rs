@@ -296,7 +296,7 @@ impl<'a> Large<'a> {
             manifest,
             totals: SnapshotTotals::default(),
             change: PageTotals::of_pages(change, repository::hash),
-            counted_worn: false,
+            counted_liveness: false,
         };
         let kept = self.kept_sum().await;
         HEAP.reset_peak_usage();

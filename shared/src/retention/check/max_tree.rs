@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{NOTHING, Secs};
+use super::secs::{NOTHING, Secs};
 
 /// The largest value in a range: a complete binary tree in an array, the leaves in its second half.
 pub(super) struct MaxTree {

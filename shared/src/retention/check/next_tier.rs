@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{DAY, Secs, up};
+use super::secs::{DAY, Secs, up};
 use crate::retention::{Period, Policy, SourceInput};
 
 /// The end of the longest tier whose period has not been taken when the next run comes, if it is not late.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{SimulateError, Simulation};
+use super::{error::SimulateError, simulation::Simulation};
 use crate::retention::later;
 
 /// Seconds since 1970.

@@ -1,15 +1,17 @@
 //! The years, instant by instant: runs, sweeps, ends of days.
 
 use super::{
-    SimulateError, Simulation, Timeline,
     calendar::{Calendar, DAY, Secs, What},
+    error::SimulateError,
     flow::Flow,
     history::History,
     keeper::{Demand, Keeper, Moment, Newest, Way},
     leaving::Leaving,
     live::{Group, Live},
     promises::Watch,
+    simulation::Simulation,
     tally::{Standing, Tally},
+    timeline::Timeline,
 };
 
 /// Lives through the horizon.

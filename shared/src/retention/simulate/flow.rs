@@ -1,8 +1,8 @@
 //! How much changes between two runs, in whole pieces, with nothing lost to rounding.
 
 use super::{
-    Workload,
     calendar::{DAY, Secs},
+    workload::Workload,
 };
 
 /// What a run finds changed since the run before.

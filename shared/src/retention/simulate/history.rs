@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Simulation, calendar::Secs, keeper::Newest, live::Live};
+use super::{calendar::Secs, keeper::Newest, live::Live, simulation::Simulation};
 use crate::retention::{
     Churn, ChurnWindow, Period, PolicyError, Seq,
     rule::{given, tier_until},

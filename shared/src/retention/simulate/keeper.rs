@@ -3,13 +3,15 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Rival, SimulateError, Simulation,
     calendar::{Calendar, DAY, Secs},
+    error::SimulateError,
     live::Group,
+    rival::Rival,
+    simulation::Simulation,
 };
 use crate::retention::{
     NeedKind, Period,
-    cost::Worn,
+    cost::PackUse,
     lock::last_commit,
     rule::{Rules, tier_until},
 };
@@ -132,13 +134,13 @@ impl Moment<'_> {
             return true;
         }
         let piece = self.simulation.workload.piece_bytes();
-        let worn = Worn {
+        let pack_use = PackUse {
             bytes: u64::from(group.size) * piece,
             live_bytes: u64::from(group.live) * piece,
             age: SignedDuration::from_secs(self.now - group.born),
             still_locked: SignedDuration::from_secs(group.lock - self.now),
         };
-        worn.is_cheaper_added_again(provider, self.lock_ahead_days)
+        pack_use.is_cheaper_added_again(provider, self.lock_ahead_days)
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod calendar;
 mod engine;
+mod error;
 mod flow;
 mod history;
 mod keeper;
@@ -17,58 +18,16 @@ mod leaving;
 mod live;
 mod promises;
 mod rival;
+mod simulation;
 mod tally;
 mod timeline;
 mod workload;
 
+pub use error::SimulateError;
 pub use rival::Rival;
+pub use simulation::Simulation;
 pub use timeline::{Day, Event, EventKind, Promises, Timeline, Totals, Usd};
 pub use workload::{Horizon, RunNumbers, Workload};
-
-use serde::{Deserialize, Serialize};
-
-use super::{Policy, PolicyError, Provider, provider::ProviderError};
-use crate::schedule::{Schedule, ScheduleError};
-
-/// What is simulated: what `holdfast simulate` reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Simulation {
-    /// The policy.
-    pub policy: Policy,
-    /// Where the objects lie, and what that costs.
-    pub provider: Provider,
-    /// When runs are due.
-    pub schedule: Schedule,
-    /// What is backed up.
-    pub workload: Workload,
-    /// From when, for how long.
-    pub horizon: Horizon,
-}
-
-/// Why nothing can be simulated.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum SimulateError {
-    /// The policy, or a lock that it needs and does not allow.
-    #[error("policy.{0}")]
-    Policy(#[from] PolicyError),
-    /// The provider.
-    #[error("provider.{0}")]
-    Provider(#[from] ProviderError),
-    /// The schedule.
-    #[error("schedule.{0}")]
-    Schedule(#[from] ScheduleError),
-    /// A figure of the workload, the horizon or a rival.
-    #[error("{field}: {value} is out of range; use {range}")]
-    OutOfRange {
-        /// Its path.
-        field: &'static str,
-        /// What it held.
-        value: f64,
-        /// What it may hold.
-        range: &'static str,
-    },
-}
 
 /// Holdfast's years: `policy` kept for `workload` on `schedule`.
 ///
@@ -89,13 +48,4 @@ pub fn simulate_rival(simulation: &Simulation, rival: Rival) -> Result<Timeline,
     simulation.validate()?;
     rival.validate()?;
     engine::run(&simulation, keeper::Way::Rival(rival))
-}
-
-impl Simulation {
-    fn validate(&self) -> Result<(), SimulateError> {
-        self.policy.validate()?;
-        self.provider.validate()?;
-        self.workload.validate()?;
-        self.horizon.validate()
-    }
 }

@@ -3,11 +3,10 @@
 use jiff::Timestamp;
 
 use super::{
-    Promises,
     calendar::{Calendar, DAY, Secs},
     keeper::Newest,
     live::Group,
-    timeline::Short,
+    timeline::{Promises, Short},
 };
 
 /// The finding so far.

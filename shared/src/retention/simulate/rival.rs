@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SimulateError, workload::first_fault};
+use super::{error::SimulateError, workload::first_fault};
 
 /// A rule of another product. `docs/RETENTION.md` describes each, with its sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

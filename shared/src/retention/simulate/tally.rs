@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Day, Event, EventKind, Simulation, Timeline, Totals, Usd,
     calendar::{DAY, Secs},
     live::Group,
-    timeline::Promises,
+    simulation::Simulation,
+    timeline::{Day, Event, EventKind, Promises, Timeline, Totals, Usd},
 };
 
 /// How things stand at the end of a day, apart from what is counted here.

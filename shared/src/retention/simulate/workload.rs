@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::SimulateError;
+use super::error::SimulateError;
 
 /// What is backed up, and how it changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,7 +16,20 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{BODIES, POLLS, SLOW, STRANGERS, address};
+/// Half-sent requests.
+pub const SLOW: u32 = 900;
+/// Strangers who guess passwords, each from an address of its own.
+pub const STRANGERS: u32 = 250;
+/// Calls for work of one agent.
+pub const POLLS: u32 = 300;
+/// Senders of 1 MiB bodies.
+pub const BODIES: u32 = 32;
+
+/// An address of the loopback network. Each part of the load comes from its own.
+pub fn address(nth: u32) -> IpAddr {
+    let [_, _, high, low] = nth.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 1, high, low))
+}
 
 /// The server, and what opens it.
 pub struct Target {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use reqwest::{StatusCode, header};
 use tokio::task::JoinSet;
 
-use super::{address, load::Target};
+use super::load::{Target, address};
 use crate::clock;
 
 /// Where the browsers that are measured are, and the monitor.

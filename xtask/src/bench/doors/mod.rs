@@ -4,14 +4,7 @@
 mod load;
 mod measure;
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -23,10 +16,10 @@ use crate::{
     demo::scene,
     say,
     setup::{self, Need},
-    stack::{Plan, Stack, agent, port, secrets::Secrets, storage::Endpoint},
+    stack::{Plan, Stack, agent, endpoint::Endpoint, port, secrets::Secrets},
     workspace::Workspace,
 };
-use load::{Target, Told};
+use load::{BODIES, POLLS, SLOW, STRANGERS, Target, Told};
 use measure::{Memory, Times};
 
 /// Options of `cargo xtask bench doors`.
@@ -43,22 +36,8 @@ pub struct Args {
     pause: u64,
 }
 
-/// Half-sent requests.
-const SLOW: u32 = 900;
-/// Strangers who guess passwords, each from an address of its own.
-const STRANGERS: u32 = 250;
-/// Calls for work of one agent.
-const POLLS: u32 = 300;
-/// Senders of 1 MiB bodies.
-const BODIES: u32 = 32;
 /// For how long the memory is watched afterwards.
 const AFTERWARDS: Duration = Duration::from_secs(30);
-
-/// An address of the loopback network. Each part of the load comes from its own.
-fn address(nth: u32) -> IpAddr {
-    let [_, _, high, low] = nth.to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(127, 1, high, low))
-}
 
 /// `cargo xtask bench doors`.
 pub async fn command(args: &Args) -> Result<bool> {

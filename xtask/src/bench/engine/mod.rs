@@ -4,11 +4,11 @@
 mod data;
 mod measure;
 mod peers;
+mod phase;
 mod table;
 mod us;
 
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -21,13 +21,13 @@ use crate::{
     build::{self, Built},
     clock, say,
     setup::{self, Need},
-    stack::{Plan, Stack, ceph, port, secrets::Secrets, storage::Endpoint},
+    stack::{Plan, Stack, endpoint::Endpoint, port, secrets::Secrets},
     story::bucket::Bucket,
     workspace::Workspace,
 };
 use data::DataSet;
-use measure::Figures;
 use peers::Peer;
+use phase::{Phase, Place, Results};
 use us::Us;
 
 /// Options of `cargo xtask bench engine`.
@@ -66,27 +66,6 @@ pub struct Args {
 /// until the files have settled.
 const SETTLED: Duration = Duration::from_secs(42);
 
-/// One thing that is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    First,
-    Unchanged,
-    Changed,
-    Restore,
-}
-
-impl Phase {
-    const ALL: [(Self, &'static str); 4] = [
-        (Self::First, "first backup"),
-        (Self::Unchanged, "unchanged"),
-        (Self::Changed, "1 % changed"),
-        (Self::Restore, "restore"),
-    ];
-}
-
-/// All figures of one data set: of each engine, by phase, one for each round.
-pub type Results = BTreeMap<&'static str, BTreeMap<Phase, Vec<Figures>>>;
-
 /// `cargo xtask bench engine`.
 pub async fn command(args: &Args) -> Result<bool> {
     setup::ensure(&[Need::Compiler, Need::Postgres]).await?;
@@ -105,7 +84,7 @@ pub async fn command(args: &Args) -> Result<bool> {
         args.data.clone()
     };
     let endpoints = match &args.endpoints[..] {
-        [] if ceph::installed() => &[Endpoint::Lockbox, Endpoint::Ceph],
+        [] if setup::ceph::is_installed() => &[Endpoint::Lockbox, Endpoint::Ceph],
         [] => &[Endpoint::Lockbox][..],
         chosen => chosen,
     };
@@ -202,25 +181,6 @@ impl Files {
 
     async fn settle(&self) {
         tokio::time::sleep(SETTLED.saturating_sub(self.changed.elapsed())).await;
-    }
-}
-
-/// Where a turn works.
-pub struct Place<'a> {
-    /// What is backed up.
-    files: &'a Path,
-    /// Where it is restored to.
-    target: &'a Path,
-    /// Caches, repositories on disk.
-    scratch: &'a Path,
-    /// The repository's name.
-    name: String,
-}
-
-impl Place<'_> {
-    /// Where the files are after a restore: everybody keeps their whole paths.
-    fn restored(&self) -> Result<PathBuf> {
-        Ok(self.target.join(self.files.strip_prefix("/")?))
     }
 }
 

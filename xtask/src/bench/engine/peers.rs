@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use tokio::process::Command;
 
-use super::{Phase, Place};
+use super::phase::{Phase, Place};
 use crate::{sh, stack::Stack};
 
 /// Where restic and rustic keep their repositories. Their own object lock support is not used.

@@ -1,6 +1,10 @@
 //! Medians and ratios.
 
-use super::{Phase, Results, measure::Figures, us};
+use super::{
+    measure::Figures,
+    phase::{Phase, Results},
+    us,
+};
 use crate::say;
 
 /// Prints one table for each thing that is measured.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use shared::ids::TenantId;
 use tokio::process::Command;
 
-use super::{Phase, Place};
+use super::phase::{Phase, Place};
 use crate::{
     api::{Api, granted},
     demo::scene,

@@ -1,0 +1,183 @@
+//! What the threads of a walk share, and what every stage may do with it: store a chunk, warn, note.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+    sync::{Mutex, OnceLock, PoisonError, atomic::Ordering::Relaxed},
+};
+
+use jiff::SignedDuration;
+use repository::{
+    chunk::{self, ChunkKey, Chunker, SourceSecret},
+    compress::Compressor,
+    manifest::{Warning, WarningKind},
+    tree::{Entry, Xattr},
+};
+use shared::{api::agent::SnapshotTotals, object::ObjectKind};
+
+use super::{
+    devices::Devices,
+    error::BackupError,
+    file_read::FileRead,
+    filter::Filter,
+    known::{Claim, Known},
+    pack::Packs,
+    piece::{Piece, Stored},
+    queue::Queue,
+    task::Task,
+};
+use crate::{
+    escape::escaped,
+    progress::{Event, Observer, RunCounters},
+};
+
+/// More warnings than this are counted, not listed.
+const LISTED_WARNINGS: usize = 9_000;
+/// More notes than this are counted, not listed.
+const LISTED_NOTES: usize = 1_000;
+/// More extended attributes than this on one file are left out, with a warning.
+const MAX_XATTR_BYTES: usize = 1024 * 1024;
+/// What all threads of a walk share.
+pub(super) struct Walk<'a, 't> {
+    pub(super) secret: &'a SourceSecret,
+    pub(super) names: ChunkKey,
+    pub(super) chunker: Chunker,
+    pub(super) roots: &'a [WalkedRoot],
+    pub(super) filter: &'a Filter,
+    pub(super) known: &'a Known<'t>,
+    pub(super) packs: &'a Packs<'a, 't>,
+    pub(super) queue: Queue<Task, Piece>,
+    pub(super) devices: Devices,
+    /// Files with several names that were read.
+    pub(super) linked: Mutex<HashMap<(u64, u64), FileRead>>,
+    pub(super) settle: SignedDuration,
+    pub(super) counters: &'a RunCounters,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) found: Mutex<Found>,
+    pub(super) zeros: OnceLock<Stored>,
+}
+
+/// A path of the source.
+pub(super) struct WalkedRoot {
+    /// As the source has it.
+    pub(super) path: PathBuf,
+    /// With links resolved: where the walk begins.
+    pub(super) walked: PathBuf,
+}
+
+/// What one thread has to itself.
+#[derive(Default)]
+pub(super) struct Worker {
+    pub(super) buffer: Vec<u8>,
+    pub(super) compressor: Compressor,
+    /// Packs that the snapshot needs.
+    pub(super) used: HashSet<u64>,
+    /// Folders whose records stay.
+    pub(super) seen: HashSet<u64>,
+    /// Chunks of files that are not trusted and so stand in no record, by their short hashes.
+    pub(super) loose: HashSet<u64>,
+    pub(super) totals: SnapshotTotals,
+}
+
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) roots: Vec<Option<Entry>>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) notes: Vec<Warning>,
+    pub(super) failure: Option<BackupError>,
+}
+
+impl Walk<'_, '_> {
+    /// An error when the run is to stop.
+    pub(super) fn must_go_on(&self) -> Result<(), BackupError> {
+        if self.counters.stopped() {
+            return Err(BackupError::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// A path of the source is done.
+    pub(super) fn found_root(&self, at: usize, entry: Option<Entry>) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.roots[at] = entry;
+    }
+
+    /// Sees to it that a chunk is in the bucket, or on its way.
+    pub(super) fn store(
+        &self,
+        worker: &mut Worker,
+        raw: &[u8],
+        kind: ObjectKind,
+    ) -> Result<Stored, BackupError> {
+        let id = self.names.id(raw);
+        let stopped = || self.counters.stopped() || self.queue.is_stopped();
+        let pack = match self.known.claim(&id, stopped)? {
+            Claim::Held(pack) => pack,
+            Claim::Mine => {
+                let (compression, stored) = worker.compressor.compress(raw);
+                let pack = self.packs.add(kind, id, raw.len(), compression, stored)?;
+                self.known.settle(&id, pack);
+                pack
+            }
+        };
+        worker.used.insert(pack);
+        Ok(Stored { id, pack })
+    }
+
+    /// The chunk that a hole is made of, and its length.
+    pub(super) fn zeros(&self, worker: &mut Worker) -> Result<(Stored, usize), BackupError> {
+        let stored = match self.zeros.get() {
+            Some(stored) => *stored,
+            None => {
+                let stored = self.store(worker, &vec![0; chunk::MAX_BYTES], ObjectKind::Pack)?;
+                *self.zeros.get_or_init(|| stored)
+            }
+        };
+        worker.used.insert(stored.pack);
+        Ok((stored, chunk::MAX_BYTES))
+    }
+
+    /// Attributes, or none, with a warning, when there is more than what can be kept; and whether that is all.
+    pub(super) fn bounded(&self, xattrs: Vec<Xattr>, path: &dyn Fn() -> Vec<u8>) -> (Vec<Xattr>, bool) {
+        let size: usize = xattrs.iter().map(|a| a.name.len() + a.value.len()).sum();
+        if size <= MAX_XATTR_BYTES {
+            return (xattrs, true);
+        }
+        let detail = "more than 1 MiB of extended attributes";
+        self.warn(path(), WarningKind::MetadataIncomplete, &detail);
+        (Vec::new(), false)
+    }
+
+    /// Tells of something that is not backed up whole.
+    pub(super) fn warn(&self, path: Vec<u8>, kind: WarningKind, detail: &dyn std::fmt::Display) {
+        self.counters.warnings.fetch_add(1, Relaxed);
+        let detail = detail.to_string();
+        self.observer.event(&Event::Warning {
+            path: escaped(&path),
+            message: detail.clone(),
+        });
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.warnings.len() < LISTED_WARNINGS {
+            found.warnings.push(Warning { path, kind, detail });
+        }
+    }
+
+    /// Tells of something that no backup holds, and that is no fault of this one.
+    pub(super) fn note(&self, worker: &mut Worker, path: Vec<u8>, kind: WarningKind, detail: &str) {
+        worker.totals.notes += 1;
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.notes.len() < LISTED_NOTES {
+            let detail = detail.to_owned();
+            found.notes.push(Warning { path, kind, detail });
+        }
+    }
+}
+
+/// Why a name could not be looked at or read.
+pub(super) fn unreadable(error: &std::io::Error) -> WarningKind {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        WarningKind::Vanished
+    } else {
+        WarningKind::Unreadable
+    }
+}

@@ -1,0 +1,164 @@
+//! The ways to a scope: a session, a credential, a token, a job.
+
+use shared::{
+    api::view::Me,
+    ids::{AgentId, TenantId},
+    limits::Limit,
+};
+use uuid::Uuid;
+
+use super::tenant::TenantScope;
+use crate::{
+    db::{self, Db, agents::Agent, enrollment::EnrollmentToken, jobs::Job},
+    error::ApiError,
+    secrets::{Bearer, BearerKey},
+};
+
+impl TenantScope {
+    /// The scope of a claimed job: it was queued under this tenant.
+    #[must_use]
+    pub fn of_job(job: &Job) -> Self {
+        Self::new(job.tenant)
+    }
+
+    /// The scopes of all tenants, for the server's own periodic work.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn all(db: &Db) -> Result<Vec<Self>, ApiError> {
+        let tx = db.instance().await?;
+        Ok(db::tenants::all(&tx)
+            .await?
+            .into_iter()
+            .map(|tenant| Self::new(tenant.id))
+            .collect())
+    }
+}
+
+/// What a person wants to do in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Look.
+    Read,
+    /// Change: not for auditors.
+    Manage,
+}
+
+/// A signed-in person in a tenant that they may touch.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// Who.
+    pub user: Me,
+    /// Where.
+    pub scope: TenantScope,
+}
+
+// Promise: P10
+/// Authorises a signed-in user: operators everywhere, others by their membership. A tenant that the user may not
+/// see does not exist for them.
+///
+/// # Errors
+/// `NotFound` when there is no such tenant here for this user, `Forbidden` when their role only looks.
+pub async fn authorise(db: &Db, user: Me, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
+    let visible = if user.operator {
+        db::tenants::exists(&db.instance().await?, tenant).await?
+    } else {
+        let tx = db.user(user.id).await?;
+        match (db::tenants::role(&tx, tenant).await?, access) {
+            (None, _) => false,
+            (Some(db::tenants::Role::Auditor), Access::Manage) => return Err(ApiError::Forbidden),
+            (Some(_), _) => true,
+        }
+    };
+    if visible {
+        Ok(Actor {
+            user,
+            scope: TenantScope::new(tenant),
+        })
+    } else {
+        Err(ApiError::NotFound("tenant"))
+    }
+}
+
+/// The three parts of a bearer text: `<prefix>_<tenant>_<row>_<secret>`. The tenant in it is a claim that opens
+/// the right scope; the secret proves it.
+struct BearerText<'a> {
+    tenant: TenantId,
+    row: Uuid,
+    secret: &'a str,
+}
+
+fn parse_bearer<'a>(prefix: &str, text: &'a str) -> Option<BearerText<'a>> {
+    if text.len() > Limit::TokenText.max() {
+        return None;
+    }
+    let (tenant, rest) = text.strip_prefix(prefix)?.strip_prefix('_')?.split_once('_')?;
+    let (row, secret) = rest.split_once('_')?;
+    Some(BearerText {
+        tenant: TenantId::from_uuid(Uuid::try_parse(tenant).ok()?),
+        row: Uuid::try_parse(row).ok()?,
+        secret,
+    })
+}
+
+/// Writes a bearer text that [`authorise_agent`] or [`authorise_enrollment`] reads.
+#[must_use]
+pub fn bearer_text(prefix: &str, tenant: TenantId, row: Uuid, secret: &str) -> String {
+    format!("{prefix}_{}_{}_{secret}", tenant.as_uuid().simple(), row.simple())
+}
+
+/// Prefix of an agent's credential.
+pub const CREDENTIAL_PREFIX: &str = "hfa";
+/// Prefix of an enrollment token.
+pub const ENROLLMENT_PREFIX: &str = "hfe";
+
+/// Authorises an agent by its credential.
+///
+/// # Errors
+/// `SignInNeeded` for anything but a valid credential, without saying which part was wrong.
+pub async fn authorise_agent(
+    db: &Db,
+    key: &BearerKey,
+    credential: &str,
+) -> Result<(TenantScope, Agent), ApiError> {
+    let bearer = parse_bearer(CREDENTIAL_PREFIX, credential).ok_or(ApiError::SignInNeeded)?;
+    let scope = TenantScope::new(bearer.tenant);
+    let tx = db.tenant(&scope).await?;
+    match db::agents::find(&tx, AgentId::from_uuid(bearer.row)).await? {
+        Some(agent) if key.matches(Bearer::Credential, bearer.secret, &agent.credential_hash) => {
+            Ok((scope, agent))
+        }
+        _ => Err(ApiError::SignInNeeded),
+    }
+}
+
+/// Authorises an enrollment token.
+///
+/// # Errors
+/// `Invalid` for anything but a valid, unused token, without saying which part was wrong.
+pub async fn authorise_enrollment(
+    db: &Db,
+    key: &BearerKey,
+    token: &str,
+    now: jiff::Timestamp,
+) -> Result<(TenantScope, EnrollmentToken), ApiError> {
+    let refused = || {
+        ApiError::invalid(
+            "enrollment_token",
+            "This enrollment token is not valid, was used already, or has run out. Make a new one in the console.",
+        )
+    };
+    let bearer = parse_bearer(ENROLLMENT_PREFIX, token).ok_or_else(refused)?;
+    let scope = TenantScope::new(bearer.tenant);
+    let tx = db.tenant(&scope).await?;
+    match db::enrollment::find(&tx, bearer.row).await? {
+        Some(row)
+            if key.matches(Bearer::Enrollment, bearer.secret, &row.secret_hash)
+                && row.used_at.is_none()
+                && row.expires_at > now =>
+        {
+            Ok((scope, row))
+        }
+        _ => Err(refused()),
+    }
+}

@@ -1,0 +1,13 @@
+//! Tenant scope: the first of the two walls between tenants (the second is row-level security).
+//!
+//! A [`TenantScope`] is leave to touch one tenant's data. Only this module makes one, and each way to
+//! get one is an authorisation: a signed-in user, an agent's credential, an enrollment token, or a job of ours.
+
+mod authorise;
+mod tenant;
+
+pub use authorise::{
+    Access, Actor, CREDENTIAL_PREFIX, ENROLLMENT_PREFIX, authorise, authorise_agent, authorise_enrollment,
+    bearer_text,
+};
+pub use tenant::TenantScope;

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
+use super::modules::Modules;
+
 /// A name, and the paths below which it may stand.
 struct Rule {
     /// What is looked for, in code without comments and tests.
@@ -48,15 +50,51 @@ const CRATES: [&str; 7] = [
 
 /// What is against the rules below `root`, a sentence each.
 pub fn violations(root: &Path) -> Result<Vec<String>> {
+    let files = files(root)?;
+    Ok(files
+        .iter()
+        .filter(|(path, _)| CRATES.iter().any(|name| is_of(path, name)))
+        .flat_map(|(path, text)| in_file(path, text))
+        .collect())
+}
+
+/// Circles among the modules of each crate, a few lines each.
+pub fn circles(root: &Path) -> Result<Vec<String>> {
+    let files = files(root)?;
     let mut found = Vec::new();
-    for name in CRATES {
+    for name in CRATES.iter().chain(&["xtask"]) {
+        let mut modules = Modules::default();
+        for (path, text) in files.iter().filter(|(path, _)| is_of(path, name)) {
+            let below = Path::new(path).strip_prefix(Path::new(name).join("src"))?;
+            let code: Vec<&str> = code_lines(text).into_iter().map(|(_, line)| line).collect();
+            modules.add(below, &code.join("\n"));
+        }
+        for circle in modules.circles() {
+            let arrows = modules.arrows(&circle).join("\n    ");
+            found.push(format!(
+                "{name}: modules use each other in a circle:\n    {arrows}"
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn is_of(path: &str, name: &str) -> bool {
+    path.strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with("/src/"))
+}
+
+/// The sources of every crate below `root` without their tests, by their paths.
+pub fn files(root: &Path) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for name in CRATES.iter().chain(&["xtask"]) {
         let folder = root.join(name).join("src");
         for entry in walkdir::WalkDir::new(&folder).sort_by_file_name() {
             let entry = entry?;
             let path = entry.path().strip_prefix(root)?.to_string_lossy().into_owned();
             if entry.file_type().is_file() && path.ends_with(".rs") && !is_test_file(&path) {
                 let text = fs::read_to_string(entry.path()).with_context(|| path.clone())?;
-                found.extend(in_file(&path, &text));
+                found.push((path, text));
             }
         }
     }

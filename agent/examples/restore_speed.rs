@@ -21,7 +21,8 @@ use agent::{
     cache::Cache,
     clock,
     progress::{RestoreCounters, RunCounters, Silent},
-    restore::{Order, Snapshot, restore_from},
+    restore::{Order, restore_from},
+    snapshot::Snapshot,
     store::{ObjectSink, ObjectSource, ReadError, Stopped},
 };
 use repository::{

@@ -27,7 +27,11 @@ use agent::{
 };
 use enrolled::{World, noise};
 use repository::{
+    chunk::SourceSecret,
     commit::{CommitRecord, CommitSigningKey},
+    identity::AgentSigningKey,
+    manifest::{ManifestContent, ManifestError, NewManifest},
+    object_list::ObjectList,
     recovery::RecoverySeed,
 };
 use server::{
@@ -35,8 +39,8 @@ use server::{
     lies::{Lie, On, commit_key},
 };
 use shared::{
-    api::agent::{RestoreWork, SnapshotSummary},
-    ids::SourceId,
+    api::agent::{RestoreWork, SnapshotSummary, SnapshotTotals},
+    ids::{AgentId, RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
@@ -227,6 +231,66 @@ async fn another_snapshots_genuine_manifest_is_refused() {
     let named = origin.named.as_ref().unwrap();
     assert_eq!(named.source_name, "documents");
     assert_eq!(named.hostname, agent::enroll::hostname());
+}
+
+/// The recovery key's public half is no secret. Whoever has it can seal what looks like a snapshot of this source, and a server
+/// that helps him signs a true record of it: without the word of this agent's key or of the kit it is nobody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_a_stranger_signed_is_refused() {
+    let (world, [_, second]) = two().await;
+    let own = State::open(&world.path("state")).unwrap().config().agent_id;
+    let kit = agent::keygen::read_kit(&world.path("kit")).unwrap().secret();
+    let stranger = AgentSigningKey::from_seed([5; 32]);
+    let other = AgentId::from_uuid(uuid::Uuid::from_u128(99));
+    for (agent_id, to) in [(own, "own"), (other, "other")] {
+        let sealed = NewManifest {
+            agent_id,
+            source_id: second.source_id,
+            run_id: RunId::from_uuid(uuid::Uuid::from_u128(98)),
+            parent: None,
+            created_at: second.received_at,
+            totals: SnapshotTotals::default(),
+            objects: Vec::new(),
+            list: ObjectList::default(),
+            certificate: None,
+            content: ManifestContent {
+                source_name: second.source_name.clone(),
+                hostname: agent::enroll::hostname(),
+                roots: Vec::new(),
+                chunk_key: SourceSecret::from_bytes([4; 32]).chunk_key(),
+                warnings: Vec::new(),
+            },
+        };
+        let mut rng = agent::random::draw().unwrap();
+        let (manifest, bytes) = sealed.seal(kit.public(), &stranger, &mut rng).unwrap();
+        let record = {
+            let mut inner = world.server.lock();
+            inner.bucket.insert(manifest.hash, (manifest, bytes));
+            let of_first = inner.needed_of[0].1;
+            let mut record = CommitRecord::read(&inner.records[&of_first.hash].1).unwrap();
+            record.snapshot_id = second.id;
+            record.manifest = manifest;
+            record.run_id = RunId::from_uuid(uuid::Uuid::from_u128(98));
+            inner.keep_record(&record, &commit_key())
+        };
+        lie(&world, move |work| {
+            (work.manifest, work.snapshot.seq, work.record) = (manifest, 1, Some(record));
+        });
+        let (restored, shown) = restore(&world, &second, to, &Expected::default()).await;
+        let error = restored.expect_err(to);
+        let is_refused = match &error {
+            RestoreError::Snapshot(SnapshotError::UnknownSigner(signer)) => {
+                *signer == other && agent_id == other
+            }
+            RestoreError::Snapshot(SnapshotError::Manifest(ManifestError::OtherSigner { .. })) => {
+                agent_id == own
+            }
+            _ => false,
+        };
+        assert!(is_refused, "{to}: {error}");
+        assert_eq!(shown, [], "a stranger's names are not shown");
+        assert!(!world.path(to).exists());
+    }
 }
 
 /// The server that has the key itself may say of an id what it likes. The agent's own word is shown, and compared.
@@ -430,7 +494,10 @@ async fn addresses_of_something_else_are_refused() {
         .server
         .order(On::Kind(ObjectKind::Index), 1, Lie::Other(pack.hash));
     let (restored, _) = restore(&world, &second, "back", &Expected::default()).await;
-    assert!(restored.unwrap().is_complete());
+    let outcome = restored.unwrap();
+    assert!(outcome.is_complete());
+    // It was asked for again: nothing had to take its place.
+    assert_eq!(outcome.notes, Vec::<String>::new());
     assert_eq!(world.server.told(), 1);
 }
 
@@ -580,6 +647,9 @@ async fn answers_of_the_server_are_bounded() {
             ),
             "{lie:?}: {error}"
         );
+        // What is longer would not parse either: it must not have been read to its end.
+        let is_cut_off = error.to_string().contains("it is longer than");
+        assert_eq!(is_cut_off, matches!(lie, Lie::Longer(_)), "{lie:?}: {error}");
     }
     world.server.order(On::Api("/restores"), u32::MAX, Lie::Redirect);
     let (restored, _) = restore(&world, &second, "back", &Expected::default()).await;

@@ -89,7 +89,8 @@ async fn a_lost_pack_is_read_out_of_the_newest_snapshots_packs() {
     assert_eq!(stack.query(events).await.len(), 1);
 }
 
-/// What was sent again after the loss, and is not in the newest snapshot: its file was deleted since.
+/// What was sent again after the loss, and is not in the newest snapshot: its files were deleted since, and nothing is left that
+/// lies in a pack with them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_pack_is_read_out_of_a_snapshot_in_between() {
     let stack = Stack::start().await;
@@ -97,7 +98,12 @@ async fn a_lost_pack_is_read_out_of_a_snapshot_in_between() {
     for i in 0..5 {
         fs::remove_file(site.data.join(format!("file-{i}"))).unwrap();
     }
+    fs::remove_file(site.data.join("new")).unwrap();
+    fs::write(site.data.join("newest"), b"newest").unwrap();
     site.backup().await.unwrap();
+    let between = needed(&stack, &site, ObjectKind::Pack, 2).await;
+    let newest = needed(&stack, &site, ObjectKind::Pack, 3).await;
+    assert!(between.is_disjoint(&newest), "the newest snapshot has it, too");
     site.authorise(&stack.operator, first.id).await;
     let target = stack.folder.path().join("restored");
     site.restore(first.id, &target).await.unwrap();

@@ -220,6 +220,18 @@ async fn a_page_that_is_not_taken_is_refused_before_its_body_is_read() {
     let mut stream = announce(&stack, &site, newer, PAGE_LIMIT_BYTES + 1, None).await;
     stream.write_all(&vec![b' '; PAGE_LIMIT_BYTES + 1]).await.ok();
     assert_eq!(status(&mut stream).await.as_deref(), Some("422"));
+    // Spaces are no page either: it is their number that is refused.
+    let mut rest = Vec::new();
+    let said = async {
+        while stream.read_buf(&mut rest).await.is_ok_and(|read| read > 0) {
+            if String::from_utf8_lossy(&rest).contains("more than the call takes") {
+                return true;
+            }
+        }
+        false
+    };
+    let said = tokio::time::timeout(Duration::from_secs(10), said).await;
+    assert_eq!(said, Ok(true));
 }
 
 /// The server that took the first page is gone; another on the same database takes the rest.

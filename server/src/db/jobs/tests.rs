@@ -198,6 +198,41 @@ async fn sweeps_leave_room_for_commits() {
     }
 }
 
+/// Commits of one storage account, or of everybody on one endpoint, leave slots to the others.
+#[tokio::test]
+async fn commits_leave_room_on_other_accounts_and_endpoints() {
+    let mut queue = Queue::new().await;
+    let mut tenants = Vec::new();
+    for at in 0..9_u32 {
+        tenants.push(tenant(&queue.db, &format!("tenant {at}")).await);
+    }
+    for _ in 0..5 {
+        queue.queue(&tenants[0], 1, "hangs", JobKind::Commit).await;
+    }
+    let mut claimed = Vec::new();
+    while let Some(job) = queue.claim().await {
+        claimed.push(job);
+    }
+    assert_eq!(claimed.len(), 3);
+    queue.queue(&tenants[0], 2, "answers", JobKind::Commit).await;
+    claimed.extend(queue.claim().await);
+    assert_eq!(claimed.len(), 4);
+    // Those that wait are in the way of nobody.
+    let owner = &queue.owner;
+    owner.execute_unprepared("DELETE FROM jobs").await.unwrap();
+
+    for (account, tenant) in (10..).zip(&tenants[1..]) {
+        queue.queue(tenant, account, "region", JobKind::Commit).await;
+    }
+    let mut claimed = 0;
+    while queue.claim().await.is_some() {
+        claimed += 1;
+    }
+    assert_eq!(claimed, 6);
+    queue.queue(&tenants[0], 2, "answers", JobKind::Commit).await;
+    assert_eq!(queue.claim().await.unwrap().tenant, tenants[0].tenant());
+}
+
 #[tokio::test]
 async fn commits_go_before_sweeps_before_checks_and_checks_leave_slots() {
     let mut queue = Queue::new().await;

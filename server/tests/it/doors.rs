@@ -282,7 +282,7 @@ async fn a_session_holds_few_connections() {
     let stack = Stack::start().await;
     let most = Limit::ConnectionsPerSession.max();
     let request = format!(
-        "GET /api/v1/session HTTP/1.1\r\nHost: holdfast\r\nCookie: {}\r\n\r\n",
+        "GET /api/v1/tenants HTTP/1.1\r\nHost: holdfast\r\nCookie: {}\r\n\r\n",
         stack.operator.cookie()
     );
     let mut open = Vec::new();

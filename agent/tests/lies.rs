@@ -490,15 +490,17 @@ async fn addresses_of_something_else_are_refused() {
         assert!(!back(&world, &to, "a").exists());
     }
     world.server.lock().words.restore_reads = None;
-    world
-        .server
-        .order(On::Kind(ObjectKind::Index), 1, Lie::Other(pack.hash));
-    let (restored, _) = restore(&world, &second, "back", &Expected::default()).await;
-    let outcome = restored.unwrap();
-    assert!(outcome.is_complete());
-    // It was asked for again: nothing had to take its place.
-    assert_eq!(outcome.notes, Vec::<String>::new());
-    assert_eq!(world.server.told(), 1);
+    // Another object, and the same one with a bit turned: of that only the hash tells.
+    for (lie, told) in [(Lie::Other(pack.hash), 1), (Lie::Flip, 2)] {
+        world.server.order(On::Kind(ObjectKind::Index), 1, lie);
+        let to = format!("whole{told}");
+        let (restored, _) = restore(&world, &second, &to, &Expected::default()).await;
+        let outcome = restored.unwrap();
+        assert!(outcome.is_complete());
+        // It was asked for again: nothing had to take its place.
+        assert_eq!(outcome.notes, Vec::<String>::new());
+        assert_eq!(world.server.told(), told);
+    }
 }
 
 /// Objects of a kind in the bucket, the largest first.

@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 use crate::{app::App, db, error::ApiError, random, scope::TenantScope, secrets::private_file};
 
 /// How often a running server raises the epoch: a backup of the database that is older than this is told from the database.
-const EVERY: Duration = Duration::from_secs(60);
+pub const EVERY: Duration = Duration::from_secs(60);
 
 /// The file in the data folder: the epoch in decimal digits.
 pub const FILE: &str = "epoch";
@@ -54,9 +54,9 @@ pub async fn raise(app: &App, data: &Path) -> Result<(), ApiError> {
     write(&file, epoch)
 }
 
-/// Raises the epoch for as long as the server runs.
-pub async fn keep_raising(app: App, data: PathBuf) {
-    let mut ticks = tokio::time::interval(EVERY);
+/// Raises the epoch for as long as the server runs, once in each period.
+pub async fn keep_raising(app: App, data: PathBuf, period: Duration) {
+    let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first comes at once, and the start has just raised it.
     ticks.tick().await;

@@ -186,7 +186,11 @@ pub async fn serve(
         );
     }
     jobs::start(app);
-    tokio::spawn(epoch::keep_raising(app.clone(), settings.data.clone()));
+    tokio::spawn(epoch::keep_raising(
+        app.clone(),
+        settings.data.clone(),
+        epoch::EVERY,
+    ));
     let server = Listener {
         router: http::router(app, &settings.site_root),
         visits: app.visits.clone(),

@@ -1,6 +1,6 @@
 //! What a copy of the database is worth: nothing in it opens the server. And a database that was restored is noticed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use agent::state::State;
 use data_encoding::{
@@ -355,19 +355,27 @@ async fn a_restored_database_is_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_of_last_night_is_noticed() {
     let stack = Stack::start().await;
-    let epoch = "SELECT epoch FROM server_epoch";
-    let last_night: i64 = stack.query(epoch).await[0].try_get("", "epoch").unwrap();
-    // As every minute.
-    holdfast_server::epoch::raise(&stack.app, &stack.data)
-        .await
-        .unwrap();
+    let epoch = async || -> i64 {
+        let row = stack.query("SELECT epoch FROM server_epoch").await.remove(0);
+        row.try_get("", "epoch").unwrap()
+    };
+    let last_night = epoch().await;
+    // The server does it once a minute.
+    let often = Duration::from_millis(50);
+    let raising = holdfast_server::epoch::keep_raising(stack.app.clone(), stack.data.clone(), often);
+    let raising = tokio::spawn(raising);
+    while epoch().await == last_night {
+        tokio::time::sleep(often).await;
+    }
     assert_eq!(notices(&stack.operator).await, []);
     stack
         .change(&format!("UPDATE server_epoch SET epoch = {last_night}"))
         .await;
-    holdfast_server::epoch::raise(&stack.app, &stack.data)
-        .await
-        .unwrap();
+    while epoch().await <= last_night {
+        tokio::time::sleep(often).await;
+    }
+    raising.abort();
+    let _ = raising.await;
     let operator = Session::sign_in(&stack.url, EMAIL, PASSWORD).await.unwrap();
     assert_eq!(notices(&operator).await[0].kind, NoticeKind::DatabaseRestored);
 }

@@ -390,7 +390,10 @@ async fn a_lock_that_was_taken_away_is_found_by_the_next_backup() {
 /// `Stored` is said of what is there now, not of what was there when it was confirmed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stored_is_not_said_of_what_has_gone() {
-    use shared::api::agent::UploadTicket;
+    use shared::{
+        api::agent::{UploadRequest, UploadTicket, UploadsRequest},
+        object::{ObjectKind, ObjectRef},
+    };
     let stack = start().await;
     let (site, _) = backed_up(&stack, "stored").await;
     let client = site.client();
@@ -401,6 +404,27 @@ async fn stored_is_not_said_of_what_has_gone() {
     assert!(matches!(ticket, UploadTicket::Put { .. }));
     let ask = || async { client.uploads(run, &request).await.unwrap().remove(0) };
     assert_eq!(ask().await, UploadTicket::Stored);
+    let live = "SELECT encode(hash, 'hex') AS hash, size_bytes, encode(content_md5, 'base64') AS md5
+                FROM objects WHERE kind = 1 AND state = 'live' LIMIT 1";
+    let live = stack.query(live).await.remove(0);
+    let hash: String = live.try_get("", "hash").unwrap();
+    let of_snapshot = UploadRequest {
+        object: ObjectRef {
+            kind: ObjectKind::Pack,
+            hash: hash.parse().unwrap(),
+            size_bytes: u64::try_from(live.try_get::<i64>("", "size_bytes").unwrap()).unwrap(),
+        },
+        content_md5: live.try_get("", "md5").unwrap(),
+    };
+    let of_snapshot = UploadsRequest {
+        objects: vec![of_snapshot],
+    };
+    let ask_live = || async { client.uploads(run, &of_snapshot).await.unwrap().remove(0) };
+    assert_eq!(ask_live().await, UploadTicket::Stored);
     delete(&stack, &site, "/packs/").await;
     assert!(matches!(ask().await, UploadTicket::Put { .. }));
+    // What a snapshot needs and counts as gone is no more stored than what was never committed.
+    let gone = format!("UPDATE objects SET missing_since = now() WHERE hash = decode('{hash}', 'hex')");
+    stack.change(&gone).await;
+    assert!(matches!(ask_live().await, UploadTicket::Put { .. }));
 }

@@ -74,6 +74,8 @@ pub trait Backend: Send + Sync {
     async fn create_source(&self, tenant: TenantId, request: NewSource) -> Result<SourceView, ConsoleError>;
     /// *Back up now*: queues a run, or gives the one that is queued or under way.
     async fn run_now(&self, tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError>;
+    /// Gives up a run that has no snapshot yet.
+    async fn cancel_run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError>;
     /// One run.
     async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError>;
     /// A page of the tenant's snapshots.

@@ -9,11 +9,14 @@ use shared::{
 
 use crate::{
     clock::{use_clock, use_hydrated},
-    components::{At, Crumbs, Icon, Loading, RunBadge, RunProgressView, Sign, problem_page},
+    components::{
+        At, Crumbs, FormError, Icon, Loading, RunBadge, RunProgressView, Sign, SubmitButton, problem_page,
+    },
     error::ConsoleError,
     format,
-    functions::run::load_run,
+    functions::run::{CancelRun, load_run},
     reach::fetched,
+    refused::{FormState, use_form},
     tenant::{id_in_address, no_tenant, use_tenant},
 };
 
@@ -49,6 +52,7 @@ pub fn RunPage() -> impl IntoView {
 fn Content(run: RunView) -> impl IntoView {
     let tenant = use_tenant();
     let active = !run.state.is_final();
+    let id = run.id;
     let name = run.source_name.clone();
     let hostname = run.hostname.clone();
     let created_at = run.created_at;
@@ -97,6 +101,7 @@ fn Content(run: RunView) -> impl IntoView {
                         }
                     })
             }}
+            <Cancel id state />
         </section>
         <dl class="facts card">
             <div>
@@ -130,6 +135,54 @@ fn Content(run: RunView) -> impl IntoView {
         </dl>
     }
     .into_any()
+}
+
+/// Gives the run up, as long as it has no snapshot.
+#[component]
+fn Cancel(id: RunId, state: Memo<RunState>) -> impl IntoView {
+    let tenant = use_tenant();
+    let FormState {
+        action: cancel,
+        error,
+        ..
+    } = use_form::<CancelRun>();
+    Effect::new(move || {
+        if let Some(Ok(run)) = cancel.value().get() {
+            tenant.live.see_run(run);
+        }
+    });
+    let can_be = move || {
+        matches!(
+            state.get(),
+            RunState::Queued | RunState::Running | RunState::Committing
+        )
+    };
+    view! {
+        <FormError error />
+        <Show when=can_be>
+            <details>
+                <summary>"Cancel this run"</summary>
+                <p>
+                    "It ends without a snapshot, and the next run of this source begins where it left off. What was sent stays \
+                     locked until its date."
+                </p>
+                <ActionForm action=cancel>
+                    <input
+                        type="hidden"
+                        name="tenant"
+                        value=move || tenant.id.get().map(|id| id.to_string()).unwrap_or_default()
+                    />
+                    <input type="hidden" name="run" value=id.to_string() />
+                    <SubmitButton
+                        label="Cancel the run"
+                        busy="Cancelling…"
+                        pending=cancel.pending().into()
+                        class="button"
+                    />
+                </ActionForm>
+            </details>
+        </Show>
+    }
 }
 
 #[component]

@@ -265,6 +265,10 @@ impl Backend for ConsoleBackend {
         Ok(sources::run_now(&self.app, &self.actor(tenant, Access::Manage).await?, source).await?)
     }
 
+    async fn cancel_run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
+        Ok(sources::cancel_run(&self.app, &self.actor(tenant, Access::Manage).await?, run).await?)
+    }
+
     async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
         Ok(sources::run(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
     }

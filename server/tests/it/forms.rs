@@ -295,3 +295,22 @@ async fn who_is_signed_out_comes_back_to_the_form() {
     let to = to.unwrap().replace("%2F", "/").replace("%5F", "_");
     assert_eq!(to, format!("/sign-in?next={here}"));
 }
+
+/// A run is given up on its page, with no JavaScript; when it is too late, the page says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_cancelled_on_its_page() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    let run = site.client().start_run(site.source.id).await.unwrap().run_id;
+    let page = format!("/tenants/{}/runs/{run}", site.tenant);
+    let mut browser = Browser::new(&stack, Some(stack.operator.cookie()));
+    assert!(browser.get(&page).await.0.contains("Cancel the run"));
+    let fields = [("tenant", site.tenant.to_string()), ("run", run.to_string())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert!(browser.post("cancel_run", &page, &fields).await.ends_with(&page));
+    let (shown, _) = browser.get(&page).await;
+    assert!(shown.contains("Cancelled by operator@example.test."));
+    assert!(!shown.contains("Cancel the run"));
+    assert!(browser.post("cancel_run", &page, &fields).await.ends_with(&page));
+    assert!(browser.get(&page).await.0.contains("This run has ended already."));
+}

@@ -5,17 +5,22 @@
 //!
 //! The bucket and the ledger are read side by side, in the order of the keys: no more than a page of either is held.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use repository::layout;
 use shared::{
     api::agent::CommitRequest,
+    ids::SourceId,
     object::{ObjectHash, ObjectKind},
     retention::{LockMode, ObjectState},
     words::counted,
 };
+use tokio::task::JoinSet;
 
 use super::{
     change::Members,
@@ -24,14 +29,15 @@ use super::{
 };
 use crate::{
     db::{
-        self,
+        self, Db,
         absence::{From, Noted},
         groom::SpareVersion,
         ledger::LedgerObject,
     },
     error::ApiError,
     presence::{self, Presence, Unseen},
-    s3::{Bounds, Listed, S3Error, Walk},
+    s3::{Bounds, Listed, ObjectStore, S3Error, Walk},
+    scope::TenantScope,
     use_cases::confirm,
 };
 
@@ -114,75 +120,53 @@ struct Held {
     repeated: Vec<(ObjectHash, String)>,
 }
 
-impl Commit<'_> {
-    // Promise: P1
-    /// Compares the bucket with the ledger, and notes what is absent and what was seen again. What that comes to for this
-    /// snapshot is for [`none_missing`](Self::none_missing) to say.
-    pub(super) async fn look_for_all(&mut self) -> Result<(), Failure> {
-        let now = self.app.clock.now();
-        let tx = self.app.db.tenant(self.scope).await?;
-        let counts = db::ledger::counts(&tx, self.source.id).await?;
-        drop(tx);
-        let bounds = Bounds::expecting(counts.values().sum());
-        let slices = Slice::all(|kind| counts.get(&kind).copied().unwrap_or_default());
-        let held: Vec<Held> = stream::iter(slices)
-            .map(|slice| self.held(slice, bounds))
-            .buffer_unordered(LISTINGS)
-            .try_collect()
-            .await?;
-        let (mut doubted, mut absent, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
-        for held in held {
-            doubted.extend(held.doubted);
-            absent.extend(held.absent);
-            repeated.extend(held.repeated);
+/// Lists the bucket beside the ledger. Slices are read in tasks of their own: reading listings is work for every core.
+struct Lister {
+    db: Db,
+    scope: TenantScope,
+    store: Arc<dyn ObjectStore>,
+    bucket: String,
+    prefix: String,
+    source: SourceId,
+    bounds: Bounds,
+}
+
+impl Lister {
+    /// What all of these show; a few of them are under way together, and end when this is dropped.
+    async fn all(self: Arc<Self>, slices: Vec<Slice>) -> Result<Vec<Held>, Failure> {
+        let mut waiting = slices.into_iter();
+        let mut listings = JoinSet::new();
+        let begin = |slice: Slice, listings: &mut JoinSet<_>| {
+            let lister = self.clone();
+            listings.spawn(async move { lister.held(slice).await });
+        };
+        for slice in waiting.by_ref().take(LISTINGS) {
+            begin(slice, &mut listings);
         }
-        self.enter_spares(repeated).await?;
-        for part in doubted.chunks(ASKED_BY_NAME) {
-            self.ask_by_name(part).await?;
-        }
-        // What was put a moment ago may not be listed yet.
-        for part in absent.chunks(ASKED_BY_NAME) {
-            let seen = self.ask_by_name(part).await?;
-            if seen * 2 > ASKED_BY_NAME {
-                return Err(Failure::Passing(ApiError::conflict(
-                    "object_store",
-                    format!(
-                        "The bucket's listing lacks {} objects that are there; it is read again.",
-                        absent.len()
-                    ),
-                )));
+        let mut shown = Vec::new();
+        while let Some(ended) = listings.join_next().await {
+            let held = ended.map_err(|error| ApiError::Internal(format!("a listing: {error}")))?;
+            shown.push(held?);
+            if let Some(slice) = waiting.next() {
+                begin(slice, &mut listings);
             }
         }
-        self.present_at = Some(now);
-        Ok(())
+        Ok(shown)
     }
 
-    /// The same, unless this try of the job has done so a moment ago, and nobody can have deleted anything since.
-    pub(super) async fn look_again(&mut self) -> Result<(), Failure> {
-        let now = self.app.clock.now();
-        match self.present_at {
-            Some(at) if self.locks_are_kept() && now.duration_since(at).abs() <= LISTING_LASTS => Ok(()),
-            _ => self.look_for_all().await,
-        }
-    }
-
-    /// Whether it is proven that nobody can delete what is locked.
-    pub(super) fn locks_are_kept(&self) -> bool {
-        self.set.policy.mode == LockMode::Compliance && self.set.compliance_proven_at.is_some()
-    }
-
-    async fn held(&self, slice: Slice, bounds: Bounds) -> Result<Held, Failure> {
+    /// What one slice shows.
+    async fn held(&self, slice: Slice) -> Result<Held, Failure> {
         let (first, end) = (slice.first(), slice.end());
-        let key = layout::object_key(&self.set.prefix, self.source.id, slice.kind, &first);
+        let key = layout::object_key(&self.prefix, self.source, slice.kind, &first);
         let folder = &key[..key.len() - first.to_string().len()];
         let below = &key[..folder.len() + usize::from(slice.digit.is_some())];
         let mut held = Held::default();
         let mut from = From::at(&first);
-        let mut walk = Walk::below(below, bounds);
+        let mut walk = Walk::below(below, self.bounds);
         let mut listed: BTreeMap<ObjectHash, Vec<(String, u64)>> = BTreeMap::new();
         loop {
             let page = walk
-                .page(self.store.as_ref(), &self.set.bucket)
+                .page(self.store.as_ref(), &self.bucket)
                 .await
                 .map_err(|error| of_store("The bucket could not be listed", error))?;
             for entry in page.entries {
@@ -223,9 +207,9 @@ impl Commit<'_> {
     ) -> Result<(), Failure> {
         let mut from = from.clone();
         loop {
-            let tx = self.app.db.tenant(self.scope).await?;
+            let tx = self.db.tenant(&self.scope).await?;
             let rows =
-                db::absence::confirmed_between(&tx, self.source.id, kind, (&from, to.as_ref()), ROWS).await?;
+                db::absence::confirmed_between(&tx, self.source, kind, (&from, to.as_ref()), ROWS).await?;
             drop(tx);
             for row in &rows {
                 let is_it = |(id, size): &(String, u64)| *id == row.version_id && *size == row.size_bytes;
@@ -247,6 +231,68 @@ impl Commit<'_> {
                 _ => return Ok(()),
             }
         }
+    }
+}
+
+impl Commit<'_> {
+    // Promise: P1
+    /// Compares the bucket with the ledger, and notes what is absent and what was seen again. What that comes to for this
+    /// snapshot is for [`none_missing`](Self::none_missing) to say.
+    pub(super) async fn look_for_all(&mut self) -> Result<(), Failure> {
+        let now = self.app.clock.now();
+        let tx = self.app.db.tenant(self.scope).await?;
+        let counts = db::ledger::counts(&tx, self.source.id).await?;
+        drop(tx);
+        let lister = Arc::new(Lister {
+            db: self.app.db.clone(),
+            scope: *self.scope,
+            store: self.store.clone(),
+            bucket: self.set.bucket.clone(),
+            prefix: self.set.prefix.clone(),
+            source: self.source.id,
+            bounds: Bounds::expecting(counts.values().sum()),
+        });
+        let slices = Slice::all(|kind| counts.get(&kind).copied().unwrap_or_default());
+        let held = lister.all(slices).await?;
+        let (mut doubted, mut absent, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+        for held in held {
+            doubted.extend(held.doubted);
+            absent.extend(held.absent);
+            repeated.extend(held.repeated);
+        }
+        self.enter_spares(repeated).await?;
+        for part in doubted.chunks(ASKED_BY_NAME) {
+            self.ask_by_name(part).await?;
+        }
+        // What was put a moment ago may not be listed yet.
+        for part in absent.chunks(ASKED_BY_NAME) {
+            let seen = self.ask_by_name(part).await?;
+            if seen * 2 > ASKED_BY_NAME {
+                return Err(Failure::Passing(ApiError::conflict(
+                    "object_store",
+                    format!(
+                        "The bucket's listing lacks {} objects that are there; it is read again.",
+                        absent.len()
+                    ),
+                )));
+            }
+        }
+        self.present_at = Some(now);
+        Ok(())
+    }
+
+    /// The same, unless this try of the job has done so a moment ago, and nobody can have deleted anything since.
+    pub(super) async fn look_again(&mut self) -> Result<(), Failure> {
+        let now = self.app.clock.now();
+        match self.present_at {
+            Some(at) if self.locks_are_kept() && now.duration_since(at).abs() <= LISTING_LASTS => Ok(()),
+            _ => self.look_for_all().await,
+        }
+    }
+
+    /// Whether it is proven that nobody can delete what is locked.
+    pub(super) fn locks_are_kept(&self) -> bool {
+        self.set.policy.mode == LockMode::Compliance && self.set.compliance_proven_at.is_some()
     }
 
     /// An address works for an hour, as often as somebody puts to it: each time is a version with its lock. Those that are not

@@ -7,6 +7,7 @@ use crate::{
     chunk::SourceSecret,
     object_list::Delta,
     recovery::RecoverySeed,
+    seal::SealError,
     test_random::Repeated,
     tree::{Node, UnixTime},
 };

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
+use shared::object::ObjectHash;
 
 use super::*;
 

@@ -64,7 +64,8 @@ async fn ranges_cost_no_calls_of_their_own() {
     }
     let after = counted();
     let (gets, calls) = (after.0 - before.0, after.1 - before.1);
-    assert!(gets >= u32::from(FILES) / 2, "{gets} reads");
+    // Threads fill the packs in any order, so that some of the files lie beside each other and are read together.
+    assert!(gets >= u32::from(FILES) / 4, "{gets} reads");
     // One for the manifest, the record, the segments, each level of the listings, and the contents; a reader that comes before
     // the answer to another one may add some.
     assert!(calls <= 12, "{calls} calls for {gets} reads");

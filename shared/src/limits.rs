@@ -103,7 +103,7 @@ limits! {
     SourcesPerAgent = 64, Items, "sources of an agent", "server/src/use_cases/sources.rs";
     TypedText = 2_200, Bytes, "what a refused form brings back to its page in a sealed cookie; longer fields come back empty", "frontend/src/functions/form.rs";
     ListPage = 100, Items, "entries that one page of a list of snapshots, runs or restores has", "shared/src/api/list.rs";
-    TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope.rs";
+    TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope/authorise.rs";
     ObjectsPerCall = 256, Items, "objects that one call asks to upload, or says to be lost", "server/src/use_cases/agent_uploads.rs, restores.rs";
     PartsPerCall = 256, Items, "parts of objects that one call asks to read; each is within its object", "server/src/use_cases/agent_reads.rs";
     LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/restores.rs";

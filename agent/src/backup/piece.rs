@@ -50,7 +50,7 @@ impl Piece {
     }
 
     /// It is stored.
-    pub(super) fn is_stored(self, stored: Stored) {
+    pub(super) fn stored_as(self, stored: Stored) {
         self.of.set(self.index, (stored, self.raw.len()));
         self.of.lock().offered -= 1;
         self.of.settled.notify_all();

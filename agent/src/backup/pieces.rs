@@ -17,7 +17,7 @@ impl Walk<'_, '_> {
     /// Stores a piece that was offered.
     pub(super) fn piece(&self, worker: &mut Worker, piece: Piece) -> Result<(), BackupError> {
         let stored = self.store(worker, piece.raw(), ObjectKind::Pack)?;
-        piece.is_stored(stored);
+        piece.stored_as(stored);
         self.queue.done();
         Ok(())
     }

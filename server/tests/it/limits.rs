@@ -770,7 +770,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
         (agents("/enroll"), json, junk(json!({ "token": "hfe" }))),
         (agents(&format!("/sources/{source}/runs")), json, junk(json!({}))),
         (agents(&format!("/sources/{source}/reads")), json, {
-            swollen(json!({}), "parts", Limit::ObjectsBody.max(), |nth| part(nth))
+            swollen(json!({}), "parts", Limit::ObjectsBody.max(), part)
         }),
         (agents(&format!("/runs/{run}/uploads")), json, {
             swollen(json!({}), "objects", Limit::ObjectsBody.max(), |nth| {
@@ -789,7 +789,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
             junk(json!({ "snapshot_id": snapshot })),
         ),
         (agents(&format!("/restores/{restore}/reads")), json, {
-            swollen(json!({}), "parts", Limit::ObjectsBody.max(), |nth| part(nth))
+            swollen(json!({}), "parts", Limit::ObjectsBody.max(), part)
         }),
         (agents(&format!("/restores/{restore}/later")), json, {
             swollen(json!({}), "lost", Limit::ObjectsBody.max(), |nth| {

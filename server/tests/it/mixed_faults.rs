@@ -75,7 +75,7 @@ async fn one_refusal_after_an_outage_fails_nothing() {
         away.remove();
         hit(&refused).await;
     };
-    let done = meanwhile(site.backup_while_time_passes(&stack), story).await;
+    let done = Box::pin(meanwhile(site.backup_while_time_passes(&stack), story)).await;
     assert_eq!(done.unwrap().seq, 2);
 }
 
@@ -95,7 +95,7 @@ async fn a_commit_of_yesterday_is_tried_more_than_once() {
         passed(&stack, SignedDuration::from_mins(5)).await;
         away.remove();
     };
-    let done = meanwhile(site.backup_while_time_passes(&stack), story).await;
+    let done = Box::pin(meanwhile(site.backup_while_time_passes(&stack), story)).await;
     assert_eq!(done.unwrap().seq, 2);
 }
 
@@ -141,7 +141,7 @@ async fn a_clock_that_is_ahead_gives_no_commit_up() {
             .change("UPDATE jobs SET run_at = '-infinity' WHERE kind = 'commit' AND state = 'ready'")
             .await;
     };
-    let done = meanwhile(site.backup(), story).await;
+    let done = Box::pin(meanwhile(site.backup(), story)).await;
     assert_eq!(done.unwrap().seq, 2);
 }
 
@@ -171,7 +171,7 @@ async fn a_record_that_is_there_is_not_broken() {
         passed(&stack, SignedDuration::from_mins(30)).await;
         hidden.remove();
     };
-    let done = meanwhile(site.backup_while_time_passes(&stack), story).await;
+    let done = Box::pin(meanwhile(site.backup_while_time_passes(&stack), story)).await;
     assert_eq!(done.unwrap().seq, 2);
     stack.sweep().await;
     stack.live_through(SignedDuration::from_mins(5)).await;
@@ -206,7 +206,7 @@ async fn a_lock_that_falls_short_behind_the_record_is_extended() {
         stack.change(&short).await;
         hidden.remove();
     };
-    let done = meanwhile(site.backup_while_time_passes(&stack), story).await;
+    let done = Box::pin(meanwhile(site.backup_while_time_passes(&stack), story)).await;
     let snapshot = done.unwrap();
     let short = format!(
         "SELECT 1 FROM objects WHERE kind = {} AND locked_until < '{}'",

@@ -97,7 +97,7 @@ fn back_up(paths: Vec<String>, kit: &RecoverySecret, bucket: &Memory) -> anyhow:
         recovery: kit.public(),
         state_folder: None,
         adopted: &[],
-        settle: agent::backup::SETTLE,
+        settle: agent::backup::MTIME_TRUST_DELAY,
         counters: &RunCounters::new(),
         observer: &Silent,
     };

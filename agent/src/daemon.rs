@@ -16,7 +16,7 @@ use crate::{
 /// How long one question for work is held open.
 const WAIT: Duration = Duration::from_secs(25);
 /// A run that was told to stop gets this long to tell the server.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wrong answers do not come faster than this.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,7 @@ pub async fn daemon(
                     () = &mut stop => {
                         tracing::info!(%run_id, "stopping: the run is given up");
                         counters.stop();
-                        match tokio::time::timeout(FAREWELL, run).await {
+                        match tokio::time::timeout(STOP_TIMEOUT, run).await {
                             Ok(result) => log(run_id, result),
                             Err(_) => tracing::warn!(%run_id, "the run did not end in time"),
                         }

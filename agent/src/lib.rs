@@ -95,7 +95,7 @@ pub async fn backup_until(
             snapshot = &mut run => snapshot?,
             () = &mut stop => {
                 counters.stop();
-                tokio::time::timeout(daemon::FAREWELL, run)
+                tokio::time::timeout(daemon::STOP_TIMEOUT, run)
                     .await
                     .unwrap_or(Err(BackupError::Interrupted))?
             }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A walk that is over so soon needs no total.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TOTAL_DELAY: Duration = Duration::from_millis(500);
 
 /// Counts what a first walk will find, beside it. Errors are the walk's to report.
 pub(super) fn count(
@@ -19,7 +19,7 @@ pub(super) fn count(
     over: &std::sync::mpsc::Receiver<()>,
 ) {
     let is_over = |patience| over.recv_timeout(patience) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
-    if is_over(PATIENCE) {
+    if is_over(TOTAL_DELAY) {
         return;
     }
     let mut found = Found::default();

@@ -49,7 +49,7 @@ use crate::{
 /// A file that was changed so shortly before it was read is read again by the next run. Whoever has it mapped into
 /// memory may go on writing into a page that is dirty without a new time; Linux writes such a page after 30 seconds, and
 /// looks for them every 5. (On file systems without a disk it never does: there a mapping that lives on can hide changes.)
-pub const SETTLE: SignedDuration = SignedDuration::from_secs(40);
+pub const MTIME_TRUST_DELAY: SignedDuration = SignedDuration::from_secs(40);
 
 /// What a run works with.
 pub struct Job<'a> {
@@ -73,7 +73,7 @@ pub struct Job<'a> {
     pub state_folder: Option<&'a Path>,
     /// Packs of runs that broke off, which the bucket holds: used as if this run had sent them.
     pub adopted: &'a [PackLayout],
-    /// How long before it is read a file must have been changed for the last time: [`SETTLE`], but for tests.
+    /// How long before it is read a file must have been changed for the last time: [`MTIME_TRUST_DELAY`], but for tests.
     pub settle: SignedDuration,
     /// Figures.
     pub counters: &'a RunCounters,

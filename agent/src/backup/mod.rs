@@ -29,7 +29,7 @@ mod upload;
 mod walk;
 mod walker;
 
-pub use engine::{Job, Parent, Prepared, SETTLE, prepare};
+pub use engine::{Job, MTIME_TRUST_DELAY, Parent, Prepared, prepare};
 pub use error::BackupError;
 pub use resume::{Leftover, Noted, Resume};
 
@@ -296,7 +296,7 @@ impl Thread {
             recovery: &self.recovery,
             state_folder: Some(&self.state_folder),
             adopted: &adopted,
-            settle: SETTLE,
+            settle: MTIME_TRUST_DELAY,
             counters: &self.counters,
             observer: self.observer.as_ref(),
         };

@@ -136,8 +136,8 @@ impl Reading<'_> {
     pub fn contents(&self, found: &FoundSnapshot, paths: &[Vec<u8>]) -> Result<Tree, RecoverError> {
         let secret = self.secret.ok_or(RecoverError::NoKit)?;
         let (store, snapshot) = self.open(found, secret)?;
-        let library = ChunkIndex::open(&store, &snapshot, secret)?;
-        Ok(Tree::read(&library, &snapshot.content.roots, paths)?)
+        let index = ChunkIndex::open(&store, &snapshot, secret)?;
+        Ok(Tree::read(&index, &snapshot.content.roots, paths)?)
     }
 
     fn open(

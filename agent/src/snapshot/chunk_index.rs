@@ -31,7 +31,7 @@ use crate::{parallel, store::ObjectSource};
 /// Packs that are no use are named up to this many.
 const NAMED: usize = 10;
 /// So many objects in a row that the storage has and does not give are no accident.
-const PATIENCE: u32 = 16;
+const WITHHELD_IN_A_ROW_MAX: u32 = 16;
 
 /// All packs of a snapshot.
 pub struct ChunkIndex<'a> {
@@ -246,7 +246,7 @@ impl<'a> ChunkIndex<'a> {
         let is_withheld = matches!(&result, Err(error) if error.is_withheld());
         if !is_withheld {
             self.withheld.store(0, Relaxed);
-        } else if self.withheld.fetch_add(1, Relaxed) + 1 >= PATIENCE {
+        } else if self.withheld.fetch_add(1, Relaxed) + 1 >= WITHHELD_IN_A_ROW_MAX {
             return Err(Failure::All(
                 result.err().map_or(SnapshotError::Thread, Into::into),
             ));

@@ -88,7 +88,7 @@ pub(super) struct Audit<'a> {
 /// Snapshots whose chunks are named by one key, and where those lie.
 pub(super) struct Group<'a> {
     pub(super) snapshots: Vec<&'a Subjected>,
-    pub(super) library: ChunkIndex<'a>,
+    pub(super) index: ChunkIndex<'a>,
 }
 
 /// What looking at one object showed.
@@ -231,7 +231,7 @@ impl<'a> Audit<'a> {
                 lost_pages: Vec::new(),
             };
             Ok(Group {
-                library: ChunkIndex::open(self.shelf.source(), &all, secret)?,
+                index: ChunkIndex::open(self.shelf.source(), &all, secret)?,
                 snapshots,
             })
         };
@@ -256,9 +256,9 @@ impl<'a> Audit<'a> {
         // When a segment is lost, its packs are unlisted because of that.
         for group in groups
             .iter()
-            .filter(|group| group.library.lost_segments().next().is_none())
+            .filter(|group| group.index.lost_segments().next().is_none())
         {
-            for pack in group.library.unlisted() {
+            for pack in group.index.unlisted() {
                 // A run that broke off leaves packs in no segment.
                 if !self.unsure.contains(pack) && !self.bad.contains_key(&pack.hash) {
                     self.report.findings.push(Finding::object(pack, Defect::Unlisted));
@@ -370,9 +370,9 @@ impl<'a> Audit<'a> {
     ) -> Result<(BTreeSet<usize>, String), String> {
         let text = |error: repository::pack::PackError| error.to_string();
         let secret = self.secret.ok_or("there is no kit")?;
-        let group = groups.iter().find(|group| group.library.layout(object).is_some());
+        let group = groups.iter().find(|group| group.index.layout(object).is_some());
         let group = group.ok_or("nobody knows what is in it")?;
-        let layout: &PackLayout = group.library.layout(object).ok_or("nobody knows what is in it")?;
+        let layout: &PackLayout = group.index.layout(object).ok_or("nobody knows what is in it")?;
         let key = PackKey::open(object.kind, bytes, secret).map_err(text)?;
         let opened = OpenPack::new(object.kind, bytes, &key).map_err(text)?;
         let mut bytes = bytes.to_vec();
@@ -382,7 +382,7 @@ impl<'a> Audit<'a> {
             let to = from.saturating_add(usize::try_from(entry.sealed_len()).unwrap_or(usize::MAX));
             let chunk = match bytes.get_mut(from..to) {
                 Some(sealed) => opened
-                    .chunk(position, entry, sealed, group.library.names())
+                    .chunk(position, entry, sealed, group.index.names())
                     .map(drop)
                     .map_err(text),
                 None => Err("it is cut off".to_owned()),

@@ -40,11 +40,11 @@ impl Audit<'_> {
             for root in &content.roots {
                 enter(&root.entry.node, &mut folders, &mut lists, &mut chunks);
             }
-            let mut listings = Listings::new(&group.library, true);
+            let mut listings = Listings::new(&group.index, true);
             loop {
                 folders.retain(|page| walk.seen.insert(*page));
                 lists.retain(|page| walk.seen.insert(*page));
-                walk.place(&group.library, chunks.drain(..));
+                walk.place(&group.index, chunks.drain(..));
                 if folders.is_empty() && lists.is_empty() {
                     break;
                 }
@@ -110,7 +110,7 @@ impl Audit<'_> {
             .filter(|(object, _)| self.bad.contains_key(&object.hash))
         {
             // What it held is looked for in other snapshots' packs, too.
-            group.library.lose(object, &Fault::Missing);
+            group.index.lose(object, &Fault::Missing);
         }
         for snapshot in &group.snapshots {
             let Some(packs) = affected.get(&snapshot.seq()) else {
@@ -134,7 +134,7 @@ impl Audit<'_> {
         let Some(content) = &snapshot.content else {
             return Ok(Vec::new());
         };
-        let plan = Tree::read(&group.library, &content.roots, &[])?;
+        let plan = Tree::read(&group.index, &content.roots, &[])?;
         let mut costs = Vec::new();
         for loss in &plan.losses {
             if let Reason::Listing { hash, .. } | Reason::Data { hash, .. } = &loss.reason {
@@ -147,16 +147,16 @@ impl Audit<'_> {
             };
             let lost = chunks
                 .iter()
-                .find_map(|chunk| self.blame(&group.library, &chunk.id));
+                .find_map(|chunk| self.blame(&group.index, &chunk.id));
             costs.extend(lost.map(|pack| (pack, plan.path(index))));
         }
         Ok(costs)
     }
 
     /// The pack because of which a chunk cannot be had; `None` when it can.
-    fn blame(&self, library: &ChunkIndex<'_>, chunk: &ChunkId) -> Option<ObjectHash> {
+    fn blame(&self, index: &ChunkIndex<'_>, chunk: &ChunkId) -> Option<ObjectHash> {
         let mut first = None;
-        for (layout, position) in library.places(chunk) {
+        for (layout, position) in index.places(chunk) {
             let object = &layout.object;
             let is_bad = match self.bad.get(&object.hash) {
                 Some(bad) => bad.holds(position),
@@ -192,9 +192,9 @@ impl Audit<'_> {
 }
 
 impl Walk {
-    fn place(&mut self, library: &ChunkIndex<'_>, chunks: impl Iterator<Item = ChunkId>) {
+    fn place(&mut self, index: &ChunkIndex<'_>, chunks: impl Iterator<Item = ChunkId>) {
         for chunk in chunks {
-            if self.seen.insert(chunk) && library.places(&chunk).next().is_none() {
+            if self.seen.insert(chunk) && index.places(&chunk).next().is_none() {
                 self.dangling.insert(chunk);
             }
         }

@@ -22,13 +22,13 @@ use crate::{
 pub const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whose objects are read, and where they are.
-pub struct Shelf {
+pub struct SourceObjects {
     account: StorageAccount,
     set: BackupSet,
     source: SourceId,
 }
 
-impl Shelf {
+impl SourceObjects {
     /// Of a source of this set.
     ///
     /// # Errors
@@ -91,9 +91,9 @@ pub async fn sign_own_reads(
     let set = db::backup_sets::find(&tx, source.backup_set_id)
         .await?
         .ok_or(ApiError::NotFound("backup set"))?;
-    let shelf = Shelf::of(&tx, set, source.id).await?;
+    let objects = SourceObjects::of(&tx, set, source.id).await?;
     drop(tx);
-    sign(app, &caller.scope, &shelf, &request, found, ADDRESS_LIFE).await
+    sign(app, &caller.scope, &objects, &request, found, ADDRESS_LIFE).await
 }
 
 /// Signs reads of these parts of what was found, in the order asked.
@@ -103,12 +103,12 @@ pub async fn sign_own_reads(
 pub async fn sign(
     app: &App,
     scope: &TenantScope,
-    shelf: &Shelf,
+    objects: &SourceObjects,
     request: &ReadsRequest,
     found: Vec<LedgerObject>,
     life: SignedDuration,
 ) -> Result<Vec<SignedRead>, ApiError> {
-    let store = app.store(scope, &shelf.account)?;
+    let store = app.store(scope, &objects.account)?;
     let expires_at = app.clock.now() + life;
     let found: HashMap<ObjectHash, LedgerObject> =
         found.into_iter().map(|row| (row.object.hash, row)).collect();
@@ -130,8 +130,8 @@ pub async fn sign(
             .lock
             .as_ref()
             .ok_or(ApiError::NotFound("confirmed version of this object"))?;
-        let key = row.key(&shelf.set.prefix, shelf.source);
-        let bucket = &shelf.set.bucket;
+        let key = row.key(&objects.set.prefix, objects.source);
+        let bucket = &objects.set.bucket;
         signed.push(SignedRead {
             part: *part,
             kind: row.object.kind,

@@ -17,7 +17,7 @@ use shared::{
 };
 
 use super::{
-    agent_reads::{self, ADDRESS_LIFE, Shelf},
+    agent_reads::{self, ADDRESS_LIFE, SourceObjects},
     caller::Caller,
     enrollment, said, views,
 };
@@ -361,10 +361,10 @@ pub async fn sign_reads(
         found.append(&mut others);
     }
     let set = set_of(&tx, &source).await?;
-    let shelf = Shelf::of(&tx, set, source.id).await?;
+    let source_objects = SourceObjects::of(&tx, set, source.id).await?;
     drop(tx);
     let life = ADDRESS_LIFE.min(restore.expires_at.duration_since(app.clock.now()));
-    agent_reads::sign(app, &caller.scope, &shelf, &request, found, life).await
+    agent_reads::sign(app, &caller.scope, &source_objects, &request, found, life).await
 }
 
 /// Keeps a report.

@@ -12,7 +12,8 @@
 //! (`FOR KEY SHARE` on their parents) wait for no such lock, so an INSERT locks no other row than its own.
 //!
 //! Builds with debug assertions watch each statement and note what is out of order ([`Order::statement`]); a test fails when
-//! its server has noted anything.
+//! its server has noted anything. Should a deadlock come about all the same, the queue tries a job again, the next round a
+//! round, and the agent its request. Nothing else is repeated.
 
 use sea_orm::{Statement, Value};
 use uuid::Uuid;

@@ -7,6 +7,10 @@
 //! 4. The commit record is put, locked and confirmed. Then, and only then, the snapshot is `complete`. What vanishes before
 //!    that leaves it `broken`: it has a number and no promise, and the next run builds on it.
 //!
+//! What is lost before the number goes onto the list of what the next run must not reuse, and its data enters that backup
+//! again. Once the commit record may be in the bucket, only the bucket's answer that it is not there lets the snapshot break:
+//! whoever reads the bucket would take it for complete. What is lost from then on is damage.
+//!
 //! Every step can be repeated: after a crash the job is claimed again and finds what is already done. Nothing fails by one
 //! answer of S3: what is not found is asked for over minutes (see [`crate::presence`]), and a refusal is believed when it
 //! met tries in a row for [`REFUSED_FOR`]. After [`GIVE_UP`] the run ends, whatever it waits for.

@@ -20,7 +20,7 @@ use crate::{
     s3::address::AddressRule,
     scope::TenantScope,
     secrets::{MasterKey, SecretError, private_file},
-    use_cases::users,
+    use_cases::system::{first_operator, refused_sign_ins},
 };
 
 /// What the server is told at its start.
@@ -111,7 +111,7 @@ pub async fn start(settings: &Settings, clock: Clock) -> Result<App, ServeError>
     .await?;
     epoch::raise(&app, &settings.data).await?;
     key_bearers(&app).await?;
-    users::ensure_operator(
+    first_operator::ensure(
         &app,
         &settings.operator_email,
         settings.operator_password.clone(),
@@ -203,7 +203,7 @@ pub async fn serve(
 
 /// What is done when nothing is served any more: the refused sign-ins of this hour are told.
 pub async fn ended(app: &App) {
-    if let Err(error) = users::tell_refusals(app, true).await {
+    if let Err(error) = refused_sign_ins::tell(app, true).await {
         tracing::error!(%error, "refused sign-ins could not be told in the audit log");
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     app::App,
     error::ApiError,
     scope,
-    use_cases::{agent_reads, agent_runs, agent_uploads, caller::Caller, commit_pages, enrollment, restores},
+    use_cases::agents::{caller::Caller, commit_pages, enrollment, reads, restores, runs, uploads},
     visits::Owner,
 };
 
@@ -103,7 +103,7 @@ where
         drop(turn);
         client.visit.belongs_to(Owner::Agent(agent.id))?;
         let caller = Caller { scope, agent };
-        agent_runs::seen(&app, &caller).await?;
+        runs::seen(&app, &caller).await?;
         Ok(Self(caller))
     }
 }
@@ -160,11 +160,11 @@ async fn work(
     Query(wait): Query<Wait>,
 ) -> Answer<Work> {
     let wait = Duration::from_secs(wait.wait_seconds.unwrap_or(0).min(Limit::Wait.max() as u64));
-    agent_runs::next_work(&app, &caller, wait).await.map(Json)
+    runs::next_work(&app, &caller, wait).await.map(Json)
 }
 
 async fn sources(State(app): State<App>, AgentCaller(caller): AgentCaller) -> Answer<Vec<SourceSpec>> {
-    agent_runs::list_sources(&app, &caller).await.map(Json)
+    runs::list_sources(&app, &caller).await.map(Json)
 }
 
 async fn start(
@@ -172,7 +172,7 @@ async fn start(
     AgentCaller(caller): AgentCaller,
     Path(source): Path<SourceId>,
 ) -> Answer<BackupWork> {
-    agent_runs::start(&app, &caller, source).await.map(Json)
+    runs::start(&app, &caller, source).await.map(Json)
 }
 
 async fn own_reads(
@@ -181,7 +181,7 @@ async fn own_reads(
     Path(source): Path<SourceId>,
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
-    agent_reads::sign_own_reads(&app, &caller, source, request)
+    reads::sign_own_reads(&app, &caller, source, request)
         .await
         .map(Json)
 }
@@ -197,7 +197,7 @@ async fn own_objects(
     Path((source, seq)): Path<(SourceId, u64)>,
     Query(Behind { after }): Query<Behind>,
 ) -> Answer<Vec<ObjectRef>> {
-    agent_uploads::list_own_objects(&app, &caller, source, seq, after)
+    uploads::list_own_objects(&app, &caller, source, seq, after)
         .await
         .map(Json)
 }
@@ -207,7 +207,7 @@ async fn status(
     AgentCaller(caller): AgentCaller,
     Path(run): Path<RunId>,
 ) -> Answer<RunStatus> {
-    agent_runs::status(&app, &caller, run).await.map(Json)
+    runs::status(&app, &caller, run).await.map(Json)
 }
 
 async fn uploads(
@@ -216,9 +216,7 @@ async fn uploads(
     Path(run): Path<RunId>,
     Body(request): Body<UploadsRequest>,
 ) -> Answer<Vec<UploadTicket>> {
-    agent_uploads::sign_uploads(&app, &caller, run, request)
-        .await
-        .map(Json)
+    uploads::sign_uploads(&app, &caller, run, request).await.map(Json)
 }
 
 async fn progress(
@@ -227,7 +225,7 @@ async fn progress(
     Path(run): Path<RunId>,
     Body(report): Body<RunProgress>,
 ) -> Done {
-    agent_runs::progress(&app, &caller, run, report).await?;
+    runs::progress(&app, &caller, run, report).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -250,7 +248,7 @@ async fn commit(
     Path(run): Path<RunId>,
     Body(request): Body<CommitRequest>,
 ) -> Answer<RunStatus> {
-    agent_runs::commit(&app, &caller, run, request).await.map(Json)
+    runs::commit(&app, &caller, run, request).await.map(Json)
 }
 
 async fn abort(
@@ -259,12 +257,12 @@ async fn abort(
     Path(run): Path<RunId>,
     Body(request): Body<AbortRequest>,
 ) -> Done {
-    agent_runs::abort(&app, &caller, run, &request.reason).await?;
+    runs::abort(&app, &caller, run, &request.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn snapshots(State(app): State<App>, AgentCaller(caller): AgentCaller) -> Answer<Vec<SnapshotSummary>> {
-    agent_runs::snapshots(&app, &caller).await.map(Json)
+    runs::snapshots(&app, &caller).await.map(Json)
 }
 
 async fn begin_restore(

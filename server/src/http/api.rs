@@ -34,8 +34,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
-    use_cases::{
-        backup_sets, enrollment, inspect, lists, notices, restores, sources, storage_accounts, tenants,
+    use_cases::people::{
+        backup_sets, enrollment_tokens, inspect, lists, notices, restores, runs, snapshots, sources,
+        storage_accounts, tenants,
         users::{self, Visitor},
     },
 };
@@ -224,7 +225,7 @@ async fn create_enrollment_token(
     Path(tenant): Path<TenantId>,
     Body(request): Body<NewEnrollmentToken>,
 ) -> Answer<EnrollmentTokenView> {
-    enrollment::create_token(&app, &actor(&app, user, tenant, Access::Manage).await?, request)
+    enrollment_tokens::create(&app, &actor(&app, user, tenant, Access::Manage).await?, request)
         .await
         .map(Json)
 }
@@ -245,7 +246,7 @@ async fn run_now(
     SignedIn(user): SignedIn,
     Path((tenant, source)): Path<(TenantId, SourceId)>,
 ) -> Answer<RunView> {
-    sources::run_now(&app, &actor(&app, user, tenant, Access::Manage).await?, source)
+    runs::run_now(&app, &actor(&app, user, tenant, Access::Manage).await?, source)
         .await
         .map(Json)
 }
@@ -303,7 +304,7 @@ async fn run(
     SignedIn(user): SignedIn,
     Path((tenant, run)): Path<(TenantId, RunId)>,
 ) -> Answer<RunView> {
-    sources::run(&app, &actor(&app, user, tenant, Access::Read).await?, run)
+    runs::view(&app, &actor(&app, user, tenant, Access::Read).await?, run)
         .await
         .map(Json)
 }
@@ -313,7 +314,7 @@ async fn cancel_run(
     SignedIn(user): SignedIn,
     Path((tenant, run)): Path<(TenantId, RunId)>,
 ) -> Answer<RunView> {
-    sources::cancel_run(&app, &actor(&app, user, tenant, Access::Manage).await?, run)
+    runs::cancel(&app, &actor(&app, user, tenant, Access::Manage).await?, run)
         .await
         .map(Json)
 }
@@ -323,7 +324,7 @@ async fn snapshot(
     SignedIn(user): SignedIn,
     Path((tenant, snapshot)): Path<(TenantId, SnapshotId)>,
 ) -> Answer<SnapshotPage> {
-    restores::snapshot_page(&app, &actor(&app, user, tenant, Access::Read).await?, snapshot)
+    snapshots::page(&app, &actor(&app, user, tenant, Access::Read).await?, snapshot)
         .await
         .map(Json)
 }

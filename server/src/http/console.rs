@@ -41,8 +41,9 @@ use crate::{
     app::App,
     error::ApiError,
     scope::{self, Access, Actor},
-    use_cases::{
-        backup_sets, enrollment, inspect, lists, notices, restores, sources, storage_accounts, tenants,
+    use_cases::people::{
+        backup_sets, enrollment_tokens, inspect, lists, notices, restores, runs, snapshots, sources,
+        storage_accounts, tenants,
         users::{self, Visitor},
     },
 };
@@ -254,7 +255,7 @@ impl Backend for ConsoleBackend {
         request: NewEnrollmentToken,
     ) -> Result<EnrollmentTokenView, ConsoleError> {
         let actor = self.actor(tenant, Access::Manage).await?;
-        Ok(enrollment::create_token(&self.app, &actor, request).await?)
+        Ok(enrollment_tokens::create(&self.app, &actor, request).await?)
     }
 
     async fn create_source(&self, tenant: TenantId, request: NewSource) -> Result<SourceView, ConsoleError> {
@@ -262,15 +263,15 @@ impl Backend for ConsoleBackend {
     }
 
     async fn run_now(&self, tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError> {
-        Ok(sources::run_now(&self.app, &self.actor(tenant, Access::Manage).await?, source).await?)
+        Ok(runs::run_now(&self.app, &self.actor(tenant, Access::Manage).await?, source).await?)
     }
 
     async fn cancel_run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
-        Ok(sources::cancel_run(&self.app, &self.actor(tenant, Access::Manage).await?, run).await?)
+        Ok(runs::cancel(&self.app, &self.actor(tenant, Access::Manage).await?, run).await?)
     }
 
     async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
-        Ok(sources::run(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
+        Ok(runs::view(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
     }
 
     async fn snapshots(
@@ -290,7 +291,7 @@ impl Backend for ConsoleBackend {
     }
 
     async fn snapshot(&self, tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError> {
-        Ok(restores::snapshot_page(&self.app, &self.actor(tenant, Access::Read).await?, snapshot).await?)
+        Ok(snapshots::page(&self.app, &self.actor(tenant, Access::Read).await?, snapshot).await?)
     }
 
     async fn authorise_restore(

@@ -17,7 +17,7 @@ use crate::{
     db::sessions::{PostgresSessions, USER_KEY},
     error::ApiError,
     scope::{self, Access},
-    use_cases,
+    use_cases::people::users,
     visits::Owner,
 };
 
@@ -42,7 +42,7 @@ pub async fn user(app: &App, session: &Session, client: &Client) -> Result<Optio
     let Some(id) = session.get::<Uuid>(USER_KEY).await.map_err(failed)? else {
         return Ok(None);
     };
-    let user = use_cases::users::by_id(app, UserId::from_uuid(id)).await?;
+    let user = users::by_id(app, UserId::from_uuid(id)).await?;
     if let (Some(_), Some(session)) = (&user, session.id()) {
         client.visit.belongs_to(Owner::Session(session.0))?;
     }
@@ -59,7 +59,7 @@ pub async fn may_still_look(app: &App, session: Id, tenant: TenantId) -> Result<
     let user = record.as_ref().and_then(|record| record.data.get(USER_KEY));
     let user = user.and_then(|user| Uuid::try_parse(user.as_str()?).ok());
     let Some(user) = user else { return Ok(false) };
-    let Some(user) = use_cases::users::by_id(app, UserId::from_uuid(user)).await? else {
+    let Some(user) = users::by_id(app, UserId::from_uuid(user)).await? else {
         return Ok(false);
     };
     match scope::authorise(&app.db, user, tenant, Access::Read).await {

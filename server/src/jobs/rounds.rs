@@ -12,7 +12,7 @@ use crate::{
     error::ApiError,
     random,
     scope::TenantScope,
-    use_cases::{sources, users},
+    use_cases::system::{refused_sign_ins, runs},
 };
 
 /// How often schedules are looked at.
@@ -127,12 +127,12 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
             continue;
         }
         // Occurrences that passed while nobody was there, or while a run was open, are skipped, not made up for.
-        let (run, queued) = sources::queue(&tx, &source, now).await?;
+        let (run, queued) = runs::queue(&tx, &source, now).await?;
         db::sources::set_next_due(&tx, source.id, source.schedule.next_after(now)?).await?;
-        let view = sources::run_view(&tx, &run, &source).await?;
+        let view = runs::view(&tx, &run, &source).await?;
         tx.commit().await?;
         if queued {
-            sources::announce(app, scope, view);
+            runs::announce(app, scope, view);
             app.polls.wake(source.agent_id);
         }
     }
@@ -192,9 +192,9 @@ async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, run: &Run) -> Res
     let source = db::sources::find(&tx, run.source_id)
         .await?
         .ok_or(ApiError::NotFound("source"))?;
-    let view = sources::run_view(&tx, run, &source).await?;
+    let view = runs::view(&tx, run, &source).await?;
     tx.commit().await?;
-    sources::announce(app, scope, view);
+    runs::announce(app, scope, view);
     Ok(())
 }
 
@@ -221,7 +221,7 @@ pub async fn tidy(app: App) {
     let sessions = PostgresSessions::new(app.db.clone(), app.bearers.clone());
     loop {
         app.guesses.tidy(app.clock.now());
-        if let Err(error) = users::tell_refusals(&app, false).await {
+        if let Err(error) = refused_sign_ins::tell(&app, false).await {
             tracing::error!(%error, "refused sign-ins could not be told in the audit log");
         }
         if let Err(error) = sessions.delete_ended().await {

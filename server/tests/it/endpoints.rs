@@ -13,7 +13,7 @@ use holdfast_server::{
     error::ApiError,
     s3::{self, Endpoint, address::AddressRule},
     scope::{self, Access, Actor},
-    use_cases::storage_accounts,
+    use_cases::people::storage_accounts,
 };
 use shared::api::{request::NewStorageAccount, view::TenantSummary};
 use tokio::{

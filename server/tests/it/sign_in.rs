@@ -6,7 +6,7 @@ use futures::future::join_all;
 use holdfast_server::{
     client_address::TrustedProxies,
     sign_in::{COUNTED, Guess},
-    use_cases::users,
+    use_cases::system::refused_sign_ins,
 };
 use jiff::SignedDuration;
 use reqwest::StatusCode;
@@ -257,10 +257,10 @@ async fn refused_sign_ins_are_one_event_an_hour_without_what_strangers_typed() {
         let sql = "SELECT actor, subject, detail FROM audit_events WHERE action = 'session.refused'";
         stack.query(sql).await
     };
-    users::tell_refusals(&stack.app, false).await.unwrap();
+    refused_sign_ins::tell(&stack.app, false).await.unwrap();
     assert!(events().await.is_empty(), "not before the hour is over");
     stack.clock.advance(COUNTED);
-    users::tell_refusals(&stack.app, false).await.unwrap();
+    refused_sign_ins::tell(&stack.app, false).await.unwrap();
     let told = events().await;
     assert_eq!(told.len(), 1);
     let text = |column: &str| told[0].try_get::<String>("", column).unwrap();
@@ -278,10 +278,10 @@ async fn refused_sign_ins_are_one_event_an_hour_without_what_strangers_typed() {
     assert!(!detail.to_string().contains("script"));
     // The next hour begins with the next one that is refused, and a server that stops tells what it has.
     stack.clock.advance(COUNTED);
-    users::tell_refusals(&stack.app, false).await.unwrap();
+    refused_sign_ins::tell(&stack.app, false).await.unwrap();
     assert_eq!(events().await.len(), 1);
     stranger.tries(EMAIL, "wrong password").await;
-    users::tell_refusals(&stack.app, true).await.unwrap();
+    refused_sign_ins::tell(&stack.app, true).await.unwrap();
     assert_eq!(events().await.len(), 2);
 }
 

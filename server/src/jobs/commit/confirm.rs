@@ -18,7 +18,7 @@ use crate::{
     error::ApiError,
     presence::Unseen,
     s3::Lock,
-    use_cases::confirm::{self, NotConfirmed},
+    use_cases::system::confirm::{self, NotConfirmed},
 };
 
 /// Confirmations written in one transaction, and shown as progress.

@@ -3,7 +3,7 @@
 use crate::{
     error::ApiError,
     s3::S3Error,
-    use_cases::confirm::{NotConfirmed, NotExtended},
+    use_cases::system::confirm::{NotConfirmed, NotExtended},
 };
 
 /// Why a commit did not go through.

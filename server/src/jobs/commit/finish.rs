@@ -29,7 +29,7 @@ use crate::{
     error::ApiError,
     random,
     s3::{Lock, SignPut},
-    use_cases::confirm::{self, NotConfirmed},
+    use_cases::system::confirm::{self, NotConfirmed},
 };
 
 /// Objects that fall short and are held in memory together.

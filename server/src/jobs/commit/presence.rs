@@ -38,7 +38,7 @@ use crate::{
     presence::{self, Presence, Unseen},
     s3::{Bounds, Listed, ObjectStore, S3Error, Walk},
     scope::TenantScope,
-    use_cases::confirm,
+    use_cases::system::confirm,
 };
 
 /// How often the lock of an object is asked for again where a lock may be taken away.

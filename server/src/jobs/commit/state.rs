@@ -11,7 +11,10 @@ use crate::{
     error::ApiError,
     s3::ObjectStore,
     scope::TenantScope,
-    use_cases::{protection, sources, views},
+    use_cases::{
+        system::{protection, runs},
+        views,
+    },
 };
 
 /// HEADs and extensions that are under way together.
@@ -84,7 +87,7 @@ impl<'a> Commit<'a> {
 
     /// Tells the browsers that watch.
     pub(super) fn announce(&self) {
-        sources::announce(
+        runs::announce(
             self.app,
             self.scope,
             views::run(&self.run, &self.source, &self.agent.hostname),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     db,
     s3::{Lock, S3Error},
-    use_cases::confirm,
+    use_cases::system::confirm,
 };
 
 /// How often an unproven set is tried again.

@@ -19,7 +19,7 @@ use crate::{
     db::{self, due::DueQuery, groom::SpareVersion, ledger::LedgerObject},
     error::ApiError,
     s3::{Deletion, S3Error, VersionName},
-    use_cases::confirm,
+    use_cases::system::confirm,
 };
 
 /// Objects that go through the fence together, and versions that one call to S3 names.

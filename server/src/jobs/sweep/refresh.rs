@@ -18,7 +18,7 @@ use crate::{
     error::ApiError,
     presence::Unseen,
     s3::{Lock, ObjectStore, S3Error, SignPut},
-    use_cases::confirm::{self, NotExtended},
+    use_cases::system::confirm::{self, NotExtended},
 };
 
 /// Objects that are looked at together.

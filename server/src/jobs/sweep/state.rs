@@ -61,7 +61,7 @@ impl<'a> Sweep<'a> {
             scope,
             source,
             set,
-            provider: crate::use_cases::protection::provider(&account),
+            provider: crate::use_cases::system::protection::provider(&account),
             store: app.store(scope, &account)?,
             report: SweepReport::default(),
             failed: 0,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{api::view::BucketInspection, ids::BackupSetId, object::ObjectKind, retention::ObjectState};
 
-use super::explain::{Doing, explain};
+use super::s3_errors::{S3Call, to_api_error};
 use crate::{
     app::App,
     db,
@@ -72,7 +72,7 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
         missing_versions: 0,
         marker_examples: Vec::new(),
     };
-    let doing = Doing::Bucket {
+    let call = S3Call::Bucket {
         endpoint: &account.endpoint,
         bucket: &set.bucket,
     };
@@ -105,10 +105,10 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
         }
         page.next
     });
-    listed.await.map_err(|error| explain(&error, doing))?;
+    listed.await.map_err(|error| to_api_error(&error, call))?;
     ask_by_name(store.as_ref(), &set.bucket, &expected)
         .await
-        .map_err(|error| explain(&error, doing))?;
+        .map_err(|error| to_api_error(&error, call))?;
     found.missing_versions = expected.len() as u64;
 
     let tx = app.db.tenant(&actor.scope).await?;

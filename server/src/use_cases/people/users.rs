@@ -1,6 +1,6 @@
-//! Signing in, and the first operator.
+//! Signing in.
 
-use std::{net::IpAddr, path::Path};
+use std::net::IpAddr;
 
 use shared::{
     api::{request::SignIn, view::Me},
@@ -12,12 +12,8 @@ use shared::{
 use crate::{
     app::App,
     client_address::network,
-    db::{
-        self,
-        users::{NewUser, User},
-    },
+    db::{self, users::User},
     error::ApiError,
-    random, secrets,
     sign_in::{Guess, KnownBrowser, Lane, Refusal, Reservation},
 };
 
@@ -27,54 +23,6 @@ fn me(user: &User) -> Me {
         email: user.email.clone(),
         operator: user.operator,
     }
-}
-
-/// Makes the operator's account when there is no user at all. A password that is made up here is
-/// told in the file `tell`.
-///
-/// # Errors
-/// When the database does not answer, or the password is too short.
-pub async fn ensure_operator(
-    app: &App,
-    email: &str,
-    password: Option<String>,
-    tell: &Path,
-) -> Result<(), ApiError> {
-    let tx = app.db.instance().await?;
-    if db::users::count(&tx).await? > 0 {
-        return Ok(());
-    }
-    let made_up = password.is_none().then(random::secret_text);
-    let password = password.or_else(|| made_up.clone()).unwrap_or_default();
-    if password.chars().count() < 12 {
-        return Err(ApiError::invalid(
-            "password",
-            "the first operator's password: give at least 12 characters (--operator-password-file, or HOLDFAST_OPERATOR_PASSWORD).",
-        ));
-    }
-    let now = app.clock.now();
-    let user = NewUser {
-        id: UserId::from_uuid(random::uuid(now)),
-        email: email.trim().to_lowercase(),
-        password_hash: secrets::hash_password(&password)?,
-    };
-    let event = db::audit::Event {
-        actor: "system",
-        action: "user.create",
-        subject: user.email.clone(),
-        detail: serde_json::json!({ "operator": true }),
-    };
-    db::audit::add_instance(&tx, event, now).await?;
-    db::users::add_first_operator(&tx, &user, now).await?;
-    if let Some(password) = made_up {
-        // A log is no place for a secret, and it is told before the commit: a password that is stored and was never
-        // told would lock everybody out.
-        secrets::write_private(tell, password.as_bytes())?;
-        let file = tell.display();
-        tracing::warn!("first start: the password of {email} is in {file}. Sign in, then delete that file");
-    }
-    tx.commit().await?;
-    Ok(())
 }
 
 /// Who tries to sign in.
@@ -202,26 +150,6 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
         user: me(user),
         browser: (!is_known).then(|| KnownBrowser::new(&app.bearers, user.id, now).1),
     })
-}
-
-/// Writes what was refused into the audit log: what has been counted for an hour, or everything.
-///
-/// # Errors
-/// When the database does not answer: then it is not told.
-pub async fn tell_refusals(app: &App, everything: bool) -> Result<(), ApiError> {
-    let now = app.clock.now();
-    let Some(counted) = app.refusals.take(now, everything) else {
-        return Ok(());
-    };
-    let tx = app.db.instance().await?;
-    let event = db::audit::Event {
-        actor: "system",
-        action: "session.refused",
-        subject: "sign-ins".to_owned(),
-        detail: counted.detail(),
-    };
-    db::audit::add_instance(&tx, event, now).await?;
-    Ok(tx.commit().await?)
 }
 
 /// The user of a session.

@@ -15,7 +15,7 @@ use shared::{
 
 use super::{
     caller::{Caller, find_own_run, must_run, own_run, own_source},
-    commit_pages, enrollment, said, sources, views,
+    commit_pages, enrollment,
 };
 use crate::{
     app::App,
@@ -23,6 +23,7 @@ use crate::{
     error::ApiError,
     polls::DISPLACED,
     random,
+    use_cases::{input::said, system::runs, views},
 };
 
 /// How long a run may take from its start to its commit.
@@ -136,14 +137,14 @@ async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, A
                 now,
             );
             db::runs::save(&tx, &run).await?;
-            let (next, _) = sources::queue(&tx, &source, now).await?;
+            let (next, _) = runs::queue(&tx, &source, now).await?;
             run = next;
         }
         if run.state == RunState::Queued {
             let work = begin(&tx, &caller.agent, &source, &mut run, now).await?;
             let view = views::run(&run, &source, &caller.agent.hostname);
             tx.commit().await?;
-            sources::announce(app, &caller.scope, view);
+            runs::announce(app, &caller.scope, view);
             return Ok(Some(work));
         }
     }
@@ -159,7 +160,7 @@ pub async fn start(app: &App, caller: &Caller, source: SourceId) -> Result<Backu
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
     let source = own_source(&tx, caller, source).await?;
-    sources::must_not_be_retired(&source)?;
+    runs::must_not_be_retired(&source)?;
     if let Some(open) = db::runs::open_of_source(&tx, source.id).await?
         && let Some(mut open) = db::runs::lock(&tx, open.id).await?
     {
@@ -177,11 +178,11 @@ pub async fn start(app: &App, caller: &Caller, source: SourceId) -> Result<Backu
             RunState::Queued | RunState::Succeeded | RunState::Failed => {}
         }
     }
-    let (mut run, _) = sources::queue(&tx, &source, now).await?;
+    let (mut run, _) = runs::queue(&tx, &source, now).await?;
     let work = begin(&tx, &caller.agent, &source, &mut run, now).await?;
     let view = views::run(&run, &source, &caller.agent.hostname);
     tx.commit().await?;
-    sources::announce(app, &caller.scope, view);
+    runs::announce(app, &caller.scope, view);
     Ok(work)
 }
 
@@ -229,7 +230,7 @@ pub async fn progress(app: &App, caller: &Caller, run: RunId, report: RunProgres
     run.reported_at = Some(now);
     db::runs::save(&tx, &run).await?;
     tx.commit().await?;
-    sources::announce(
+    runs::announce(
         app,
         &caller.scope,
         views::run(&run, &source, &caller.agent.hostname),
@@ -292,7 +293,7 @@ pub async fn commit(
     .await?;
     let status = status_in(&tx, &run).await?;
     tx.commit().await?;
-    sources::announce(
+    runs::announce(
         app,
         &caller.scope,
         views::run(&run, &source, &caller.agent.hostname),
@@ -331,7 +332,7 @@ pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Resu
     run.fail(said(reason), now);
     db::runs::save(&tx, &run).await?;
     tx.commit().await?;
-    sources::announce(
+    runs::announce(
         app,
         &caller.scope,
         views::run(&run, &source, &caller.agent.hostname),

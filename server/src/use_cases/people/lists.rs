@@ -12,7 +12,6 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::views;
 use crate::{
     app::App,
     db::{
@@ -23,6 +22,7 @@ use crate::{
     },
     error::ApiError,
     scope::Actor,
+    use_cases::views,
 };
 
 /// Snapshots, the newest first.

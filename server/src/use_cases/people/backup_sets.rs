@@ -8,11 +8,7 @@ use shared::{
     retention::PolicyError,
 };
 
-use super::{
-    bounded,
-    explain::{Doing, explain},
-    name, or_taken, room_for_one, text, views,
-};
+use super::s3_errors::{S3Call, to_api_error};
 use crate::{
     app::App,
     db::{self, TenantTx, backup_sets::BackupSet},
@@ -20,6 +16,10 @@ use crate::{
     random,
     s3::ObjectStore,
     scope::Actor,
+    use_cases::{
+        input::{bounded, name, or_taken, room_for_one, text},
+        views,
+    },
 };
 
 /// Makes the bucket, or checks an existing one, and keeps the set.
@@ -67,7 +67,7 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
     room(&tx).await?;
     drop(tx);
     let store = app.store(&actor.scope, &account)?;
-    let doing = Doing::Bucket {
+    let call = S3Call::Bucket {
         endpoint: &account.endpoint,
         bucket: &bucket,
     };
@@ -75,9 +75,9 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
         store
             .create_bucket(&bucket)
             .await
-            .map_err(|error| explain(&error, doing))?;
+            .map_err(|error| to_api_error(&error, call))?;
     }
-    check_bucket(store.as_ref(), &bucket, doing).await?;
+    check_bucket(store.as_ref(), &bucket, call).await?;
 
     let now = app.clock.now();
     let set = BackupSet {
@@ -139,11 +139,11 @@ fn policy_field(error: &PolicyError) -> &'static str {
 }
 
 /// Asks S3 itself whether the bucket has both: a bucket that only looks right is refused.
-async fn check_bucket(store: &dyn ObjectStore, bucket: &str, doing: Doing<'_>) -> Result<(), ApiError> {
+async fn check_bucket(store: &dyn ObjectStore, bucket: &str, call: S3Call<'_>) -> Result<(), ApiError> {
     let state = store
         .bucket_state(bucket)
         .await
-        .map_err(|error| explain(&error, doing))?;
+        .map_err(|error| to_api_error(&error, call))?;
     if !state.versioning {
         return Err(ApiError::invalid(
             "bucket_not_versioned",

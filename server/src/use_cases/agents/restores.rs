@@ -1,183 +1,35 @@
-//! Restores: allowed by a person, done by the agent, with the kit that the server never has.
+//! What an agent does with restores that a person has allowed: begins one, reads what it needs, reports.
 
 use std::collections::HashSet;
 
-use jiff::SignedDuration;
 use shared::{
-    api::{
-        agent::{
-            LaterRequest, LaterSnapshot, OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress,
-            RestoreRequest, RestoreWork, SignedRead,
-        },
-        view::{LiveEvent, RestoreView, SnapshotPage, SnapshotState},
+    api::agent::{
+        LaterRequest, LaterSnapshot, OBJECTS_PER_CALL, ReadsRequest, RestoreFinish, RestoreProgress,
+        RestoreRequest, RestoreWork, SignedRead,
     },
-    ids::{RestoreId, SnapshotId},
+    ids::RestoreId,
     limits::Limit,
     object::{ObjectHash, ObjectKind},
 };
 
 use super::{
-    agent_reads::{self, ADDRESS_LIFE, SourceObjects},
     caller::Caller,
-    enrollment, said, views,
+    enrollment,
+    reads::{self, ADDRESS_LIFE, SourceObjects},
 };
 use crate::{
     app::App,
     db::{
         self, TenantTx,
-        backup_sets::BackupSet,
         restores::{Restore, StoredState},
-        snapshots::Snapshot,
-        sources::Source,
     },
     error::ApiError,
-    random,
-    scope::{Actor, TenantScope},
+    use_cases::{
+        input::said,
+        system::restores::{announce, set_of, with_source},
+        views,
+    },
 };
-
-/// Restores that a snapshot's page has; the tenant's list has all.
-const RESTORES_SHOWN: u64 = 20;
-/// How long an allowed restore may read.
-const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
-
-async fn with_source(tx: &TenantTx, id: SnapshotId) -> Result<(Snapshot, Source), ApiError> {
-    let snapshot = db::snapshots::find(tx, id)
-        .await?
-        .ok_or(ApiError::NotFound("snapshot"))?;
-    let source = db::sources::find(tx, snapshot.source_id)
-        .await?
-        .ok_or(ApiError::NotFound("source"))?;
-    Ok((snapshot, source))
-}
-
-async fn set_of(tx: &TenantTx, source: &Source) -> Result<BackupSet, ApiError> {
-    db::backup_sets::find(tx, source.backup_set_id)
-        .await?
-        .ok_or(ApiError::NotFound("backup set"))
-}
-
-/// A snapshot's page.
-///
-/// # Errors
-/// `NotFound` when the tenant has no such snapshot.
-pub async fn snapshot_page(app: &App, actor: &Actor, id: SnapshotId) -> Result<SnapshotPage, ApiError> {
-    let now = app.clock.now();
-    let tx = app.db.tenant(&actor.scope).await?;
-    let (snapshot, source) = with_source(&tx, id).await?;
-    let set = set_of(&tx, &source).await?;
-    let account = db::storage_accounts::find(&tx, set.storage_account_id).await?;
-    let agent = db::agents::find(&tx, source.agent_id)
-        .await?
-        .ok_or(ApiError::NotFound("agent"))?;
-    let needs = db::due::needs(&tx, source.id, snapshot.seq).await?;
-    let restores = db::restores::newest_of_snapshot(&tx, snapshot.id, RESTORES_SHOWN).await?;
-    let mut view = views::snapshot(&snapshot, &source, &agent.hostname);
-    view.damage = db::absence::damage(&tx, Some(&[snapshot.id]))
-        .await?
-        .remove(&snapshot.id);
-    Ok(SnapshotPage {
-        snapshot: view,
-        backup_set: views::backup_set(&set, account.as_ref().map_or("", |account| &account.name)),
-        objects: needs.objects,
-        stored_bytes: needs.bytes,
-        earliest_lock: needs.earliest_lock,
-        latest_lock: needs.latest_lock,
-        oldest_confirmation: db::absence::oldest_confirmation(&tx, source.id, snapshot.seq).await?,
-        restore_command: format!(
-            "holdfast-agent restore --snapshot {id} --seq {} --expect-source {} --to /path/to/empty/folder \
-             --kit recovery-kit.txt",
-            snapshot.seq, source.id
-        ),
-        restores: restores
-            .iter()
-            .map(|restore| views::restore(restore, &snapshot, &source, now))
-            .collect(),
-    })
-}
-
-/// Allows the snapshot's agent to read it for 24 hours; an unused permission is given again as it is.
-///
-/// # Errors
-/// `NotFound` when the tenant has no such snapshot; `Conflict` while it is not complete.
-pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<RestoreView, ApiError> {
-    let now = app.clock.now();
-    let tx = app.db.tenant(&actor.scope).await?;
-    let (_, source) = with_source(&tx, id).await?;
-    // Snapshots expire under the source's row: what is found complete behind it stays so, held by this restore.
-    db::sources::lock(&tx, source.id).await?;
-    let (snapshot, source) = with_source(&tx, id).await?;
-    match snapshot.state {
-        SnapshotState::Complete => {}
-        SnapshotState::Locking => {
-            return Err(ApiError::conflict(
-                "not_complete",
-                "This snapshot's locks are still being confirmed.",
-            ));
-        }
-        SnapshotState::Broken => {
-            return Err(ApiError::conflict(
-                "broken",
-                "This snapshot lost objects before it was complete, so it can not be restored. Choose another one.",
-            ));
-        }
-        SnapshotState::Expired => {
-            return Err(ApiError::conflict(
-                "expired",
-                "This snapshot has expired: its protection ended, and what it needed may be deleted. Choose a newer one.",
-            ));
-        }
-    }
-    let unused = |restore: &Restore| restore.state == StoredState::Authorised && restore.expires_at > now;
-    if let Some(open) = db::restores::of_snapshot(&tx, id)
-        .await?
-        .iter()
-        .find(|restore| unused(restore))
-    {
-        return Ok(views::restore(open, &snapshot, &source, now));
-    }
-    let restore = Restore {
-        id: RestoreId::from_uuid(random::uuid(now)),
-        snapshot_id: id,
-        agent_id: source.agent_id,
-        state: StoredState::Authorised,
-        authorised_by: actor.user.email.clone(),
-        created_at: now,
-        expires_at: now + RESTORE_LIFE,
-        finished_at: None,
-        progress: None,
-        error: None,
-        later_snapshots: Vec::new(),
-    };
-    db::restores::add(&tx, &restore).await?;
-    let event = db::audit::Event {
-        actor: &actor.user.email,
-        action: "restore.authorise",
-        subject: restore.id.to_string(),
-        detail: serde_json::json!({ "snapshot": id, "agent": source.agent_id }),
-    };
-    db::audit::add(&tx, event, now).await?;
-    tx.commit().await?;
-    let view = views::restore(&restore, &snapshot, &source, now);
-    announce(app, &actor.scope, view.clone());
-    Ok(view)
-}
-
-/// One restore.
-///
-/// # Errors
-/// `NotFound` when the tenant has no such restore.
-pub async fn view(app: &App, actor: &Actor, id: RestoreId) -> Result<RestoreView, ApiError> {
-    let tx = app.db.tenant(&actor.scope).await?;
-    let restore = db::restores::find(&tx, id)
-        .await?
-        .ok_or(ApiError::NotFound("restore"))?;
-    let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
-    Ok(views::restore(&restore, &snapshot, &source, app.clock.now()))
-}
-
-fn announce(app: &App, scope: &TenantScope, view: RestoreView) {
-    app.live.send(scope.tenant(), LiveEvent::Restore(Box::new(view)));
-}
 
 /// Begins a restore that a person has allowed.
 ///
@@ -346,7 +198,7 @@ pub async fn sign_reads(
     id: RestoreId,
     request: ReadsRequest,
 ) -> Result<Vec<SignedRead>, ApiError> {
-    let objects = agent_reads::objects_of(&request)?;
+    let objects = reads::objects_of(&request)?;
     let tx = app.db.tenant(&caller.scope).await?;
     let restore = own(app, &tx, caller, id).await?;
     let (snapshot, source) = with_source(&tx, restore.snapshot_id).await?;
@@ -364,7 +216,7 @@ pub async fn sign_reads(
     let source_objects = SourceObjects::of(&tx, set, source.id).await?;
     drop(tx);
     let life = ADDRESS_LIFE.min(restore.expires_at.duration_since(app.clock.now()));
-    agent_reads::sign(app, &caller.scope, &source_objects, &request, found, life).await
+    reads::sign(app, &caller.scope, &source_objects, &request, found, life).await
 }
 
 /// Keeps a report.

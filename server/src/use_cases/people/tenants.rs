@@ -16,13 +16,16 @@ use shared::{
 };
 
 use self::folder::Folder;
-use super::{name, or_taken, views};
 use crate::{
     app::App,
     db::{self, TenantTx, backup_sets::BackupSet, snapshots::Snapshot, tenants::Tenant},
     error::ApiError,
     random,
     scope::{self, Access, Actor, TenantScope},
+    use_cases::{
+        input::{name, or_taken},
+        views,
+    },
 };
 
 /// Findings of a bucket's check that a page shows.

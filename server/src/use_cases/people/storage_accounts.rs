@@ -9,11 +9,7 @@ use shared::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    bounded,
-    explain::{Doing, explain},
-    name, or_taken, room_for_one, text, views,
-};
+use super::s3_errors::{S3Call, to_api_error};
 use crate::{
     app::App,
     db::{self, TenantTx, storage_accounts::StorageAccount},
@@ -21,6 +17,10 @@ use crate::{
     random,
     s3::{self, Endpoint, Guarded, ObjectStore},
     scope::Actor,
+    use_cases::{
+        input::{bounded, name, or_taken, room_for_one, text},
+        views,
+    },
 };
 
 /// Tries the keys and keeps the account, its secret sealed.
@@ -76,7 +76,7 @@ pub async fn create(
     match store.try_keys().await {
         // A key that may not list buckets is a valid key with little power, which is good.
         Err(error) if error.code() == "AccessDenied" => {}
-        Err(error) => return Err(explain(&error, Doing::TryingKeys { endpoint: &endpoint })),
+        Err(error) => return Err(to_api_error(&error, S3Call::Keys { endpoint: &endpoint })),
         Ok(()) => {}
     }
 

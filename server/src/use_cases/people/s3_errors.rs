@@ -1,14 +1,14 @@
-//! What S3 said, in words that tell a technician what to do.
+//! Errors of S3 as refusals that tell a technician what to do.
 
 use shared::s3_refusal::Cause;
 
 use crate::{error::ApiError, s3::S3Error};
 
-/// What was being done when S3 said no.
+/// What was asked of S3.
 #[derive(Debug, Clone, Copy)]
-pub enum Doing<'a> {
+pub enum S3Call<'a> {
     /// Trying a storage account's keys.
-    TryingKeys {
+    Keys {
         /// The endpoint's address.
         endpoint: &'a str,
     },
@@ -24,11 +24,11 @@ pub enum Doing<'a> {
 /// The error as a refusal with a remedy. Whatever is no answer of S3 (no connection, another protocol, a page of HTML, an
 /// address that the instance's rule refuses) is told in one and the same sentence, so that nobody learns by a storage account
 /// what listens in the server's network; the log says which it was.
-pub fn explain(error: &S3Error, doing: Doing<'_>) -> ApiError {
-    let (Doing::TryingKeys { endpoint } | Doing::Bucket { endpoint, .. }) = doing;
-    let bucket = match doing {
-        Doing::TryingKeys { .. } => "",
-        Doing::Bucket { bucket, .. } => bucket,
+pub fn to_api_error(error: &S3Error, call: S3Call<'_>) -> ApiError {
+    let (S3Call::Keys { endpoint } | S3Call::Bucket { endpoint, .. }) = call;
+    let bucket = match call {
+        S3Call::Keys { .. } => "",
+        S3Call::Bucket { bucket, .. } => bucket,
     };
     let (code, message) = refusal(error, endpoint, bucket).unwrap_or_else(|| {
         tracing::warn!(?error, endpoint, bucket, "a storage endpoint gave no usable answer");
@@ -132,7 +132,7 @@ fn answer_of_s3(code: &str, endpoint: &str, bucket: &str) -> Option<(&'static st
 mod tests {
     use super::*;
 
-    const DOING: Doing<'_> = Doing::Bucket {
+    const CALL: S3Call<'_> = S3Call::Bucket {
         endpoint: "https://s3.example",
         bucket: "acme",
     };
@@ -143,7 +143,7 @@ mod tests {
             status,
             message: "no more than a message".to_owned(),
         };
-        match explain(&error, DOING) {
+        match to_api_error(&error, CALL) {
             ApiError::Invalid { code, message } => (code, message),
             other => panic!("{other}"),
         }

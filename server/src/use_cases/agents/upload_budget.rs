@@ -10,7 +10,7 @@ use shared::{
     object::{ObjectHash, ObjectRef},
 };
 
-use super::{caller::Caller, confirm};
+use super::caller::Caller;
 use crate::{
     app::App,
     db::{
@@ -20,6 +20,7 @@ use crate::{
     },
     error::ApiError,
     s3::ObjectStore,
+    use_cases::system::confirm,
 };
 
 /// Objects that S3 is asked for when a limit is met: the newest, since what was given up long ago would hold the others up.

@@ -16,7 +16,7 @@ use shared::{
 
 use super::{
     caller::{Caller, find_own_run, must_run, own_run},
-    confirm, protection, upload_budget,
+    upload_budget,
 };
 use crate::{
     app::App,
@@ -30,6 +30,7 @@ use crate::{
     },
     error::ApiError,
     s3::{Lock, ObjectStore, SignPut},
+    use_cases::system::{confirm, protection},
 };
 
 /// How long a signed address works.

@@ -1,0 +1,59 @@
+//! Runs, whoever asked for them: queued, shown, announced.
+
+use jiff::Timestamp;
+use shared::{
+    api::view::{LiveEvent, RunView},
+    ids::RunId,
+};
+
+use crate::{
+    app::App,
+    db::{self, TenantTx, runs::Run, sources::Source},
+    error::ApiError,
+    random,
+    scope::TenantScope,
+    use_cases::views,
+};
+
+/// Refuses for a source that is no longer backed up.
+///
+/// # Errors
+/// `Conflict`.
+pub fn must_not_be_retired(source: &Source) -> Result<(), ApiError> {
+    if source.retired_at.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::conflict(
+        "retired",
+        "This source was retired: its snapshots run out, and no new ones are made.",
+    ))
+}
+
+/// Queues a run unless one is open. The source's row must be locked. Gives the run and whether it is new.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn queue(tx: &TenantTx, source: &Source, now: Timestamp) -> Result<(Run, bool), ApiError> {
+    if let Some(open) = db::runs::open_of_source(tx, source.id).await? {
+        return Ok((open, false));
+    }
+    let run = Run::queued(RunId::from_uuid(random::uuid(now)), source.id, now);
+    db::runs::add(tx, &run).await?;
+    Ok((run, true))
+}
+
+/// A run with the names that people know it by.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn view(tx: &TenantTx, run: &Run, source: &Source) -> Result<RunView, ApiError> {
+    let agent = db::agents::find(tx, source.agent_id)
+        .await?
+        .ok_or(ApiError::NotFound("agent"))?;
+    Ok(views::run(run, source, &agent.hostname))
+}
+
+/// Tells browsers that a run moved on.
+pub fn announce(app: &App, scope: &TenantScope, view: RunView) {
+    app.live.send(scope.tenant(), LiveEvent::Run(Box::new(view)));
+}

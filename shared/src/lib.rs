@@ -10,6 +10,7 @@ pub mod limits;
 pub mod object;
 pub mod retention;
 pub mod s3_refusal;
+#[cfg(feature = "schedule")]
 pub mod schedule;
 pub mod source_paths;
 pub mod text;

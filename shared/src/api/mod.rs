@@ -5,7 +5,9 @@ pub mod commit;
 pub mod list;
 pub mod notice;
 pub mod reads;
+#[cfg(feature = "schedule")]
 pub mod request;
+#[cfg(feature = "schedule")]
 pub mod view;
 
 use serde::{Deserialize, Serialize};

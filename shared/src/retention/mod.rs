@@ -9,6 +9,7 @@ mod cost;
 mod due;
 mod file;
 mod input;
+#[cfg(feature = "schedule")]
 mod lock;
 mod lock_ahead;
 mod plan;
@@ -16,6 +17,7 @@ mod policy;
 mod provider;
 mod range_max;
 mod rule;
+#[cfg(feature = "schedule")]
 mod simulate;
 mod tier;
 mod verdict;
@@ -28,11 +30,13 @@ pub use file::{
 pub use input::{
     ObjectInput, ObjectState, PlanError, PlanInput, Seq, SnapshotInput, SnapshotState, SourceInput,
 };
+#[cfg(feature = "schedule")]
 pub use lock::{CommitLock, LockError, UploadLock, commit_lock, protected_until, upload_lock};
 pub use lock_ahead::{Churn, ChurnWindow};
 pub use plan::plan;
 pub use policy::{LockAhead, LockMode, Period, Policy, PolicyError, Tier, days};
 pub use provider::{LockStrategy, Provider, ProviderError, gb};
+#[cfg(feature = "schedule")]
 pub use simulate::{
     Day, Event, EventKind, Horizon, Promises, Rival, RunNumbers, SimulateError, Simulation, Timeline, Totals,
     Usd, Workload, simulate, simulate_rival,

@@ -1,0 +1,29 @@
+//! The agent against a bucket in memory, and against a server and a storage on a loopback port.
+
+mod adopt;
+mod blind;
+mod bounds;
+mod command_line;
+mod damage;
+mod history;
+mod hostile;
+mod kill;
+mod lies;
+mod memory;
+mod protocol;
+mod reads;
+mod recover;
+mod restore;
+mod resume;
+mod roundtrip;
+mod s3_ranges;
+mod state_damage;
+mod storage_hosts;
+mod support;
+mod takes;
+
+use peak_alloc::PeakAlloc;
+
+/// Counts the bytes that this process holds. nextest gives every test a process of its own.
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;

@@ -1,0 +1,6 @@
+//! Retention from outside: the planner, the simulation, the tiers, and the worked example of the documents.
+
+mod planner;
+mod simulate;
+mod tiers;
+mod worked_example;

@@ -7,18 +7,19 @@ use shared::api::agent::Work;
 use crate::{
     backup,
     backup::BackupError,
-    client::{self, Client, ClientError},
+    client::{Client, ClientError},
     limit::Limits,
     progress::{Observer, RunCounters},
+    retry,
     state::State,
 };
 
 /// How long one question for work is held open.
-const WAIT: Duration = Duration::from_secs(25);
+const POLL_WAIT: Duration = Duration::from_secs(25);
 /// A run that was told to stop gets this long to tell the server.
 pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Wrong answers do not come faster than this.
-const AFTER_REFUSAL: Duration = Duration::from_secs(30);
+/// The pause after an answer that is a refusal or makes no sense.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 
 /// Runs until `stop` resolves, within limits that come before those of the state folder.
 ///
@@ -70,8 +71,8 @@ pub async fn daemon(
             Err(error) => {
                 failures += 1;
                 let pause = match &error {
-                    ClientError::Refused { .. } | ClientError::Answer { .. } => AFTER_REFUSAL,
-                    _ => client::pause(failures),
+                    ClientError::Refused { .. } | ClientError::Answer { .. } => PAUSE_AFTER_REFUSAL,
+                    _ => retry::pause(failures),
                 };
                 tracing::warn!(%error, retry_in = ?pause, "no work could be fetched");
                 tokio::select! {
@@ -87,7 +88,7 @@ pub async fn daemon(
 
 async fn next_work(state: &State, client: &Client) -> Result<Work, ClientError> {
     backup::finish_interrupted(state, client).await?;
-    client.work(WAIT).await
+    client.work(POLL_WAIT).await
 }
 
 fn log(run_id: shared::ids::RunId, result: Result<shared::api::agent::SnapshotSummary, BackupError>) {

@@ -13,7 +13,8 @@ use crate::{
     client::{self, ClientError},
     range::Cut,
     refusal,
-    storage::{SILENCE, Storage},
+    retry::retry,
+    storage::{STALL_TIMEOUT, Storage},
     store::ReadError,
 };
 
@@ -22,7 +23,7 @@ const ATTEMPTS: u32 = 6;
 const ATTEMPTS_WRONG: u32 = 3;
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 /// More than this are not read from at a time.
-const AT_THE_SAME_TIME: u32 = 32;
+const MAX_CONCURRENT_READS: u32 = 32;
 
 /// Reads a whole object and checks that it is the one that its name says.
 pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
@@ -32,9 +33,8 @@ pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8
             "the server gives the address of a part of it".to_owned(),
         ));
     }
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
+    check_size(read)?;
+    let attempt = || async {
         let bytes = part(storage, read).await?;
         let what = if bytes.len() as u64 != read.size_bytes {
             format!(
@@ -47,47 +47,37 @@ pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8
         } else {
             return Ok(bytes);
         };
-        if attempt >= ATTEMPTS_WRONG {
-            return Err(wrong(read, what));
-        }
-        tokio::time::sleep(client::pause(attempt)).await;
-    }
+        Err(wrong(read, what))
+    };
+    let is_wrong = |error: &ReadError| matches!(error, ReadError::Wrong { .. });
+    retry(ATTEMPTS_WRONG, read.part.object, attempt, is_wrong).await
 }
 
 /// Reads the part that the address is signed for: less, when the object is shorter than it should be. What is sealed in it
 /// proves itself when it is opened. An answer that is not of this part, such as the whole object, says nothing of the object and
 /// is not used: [`ReadError::Garbled`], in the end.
 pub(crate) async fn part(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
-    let wanted = read.part.len();
-    let most = max_object_bytes(read.kind);
-    if wanted > most || read.size_bytes > most {
-        let bytes = wanted.max(read.size_bytes);
-        return Err(wrong(
-            read,
-            format!("{bytes} bytes are more than the {most} of any object of its kind"),
-        ));
-    }
-    if wanted == 0 {
+    check_size(read)?;
+    if read.part.is_empty() {
         return Ok(Vec::new());
     }
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let error = match once(storage, read).await {
-            Ok(bytes) => return Ok(bytes),
-            Err(error) => error,
-        };
-        let again = match &error {
-            ReadError::Client(ClientError::Network { .. }) | ReadError::Garbled { .. } => true,
-            ReadError::Storage { status, .. } => *status == 429 || *status >= 500,
-            _ => false,
-        };
-        if !again || attempt >= ATTEMPTS {
-            return Err(error);
-        }
-        tracing::debug!(object = %read.part.object, attempt, %error, "a read failed; trying again");
-        tokio::time::sleep(client::pause(attempt)).await;
+    let may_pass = |error: &ReadError| match error {
+        ReadError::Client(ClientError::Network { .. }) | ReadError::Garbled { .. } => true,
+        ReadError::Storage { status, .. } => *status == 429 || *status >= 500,
+        _ => false,
+    };
+    retry(ATTEMPTS, read.part.object, || once(storage, read), may_pass).await
+}
+
+/// Refuses an address of more bytes than an object of its kind can have.
+fn check_size(read: &SignedRead) -> Result<(), ReadError> {
+    let most = max_object_bytes(read.kind);
+    let bytes = read.part.len().max(read.size_bytes);
+    if bytes > most {
+        let what = format!("{bytes} bytes are more than the {most} of any object of its kind");
+        return Err(wrong(read, what));
     }
+    Ok(())
 }
 
 async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
@@ -95,12 +85,12 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
         object: read.part.object,
         what,
     };
-    let mut patience = Duration::from_secs(60 + read.part.len() / SLOWEST_BYTES_PER_SECOND);
+    let mut timeout = Duration::from_secs(60 + read.part.len() / SLOWEST_BYTES_PER_SECOND);
     if let Some(meter) = &storage.download {
         // Others have their share of it.
-        patience += meter.rate().time_for(read.part.len()) * AT_THE_SAME_TIME;
+        timeout += meter.rate().time_for(read.part.len()) * MAX_CONCURRENT_READS;
     }
-    let request = storage.get(&read.url)?.timeout(patience);
+    let request = storage.get(&read.url)?.timeout(timeout);
     let request = request.header(RANGE_HEADER, read.part.header());
     let mut answer = in_time(request.send()).await?;
     let mut cut = match answer.status() {
@@ -119,7 +109,7 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
             return Err(ReadError::Storage {
                 object: read.part.object,
                 status: status.as_u16(),
-                code: in_silence(refusal::code(&mut answer)).await,
+                code: code_in_time(refusal::code(&mut answer)).await,
             });
         }
     };
@@ -146,7 +136,7 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
 /// An answer, or a part of it, unless nothing comes for too long.
 async fn in_time<T>(answer: impl Future<Output = Result<T, reqwest::Error>>) -> Result<T, ReadError> {
     let host = "the storage".to_owned();
-    let error = match tokio::time::timeout(SILENCE, answer).await {
+    let error = match tokio::time::timeout(STALL_TIMEOUT, answer).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => client::network(&error, host),
         Err(_) => ClientError::Network {
@@ -158,8 +148,10 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, reqwest::Error>>) -> 
 }
 
 /// The code of a refusal, unless it does not come in time.
-async fn in_silence(code: impl Future<Output = String>) -> String {
-    tokio::time::timeout(SILENCE, code).await.unwrap_or_default()
+async fn code_in_time(code: impl Future<Output = String>) -> String {
+    tokio::time::timeout(STALL_TIMEOUT, code)
+        .await
+        .unwrap_or_default()
 }
 
 fn wrong(read: &SignedRead, what: String) -> ReadError {

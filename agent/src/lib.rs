@@ -22,6 +22,7 @@ mod range;
 pub mod recover;
 mod refusal;
 pub mod restore;
+mod retry;
 pub mod snapshot;
 pub mod state;
 pub mod storage;

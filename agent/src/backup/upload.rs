@@ -31,6 +31,7 @@ use crate::{
     limit::{Meter, Rate},
     progress::RunCounters,
     refusal,
+    retry::retry,
     storage::Storage,
     store::{ObjectSink, Stopped},
 };
@@ -74,13 +75,13 @@ pub enum UploadError {
     Task,
 }
 
-enum Item {
+enum QueueItem {
     Object(UploadRequest, Bytes),
     Flush(oneshot::Sender<()>),
 }
 
 /// The near end: used by the threads that seal.
-pub(super) struct UploadQueue(mpsc::Sender<Item>);
+pub(super) struct UploadQueue(mpsc::Sender<QueueItem>);
 
 impl UploadQueue {
     /// Starts the far end, which sends no faster than `limit` and the endpoint's own. It ends when the queue is dropped
@@ -112,7 +113,7 @@ impl UploadQueue {
             content_md5: STANDARD.encode(content_md5),
         };
         self.0
-            .blocking_send(Item::Object(request, bytes))
+            .blocking_send(QueueItem::Object(request, bytes))
             .map_err(|_| Stopped)
     }
 }
@@ -126,7 +127,9 @@ impl ObjectSink for UploadQueue {
 
     fn flush(&self) -> Result<(), Stopped> {
         let (done, stored) = oneshot::channel();
-        self.0.blocking_send(Item::Flush(done)).map_err(|_| Stopped)?;
+        self.0
+            .blocking_send(QueueItem::Flush(done))
+            .map_err(|_| Stopped)?;
         stored.blocking_recv().map_err(|_| Stopped)
     }
 }
@@ -163,18 +166,18 @@ struct Uploader {
 }
 
 impl Uploader {
-    async fn run(self: Arc<Self>, mut items: mpsc::Receiver<Item>) -> Result<(), UploadError> {
+    async fn run(self: Arc<Self>, mut items: mpsc::Receiver<QueueItem>) -> Result<(), UploadError> {
         let mut running: JoinSet<Result<(), UploadError>> = JoinSet::new();
         while let Some(item) = items.recv().await {
             match item {
-                Item::Object(request, bytes) => {
+                QueueItem::Object(request, bytes) => {
                     while running.len() >= IN_FLIGHT as usize {
                         join(&mut running).await?;
                     }
                     let uploader = self.clone();
                     running.spawn(async move { uploader.upload(request, bytes).await });
                 }
-                Item::Flush(done) => {
+                QueueItem::Flush(done) => {
                     while !running.is_empty() {
                         join(&mut running).await?;
                     }
@@ -193,32 +196,28 @@ impl Uploader {
         let request = UploadsRequest {
             objects: vec![request],
         };
-        let mut attempt = 0;
-        loop {
-            // A fresh address each time: an old one may be used up or expired, and an object that did arrive
-            // although its answer was lost is `Stored`.
-            let tickets = self.client.uploads(self.run_id, &request).await?;
-            let got = tickets.len();
-            let [ticket] =
-                <[UploadTicket; 1]>::try_from(tickets).map_err(|_| UploadError::Tickets { got, asked: 1 })?;
-            let UploadTicket::Put { url, headers, .. } = ticket else {
-                return Ok(());
-            };
-            let headers = upload_headers(&headers)?;
-            let failure = match self.put(self.storage.put(&url)?, headers, bytes.clone()).await {
-                Ok(()) => {
-                    self.counters.bytes_sent.fetch_add(object.size_bytes, Relaxed);
-                    return Ok(());
-                }
-                Err(failure) => failure,
-            };
-            attempt += 1;
-            if attempt >= ATTEMPTS || !failure.may_pass() || self.counters.stopped() {
-                return Err(failure.into_error(object.hash));
-            }
-            tracing::debug!(object = %object.hash, attempt, ?failure, "an upload failed; trying again");
-            tokio::time::sleep(client::pause(attempt)).await;
-        }
+        let attempt = || self.attempt(&request, &bytes);
+        let may_pass = |failure: &Failure| failure.may_pass() && !self.counters.stopped();
+        let uploaded = retry(ATTEMPTS, object.hash, attempt, may_pass).await;
+        uploaded.map_err(|failure| failure.into_error(object.hash))
+    }
+
+    /// One attempt, with a fresh address: an old one may be used up or expired, and an object that did arrive although its
+    /// answer was lost is `Stored`.
+    async fn attempt(&self, request: &UploadsRequest, bytes: &Bytes) -> Result<(), Failure> {
+        let tickets = self.client.uploads(self.run_id, request).await;
+        let tickets = tickets.map_err(UploadError::from)?;
+        let got = tickets.len();
+        let [ticket] =
+            <[UploadTicket; 1]>::try_from(tickets).map_err(|_| UploadError::Tickets { got, asked: 1 })?;
+        let UploadTicket::Put { url, headers, .. } = ticket else {
+            return Ok(());
+        };
+        let headers = upload_headers(&headers)?;
+        let address = self.storage.put(&url).map_err(UploadError::from)?;
+        self.put(address, headers, bytes.clone()).await?;
+        self.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
     }
 
     async fn put(
@@ -226,14 +225,14 @@ impl Uploader {
         mut request: RequestBuilder,
         headers: HeaderMap,
         bytes: Bytes,
-    ) -> Result<(), PutFailure> {
+    ) -> Result<(), Failure> {
         let length = bytes.len() as u64;
-        let mut patience = Duration::from_secs(60 + u64::from(IN_FLIGHT) * length / SLOWEST_BYTES_PER_SECOND);
+        let mut timeout = Duration::from_secs(60 + u64::from(IN_FLIGHT) * length / SLOWEST_BYTES_PER_SECOND);
         request = match &self.meter {
             None => request.body(bytes),
             Some(meter) => {
                 // Others have their share of it.
-                patience += meter.rate().time_for(length) * IN_FLIGHT;
+                timeout += meter.rate().time_for(length) * IN_FLIGHT;
                 // A body in pieces would go without a length.
                 request
                     .header(CONTENT_LENGTH, length)
@@ -242,15 +241,15 @@ impl Uploader {
         };
         let mut answer = request
             .headers(headers)
-            .timeout(patience)
+            .timeout(timeout)
             .send()
             .await
-            .map_err(|error| PutFailure::Network(client::network(&error, "the storage".to_owned())))?;
+            .map_err(|error| Failure::Network(client::network(&error, "the storage".to_owned())))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        Err(PutFailure::Refused(status, refusal::code(&mut answer).await))
+        Err(Failure::Refused(status, refusal::code(&mut answer).await))
     }
 }
 
@@ -297,24 +296,34 @@ async fn join(running: &mut JoinSet<Result<(), UploadError>>) -> Result<(), Uplo
     }
 }
 
-#[derive(Debug)]
-enum PutFailure {
+/// Why one attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The storage does not answer.
+    #[error("{0}")]
     Network(ClientError),
+    /// The storage refuses: the status, and S3's error code.
+    #[error("{0} {code}", code = escaped(.1.as_bytes()))]
     Refused(StatusCode, String),
+    /// No further attempt is made.
+    #[error("{0}")]
+    Final(#[from] UploadError),
 }
 
-impl PutFailure {
-    /// Whether another try, with a fresh address, may succeed.
+impl Failure {
+    /// Whether another attempt, with a fresh address, may succeed.
     fn may_pass(&self) -> bool {
         match self {
             Self::Network(_) => true,
             Self::Refused(status, code) => refusal::may_pass(status.as_u16(), code),
+            Self::Final(_) => false,
         }
     }
 
     fn into_error(self, object: ObjectHash) -> UploadError {
         match self {
             Self::Network(error) => error.into(),
+            Self::Final(error) => error,
             Self::Refused(status, code) => UploadError::Refused {
                 object,
                 status: status.as_u16(),

@@ -7,6 +7,8 @@ pub use error::ClientError;
 pub(crate) use error::network;
 pub(crate) use http::{builder, origin};
 
+pub(crate) use crate::retry::pause;
+
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -23,17 +25,15 @@ use shared::{
 
 use crate::{
     limit::Limits,
-    random,
+    retry::retry,
     state::{Config, State},
-    storage::{SILENCE, Storage},
+    storage::{STALL_TIMEOUT, Storage},
 };
 
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 8;
 /// No answer is longer: a list of 100,000 snapshots takes some 40 MiB.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-const FIRST_PAUSE: Duration = Duration::from_millis(300);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// What may be sent twice without harm.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,22 @@ enum Repeat {
     Unsent,
     /// Not at all: the caller will call again anyway.
     Never,
+}
+
+/// One attempt of a call failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+struct Failure {
+    error: ClientError,
+    /// The request surely had no effect.
+    unsent: bool,
+}
+
+impl Failure {
+    /// The request may have had its effect.
+    fn of(error: ClientError) -> Self {
+        Self { error, unsent: false }
+    }
 }
 
 /// Talks to the server.
@@ -63,7 +79,7 @@ impl Client {
     pub fn anonymous(server: &str) -> Result<Self, ClientError> {
         let server = server.trim_end_matches('/');
         origin(server)?;
-        let http = builder().read_timeout(SILENCE).build();
+        let http = builder().read_timeout(STALL_TIMEOUT).build();
         Ok(Self {
             http: http.map_err(|error| network(&error, String::new()))?,
             storage: Storage::new(None, Limits::default())?,
@@ -311,33 +327,22 @@ impl Client {
         body: Option<bytes::Bytes>,
         repeat: Repeat,
     ) -> Result<bytes::Bytes, ClientError> {
-        let mut attempt = 0;
-        loop {
-            let (error, unsent) = match self.send_once(method.clone(), call, body.clone()).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            attempt += 1;
-            let again = match repeat {
-                Repeat::Always => !error.is_final(),
-                Repeat::Unsent => unsent,
-                Repeat::Never => false,
-            };
-            if !again || attempt >= ATTEMPTS {
-                return Err(error);
-            }
-            tracing::debug!(call, attempt, %error, "call failed; trying again");
-            tokio::time::sleep(pause(attempt)).await;
-        }
+        let attempt = || self.send_once(method.clone(), call, body.clone());
+        let may_pass = |failure: &Failure| match repeat {
+            Repeat::Always => !failure.error.is_final(),
+            Repeat::Unsent => failure.unsent,
+            Repeat::Never => false,
+        };
+        let answer = retry(ATTEMPTS, call, attempt, may_pass).await;
+        answer.map_err(|failure| failure.error)
     }
 
-    /// The second value of an error says that the request surely had no effect.
     async fn send_once(
         &self,
         method: Method,
         call: &str,
         body: Option<bytes::Bytes>,
-    ) -> Result<bytes::Bytes, (ClientError, bool)> {
+    ) -> Result<bytes::Bytes, Failure> {
         let mut request = self.http.request(method, format!("{}{call}", self.base));
         if let Some(credential) = &self.credential {
             request = request.bearer_auth(credential.reveal());
@@ -348,7 +353,8 @@ impl Client {
         let host = self.base.clone();
         let mut answer = request.send().await.map_err(|error| {
             let unsent = error.is_connect();
-            (network(&error, host.clone()), unsent)
+            let error = network(&error, host.clone());
+            Failure { error, unsent }
         })?;
         let status = answer.status();
         // No memory is taken for a length that is only announced.
@@ -356,12 +362,12 @@ impl Client {
         while let Some(piece) = answer
             .chunk()
             .await
-            .map_err(|error| (network(&error, host.clone()), false))?
+            .map_err(|error| Failure::of(network(&error, host.clone())))?
         {
             if body.len() + piece.len() > MAX_ANSWER_BYTES {
                 let call = call.split('?').next().unwrap_or_default().to_owned();
                 let error = format!("it is longer than {MAX_ANSWER_BYTES} bytes");
-                return Err((ClientError::Answer { call, error }, false));
+                return Err(Failure::of(ClientError::Answer { call, error }));
             }
             body.extend_from_slice(&piece);
         }
@@ -374,20 +380,18 @@ impl Client {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
         if unsent || status.is_server_error() {
-            return Err((ClientError::Server(status.as_u16()), unsent));
+            let error = ClientError::Server(status.as_u16());
+            return Err(Failure { error, unsent });
         }
         let said = serde_json::from_slice::<ErrorBody>(&body).unwrap_or_else(|_| ErrorBody {
             code: status.as_u16().to_string(),
             message: status.canonical_reason().unwrap_or("no reason given").to_owned(),
         });
-        Err((
-            ClientError::Refused {
-                status: status.as_u16(),
-                code: said.code,
-                message: said.message,
-            },
-            false,
-        ))
+        Err(Failure::of(ClientError::Refused {
+            status: status.as_u16(),
+            code: said.code,
+            message: said.message,
+        }))
     }
 }
 
@@ -398,26 +402,9 @@ fn parse<A: DeserializeOwned>(call: &str, answer: &[u8]) -> Result<A, ClientErro
     })
 }
 
-/// The pause before the next attempt: doubling, with jitter.
-pub(crate) fn pause(attempt: u32) -> Duration {
-    let full = FIRST_PAUSE
-        .saturating_mul(1 << attempt.saturating_sub(1).min(16))
-        .min(LONGEST_PAUSE);
-    full.mul_f64(0.5 + random::jitter() / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_and_end_growing() {
-        for attempt in 1..40 {
-            let pause = pause(attempt);
-            assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE);
-        }
-        assert!(pause(30) >= LONGEST_PAUSE / 2);
-    }
 
     #[test]
     fn addresses_are_checked() {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A connection on which nothing comes through for so long is dead.
-pub(crate) const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The storage, and how fast it may be spoken to.
 #[derive(Debug, Clone)]
@@ -34,9 +34,9 @@ impl Storage {
     pub(crate) fn new(hosts: Option<Hosts>, limits: Limits) -> Result<Self, ClientError> {
         // No timeout of reading: it would run while a body is sent, and what takes a slow line more than a minute would
         // never arrive.
-        let builder = client::builder().tcp_keepalive(SILENCE);
+        let builder = client::builder().tcp_keepalive(STALL_TIMEOUT);
         #[cfg(target_os = "linux")]
-        let builder = builder.tcp_user_timeout(SILENCE);
+        let builder = builder.tcp_user_timeout(STALL_TIMEOUT);
         Ok(Self {
             http: builder
                 .build()

@@ -1,5 +1,8 @@
 //! Names of files, and words of servers and stores, as people may see them. Anybody may have chosen them: what does not print,
 //! would steer a terminal, or turns the letters around is escaped.
+//!
+//! Neither `str::escape_debug` nor bstr does this: both escape quotes and backslashes as well, so that a path could not be copied from
+//! a message, and letters that Unicode has assigned since the standard library's tables were made.
 
 use std::io::{self, Write};
 

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 
 /// What a timer that woke late has missed is made up for, when it is no more than this: longer pauses are not saved up.
-const MADE_UP: Duration = Duration::from_millis(50);
+const MAX_CATCH_UP: Duration = Duration::from_millis(50);
 /// What passes at once, at most.
-const MAX_PIECE: u64 = 64 * 1024;
+const MAX_PIECE_BYTES: u64 = 64 * 1024;
 /// Pieces in a second, where the limit is so low that the largest piece would come in fits and starts.
 const PIECES_PER_SECOND: u64 = 20;
 
@@ -162,7 +162,7 @@ impl Meter {
     /// How many bytes should pass at once, so that they come evenly.
     #[must_use]
     pub fn piece(&self) -> usize {
-        let piece = (self.rate.bytes_per_second() / PIECES_PER_SECOND).clamp(1, MAX_PIECE);
+        let piece = (self.rate.bytes_per_second() / PIECES_PER_SECOND).clamp(1, MAX_PIECE_BYTES);
         usize::try_from(piece).unwrap_or(usize::MAX)
     }
 
@@ -175,7 +175,7 @@ impl Meter {
     /// When `bytes` may pass that are there `now`: after all for which this was asked before.
     fn reserve(&self, bytes: u64, now: Instant) -> Instant {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
+        let earliest = now.checked_sub(MAX_CATCH_UP).unwrap_or(now);
         let at = free.map_or(now, |free| free.max(earliest));
         *free = Some(at + self.rate.time_for(bytes));
         at
@@ -262,7 +262,7 @@ mod tests {
         let second = usize::try_from((1 << 20) / piece).unwrap();
         for window in passed.windows(second + 2) {
             let took = window[second + 1] - window[0];
-            assert!(took >= Duration::from_secs(1) - MADE_UP, "{took:?}");
+            assert!(took >= Duration::from_secs(1) - MAX_CATCH_UP, "{took:?}");
         }
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let later = begin + Duration::from_secs(600);
         let first = meter.reserve(1 << 20, later);
         assert_eq!(meter.reserve(1, later), first + Duration::from_secs(1));
-        assert_eq!(later - first, MADE_UP);
+        assert_eq!(later - first, MAX_CATCH_UP);
     }
 
     #[test]

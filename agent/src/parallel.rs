@@ -1,5 +1,6 @@
-//! A parallel map on scoped threads. Not rayon's: most uses wait for a network with more threads than there are cores, and a pool of
-//! the whole process would be theirs alone.
+//! A parallel map on scoped threads. rayon is for work that computes: here most callers block on reads of the storage, with
+//! more threads than there are cores, and some on a disk. In a pool of the whole process they would hold up whoever computes, which
+//! is one caller: the one that opens listings.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

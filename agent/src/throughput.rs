@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// What was so long ago counts half.
 const HALF_LIFE: Duration = Duration::from_secs(8);
-/// Before so much time nothing is said: the first figures mislead.
-const FIRST_WORD: Duration = Duration::from_secs(2);
+/// Within this time after the start no rate is given: the first figures mislead.
+const MIN_OBSERVATION: Duration = Duration::from_secs(2);
 
 /// A speed, smoothed over some seconds.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Throughput {
     pub fn time_for(&self, left: u64) -> Option<Duration> {
         let (began, (now, _)) = (self.began?, self.last?);
         let speed = self.bytes_per_second();
-        if speed == 0 || now.saturating_duration_since(began) < FIRST_WORD {
+        if speed == 0 || now.saturating_duration_since(began) < MIN_OBSERVATION {
             return None;
         }
         Some(Duration::from_secs(left.div_ceil(speed)))

@@ -12,8 +12,8 @@ use crate::store::Stopped;
 
 /// Two packs that are being filled, and four that are sealed or on their way.
 const LENT_MAX: usize = 6;
-/// How often one that waits looks whether the run goes on.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// How often a waiting thread checks whether the run was stopped.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The buffers of a run.
 #[derive(Clone, Default)]
@@ -45,7 +45,7 @@ impl Buffers {
             (inner, _) = self
                 .0
                 .returned
-                .wait_timeout(inner, LOOK_UP)
+                .wait_timeout(inner, RECHECK_INTERVAL)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         inner.lent += 1;

@@ -41,7 +41,7 @@ pub struct Commit {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct CommitHeader {
     run_id: RunId,
     request: CommitRequest,
 }
@@ -99,7 +99,7 @@ impl Commit {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let head = Head {
+        let head = CommitHeader {
             run_id: self.run_id,
             request: self.request.clone(),
         };
@@ -126,7 +126,7 @@ impl Commit {
             body = rest;
         }
         let (head, pages) = parts.split_first()?;
-        let Head { run_id, request } = serde_json::from_slice(head).ok()?;
+        let CommitHeader { run_id, request } = serde_json::from_slice(head).ok()?;
         let pages: Vec<CommitPage> = pages
             .iter()
             .map(|page| CommitPage::from_bytes(page).ok())

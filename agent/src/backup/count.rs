@@ -18,11 +18,11 @@ pub(super) fn count(
     counters: &RunCounters,
     over: &std::sync::mpsc::Receiver<()>,
 ) {
-    let is_over = |patience| over.recv_timeout(patience) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+    let is_over = |timeout| over.recv_timeout(timeout) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
     if is_over(TOTAL_DELAY) {
         return;
     }
-    let mut found = Found::default();
+    let mut found = Estimate::default();
     for root in roots {
         let Ok(stat) = platform::stat(&root.walked) else {
             continue;
@@ -65,12 +65,12 @@ fn takes(filter: &Filter, path: &Path, stat: &Stat, is_folder: bool) -> bool {
 }
 
 #[derive(Default)]
-struct Found {
+struct Estimate {
     files: u64,
     bytes: u64,
 }
 
-impl Found {
+impl Estimate {
     fn add(&mut self, stat: &Stat) {
         self.files += 1;
         if stat.kind == Kind::File {

@@ -16,11 +16,11 @@ pub(super) struct Filter {
     includes: Option<Gitignore>,
     max_file_bytes: u64,
     one_file_system: bool,
-    state: Option<State>,
+    state: Option<StateFolder>,
 }
 
 /// The state folder: the agent never backs up its own keys.
-struct State {
+struct StateFolder {
     /// With links resolved.
     path: PathBuf,
     device: u64,
@@ -35,7 +35,7 @@ impl Filter {
         let state = state_folder.and_then(|folder| {
             let path = folder.canonicalize().ok()?;
             let stat = platform::stat(&path).ok()?;
-            Some(State {
+            Some(StateFolder {
                 path,
                 device: stat.device,
                 inode: stat.inode,

@@ -12,8 +12,8 @@ use repository::{chunk::ChunkId, pack::PackEntry};
 use super::error::BackupError;
 use crate::cache::{Chunks, Folders, PackInfo};
 
-/// How often one that waits looks whether the run goes on.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// How often a waiting thread checks whether the run was stopped.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What is known of the bucket and of the files of the last run.
 pub(super) struct Known<'a> {
@@ -73,7 +73,7 @@ impl<'a> Known<'a> {
                 Some(None) => {
                     (inner, _) = self
                         .settled
-                        .wait_timeout(inner, LOOK_UP)
+                        .wait_timeout(inner, RECHECK_INTERVAL)
                         .unwrap_or_else(PoisonError::into_inner);
                 }
                 None => break,

@@ -13,11 +13,11 @@ use super::{error::BackupError, known::short_hash};
 use crate::cache::{CacheRun, PackInfo, decode_files};
 
 /// Counted for every so many snapshots: each chunk is looked at, and a pack's chunks die slowly.
-const EVERY: u64 = 4;
+const COUNT_EVERY_SNAPSHOTS: u64 = 4;
 
 /// Whether the packs of this snapshot are counted.
 pub(super) fn is_due(seq: u64) -> bool {
-    seq.is_multiple_of(EVERY)
+    seq.is_multiple_of(COUNT_EVERY_SNAPSHOTS)
 }
 
 /// The chunks that a file consists of.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Objects of a snapshot: full packs of them hold 256 TiB.
-const MOST_OBJECTS: usize = 16 << 20;
+const MAX_OBJECTS: usize = 16 << 20;
 
 /// Fills an empty cache with what the parent needs. Segments that do not open are skipped: their packs are not
 /// reused, and everything in them is sent again.
@@ -142,7 +142,7 @@ async fn objects_by_server(
         };
         let ascends =
             part.is_sorted_by(|a, b| a.hash < b.hash) && after.is_none_or(|after| after < first.hash);
-        if !ascends || objects.len() + part.len() > MOST_OBJECTS {
+        if !ascends || objects.len() + part.len() > MAX_OBJECTS {
             return Err(BackupError::ParentList);
         }
         objects.extend(part);

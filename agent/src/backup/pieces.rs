@@ -10,8 +10,8 @@ use super::{
     walker::{Walk, Worker},
 };
 
-/// How often one that waits looks whether there is something to help with.
-const LOOK_UP: Duration = Duration::from_millis(20);
+/// How often a waiting thread checks whether a piece is left that it can store itself.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Walk<'_, '_> {
     /// Stores a piece that was offered.
@@ -33,7 +33,7 @@ impl Walk<'_, '_> {
             if self.queue.is_stopped() {
                 return Err(BackupError::Stopped);
             }
-            pieces.wait(LOOK_UP);
+            pieces.wait(RECHECK_INTERVAL);
         }
         Ok(())
     }

@@ -26,15 +26,15 @@ use crate::{
 };
 
 /// A file is read through a window of this size.
-const WINDOW: usize = chunk::MAX_BYTES;
+const WINDOW_BYTES: usize = chunk::MAX_BYTES;
 /// With so much in the window most chunks end before the window does.
-const ENOUGH: usize = 2 * chunk::AVERAGE_BYTES;
+const REFILL_BYTES: usize = 2 * chunk::AVERAGE_BYTES;
 /// The chunks of larger files are handed to threads that have nothing else to do.
-const SHARED_BYTES: u64 = 8 * 1024 * 1024;
+const SHARED_FILE_MIN_BYTES: u64 = 8 * 1024 * 1024;
 /// File systems tick: a file may change again without a new time so soon after a change.
-const TICK: SignedDuration = SignedDuration::from_millis(50);
+const MTIME_TICK: SignedDuration = SignedDuration::from_millis(50);
 /// Some tick once in two seconds.
-const COARSE_TICK: SignedDuration = SignedDuration::from_secs(2);
+const COARSE_MTIME_TICK: SignedDuration = SignedDuration::from_secs(2);
 
 /// Why a file was not read.
 pub(super) enum ReadFault {
@@ -82,7 +82,7 @@ impl Walk<'_, '_> {
                 }
             };
             let mut buffer = std::mem::take(&mut worker.buffer);
-            buffer.resize(WINDOW, 0);
+            buffer.resize(WINDOW_BYTES, 0);
             let mut done = 0;
             let chunks = self.cut(worker, &mut file, &before, &mut buffer, &mut done);
             worker.buffer = buffer;
@@ -145,7 +145,7 @@ impl Walk<'_, '_> {
             }
             let mut length = 0;
             // The second time, if need be, with all that a chunk can take.
-            for wanted in [ENOUGH, WINDOW] {
+            for wanted in [REFILL_BYTES, WINDOW_BYTES] {
                 if !at_end && end - begin < wanted {
                     buffer.copy_within(begin..end, 0);
                     (begin, end) = (0, end - begin);
@@ -164,7 +164,7 @@ impl Walk<'_, '_> {
                 break;
             }
             let raw = &buffer[begin..begin + length];
-            if stat.size_bytes > SHARED_BYTES && self.queue.is_hungry() {
+            if stat.size_bytes > SHARED_FILE_MIN_BYTES && self.queue.is_hungry() {
                 self.queue.offer(Piece::new(raw.to_vec(), &pieces, index));
             } else {
                 let stored = self.store(worker, raw, ObjectKind::Pack)?;
@@ -213,7 +213,11 @@ fn is_settled(stat: &Stat, began: Timestamp, settle: SignedDuration) -> bool {
 /// moment.
 pub(super) fn is_past_tick(stat: &Stat, began: Timestamp) -> bool {
     let is_coarse = stat.ctime.nanoseconds == 0;
-    changed_before(stat, began, if is_coarse { COARSE_TICK } else { TICK })
+    changed_before(
+        stat,
+        began,
+        if is_coarse { COARSE_MTIME_TICK } else { MTIME_TICK },
+    )
 }
 
 fn changed_before(stat: &Stat, began: Timestamp, margin: SignedDuration) -> bool {

@@ -53,7 +53,7 @@ pub(super) struct Walk<'a, 't> {
     pub(super) settle: SignedDuration,
     pub(super) counters: &'a RunCounters,
     pub(super) observer: &'a dyn Observer,
-    pub(super) found: Mutex<Found>,
+    pub(super) found: Mutex<WalkResult>,
     pub(super) zeros: OnceLock<Stored>,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Worker {
 }
 
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct WalkResult {
     pub(super) roots: Vec<Option<Entry>>,
     pub(super) warnings: Vec<Warning>,
     pub(super) notes: Vec<Warning>,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     parallel,
-    snapshot::{Defect, Finding, Named, Subject},
+    snapshot::{Defect, Finding, Named, SnapshotError, Subject},
     store::{ObjectSource, ReadError},
 };
 
@@ -254,16 +254,21 @@ impl Reading<'_> {
 }
 
 fn is_missing(error: &RecoverError) -> bool {
-    matches!(error, RecoverError::Read(ReadError::Storage { status: 404, .. }))
+    matches!(
+        error,
+        RecoverError::Snapshot(SnapshotError::Read(ReadError::Storage { status: 404, .. }))
+    )
 }
 
 /// What is known of a manifest that cannot be used.
 fn defect(error: RecoverError) -> Defect {
     match error {
-        RecoverError::Read(ReadError::Wrong { .. }) => Defect::Changed,
-        RecoverError::Read(ReadError::Storage { status: 404, .. }) => Defect::Missing,
-        RecoverError::Read(error) => Defect::Unreadable {
-            error: error.to_string(),
+        RecoverError::Snapshot(SnapshotError::Read(error)) => match error {
+            ReadError::Wrong { .. } => Defect::Changed,
+            ReadError::Storage { status: 404, .. } => Defect::Missing,
+            error => Defect::Unreadable {
+                error: error.to_string(),
+            },
         },
         error => Defect::Malformed {
             error: error.to_string(),

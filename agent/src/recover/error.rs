@@ -11,15 +11,6 @@ pub enum RecoverError {
     /// The bucket.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// An object.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A manifest.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// An object list.
-    #[error(transparent)]
-    List(#[from] ListError),
     /// A manifest of another source.
     #[error("it is another source's")]
     OtherSource,
@@ -32,7 +23,7 @@ pub enum RecoverError {
     /// The restore.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// The snapshot.
+    /// A snapshot, or an object of it, cannot be opened or read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// Nothing there.
@@ -71,4 +62,22 @@ pub enum RecoverError {
         /// The keys.
         signers: Vec<String>,
     },
+}
+
+impl From<ReadError> for RecoverError {
+    fn from(error: ReadError) -> Self {
+        SnapshotError::from(error).into()
+    }
+}
+
+impl From<ManifestError> for RecoverError {
+    fn from(error: ManifestError) -> Self {
+        SnapshotError::from(error).into()
+    }
+}
+
+impl From<ListError> for RecoverError {
+    fn from(error: ListError) -> Self {
+        SnapshotError::from(error).into()
+    }
 }

@@ -11,7 +11,7 @@ use shared::api::agent::{PARTS_PER_CALL, Part, ReadsRequest, SignedRead};
 use crate::client::ClientError;
 
 /// Addresses that nobody came for are forgotten when they are more than this: readers that gave up on damaged packs leave some.
-const MOST_UNUSED: usize = 16 * PARTS_PER_CALL;
+const MAX_UNUSED: usize = 16 * PARTS_PER_CALL;
 
 /// Addresses, of which each is used once.
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl Addresses {
             }
         };
         let mut book = self.book();
-        if book.signed.len() > MOST_UNUSED {
+        if book.signed.len() > MAX_UNUSED {
             book.signed.clear();
         }
         book.signed

@@ -20,13 +20,13 @@ use super::{
 use crate::parallel;
 
 /// Parts that are asked for: as many later snapshots as the server lets a restore read.
-const MOST_PARTS: usize = Limit::LaterSnapshots.max();
+const MAX_PARTS: usize = Limit::LaterSnapshots.max();
 
 impl ChunkIndex<'_> {
     /// Looks through what the source has besides the index's own packs. What cannot be read there is passed over.
     pub(super) fn look_elsewhere(&self, lost: &[ObjectHash]) -> OtherPacks {
         let mut others = OtherPacks::default();
-        for nth in (0..).take(MOST_PARTS) {
+        for nth in (0..).take(MAX_PARTS) {
             let read = match self.source.others(lost, nth) {
                 Ok(None) => break,
                 Ok(Some(objects)) => others.fill(self, lost, objects),

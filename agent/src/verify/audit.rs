@@ -21,8 +21,8 @@ use shared::{
 
 use super::{
     depth::Depth,
+    lookup::{self, Lock, ObjectLookup},
     report::Report,
-    shelf::{self, Lock, Shelf},
 };
 use crate::{
     parallel,
@@ -34,7 +34,7 @@ use crate::{
 const READERS: usize = 6;
 
 /// A snapshot that is verified.
-pub(super) struct Subjected {
+pub(super) struct CheckedSnapshot {
     /// Its manifest.
     pub(super) manifest: ObjectRef,
     /// What everybody may read of it.
@@ -45,21 +45,21 @@ pub(super) struct Subjected {
     pub(super) content: Option<ManifestContent>,
 }
 
-impl Subjected {
+impl CheckedSnapshot {
     pub(super) fn seq(&self) -> u64 {
         self.header.seq()
     }
 }
 
 /// Which chunks of a pack cannot be had.
-pub(super) enum Bad {
+pub(super) enum LostChunks {
     /// All of them.
     All,
     /// Those at these positions.
     At(BTreeSet<usize>),
 }
 
-impl Bad {
+impl LostChunks {
     pub(super) fn holds(&self, position: usize) -> bool {
         match self {
             Self::All => true,
@@ -70,7 +70,7 @@ impl Bad {
 
 /// A verification under way.
 pub(super) struct Audit<'a> {
-    pub(super) shelf: &'a dyn Shelf,
+    pub(super) lookup: &'a dyn ObjectLookup,
     pub(super) secret: Option<&'a RecoverySecret>,
     pub(super) depth: Depth,
     pub(super) locks: bool,
@@ -80,33 +80,33 @@ pub(super) struct Audit<'a> {
     /// Which of those no list names: a snapshot that has lost a page of its list may need whatever is there.
     unsure: HashSet<ObjectRef>,
     /// What is lost of packs.
-    pub(super) bad: HashMap<ObjectHash, Bad>,
+    pub(super) bad: HashMap<ObjectHash, LostChunks>,
     /// Packs that no verified snapshot needs, and that were looked at for what is lost: whether they are whole.
     pub(super) others: Mutex<HashMap<ObjectHash, bool>>,
 }
 
 /// Snapshots whose chunks are named by one key, and where those lie.
-pub(super) struct Group<'a> {
-    pub(super) snapshots: Vec<&'a Subjected>,
+pub(super) struct KeyGroup<'a> {
+    pub(super) snapshots: Vec<&'a CheckedSnapshot>,
     pub(super) index: ChunkIndex<'a>,
 }
 
 /// What looking at one object showed.
-struct Looked {
+struct ObjectCheck {
     defect: Option<Defect>,
-    bad: Option<Bad>,
+    bad: Option<LostChunks>,
     bytes: u64,
 }
 
 impl<'a> Audit<'a> {
     pub(super) fn new(
-        shelf: &'a dyn Shelf,
+        lookup: &'a dyn ObjectLookup,
         secret: Option<&'a RecoverySecret>,
         depth: Depth,
         locks: bool,
     ) -> Self {
         Self {
-            shelf,
+            lookup,
             secret,
             depth,
             locks,
@@ -119,7 +119,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Verifies the snapshots.
-    pub(super) fn run(mut self, snapshots: &'a [Subjected]) -> Result<Report, SnapshotError> {
+    pub(super) fn run(mut self, snapshots: &'a [CheckedSnapshot]) -> Result<Report, SnapshotError> {
         self.report.snapshots = snapshots.len() as u64;
         let mut gaps = BTreeSet::new();
         for snapshot in snapshots {
@@ -160,7 +160,7 @@ impl<'a> Audit<'a> {
 
     fn need_whatever_is_there(&mut self, seqs: &BTreeSet<u64>) {
         let named: HashSet<ObjectHash> = self.needed.keys().map(|object| object.hash).collect();
-        let of_source = self.shelf.source().everything();
+        let of_source = self.lookup.source().everything();
         self.unsure = of_source
             .into_iter()
             .filter(|object| !named.contains(&object.hash))
@@ -170,10 +170,10 @@ impl<'a> Audit<'a> {
     }
 
     /// What a snapshot needs. When a page of its list is lost, that is what the others know; says whether none is.
-    fn list(&mut self, snapshot: &Subjected) -> Result<bool, SnapshotError> {
+    fn list(&mut self, snapshot: &CheckedSnapshot) -> Result<bool, SnapshotError> {
         let seq = snapshot.seq();
         self.need(snapshot.manifest, seq);
-        let source = self.shelf.source();
+        let source = self.lookup.source();
         let pages: Vec<ObjectRef> = snapshot.header.list.pages().copied().collect();
         source.expect(&pages.iter().map(Part::whole).collect::<Vec<_>>());
         let read = parallel::map(READERS, &pages, |page| read(source, page));
@@ -207,11 +207,11 @@ impl<'a> Audit<'a> {
         Ok(true)
     }
 
-    fn groups(&self, snapshots: &'a [Subjected]) -> Result<Vec<Group<'a>>, SnapshotError> {
+    fn groups(&self, snapshots: &'a [CheckedSnapshot]) -> Result<Vec<KeyGroup<'a>>, SnapshotError> {
         let Some(secret) = self.secret else {
             return Ok(Vec::new());
         };
-        let mut by_key: Vec<(&ChunkKey, Vec<&'a Subjected>)> = Vec::new();
+        let mut by_key: Vec<(&ChunkKey, Vec<&'a CheckedSnapshot>)> = Vec::new();
         // The newest first: what it costs is told of the newest snapshot that has lost something.
         for snapshot in snapshots.iter().rev() {
             let Some(content) = &snapshot.content else {
@@ -222,7 +222,7 @@ impl<'a> Audit<'a> {
                 None => by_key.push((&content.chunk_key, vec![snapshot])),
             }
         }
-        let group = |(_, snapshots): (&ChunkKey, Vec<&'a Subjected>)| {
+        let group = |(_, snapshots): (&ChunkKey, Vec<&'a CheckedSnapshot>)| {
             let is_of_group = |seqs: &BTreeSet<u64>| snapshots.iter().any(|one| seqs.contains(&one.seq()));
             let objects = self.needed.iter().filter(|(_, seqs)| is_of_group(seqs));
             let all = Snapshot {
@@ -230,21 +230,21 @@ impl<'a> Audit<'a> {
                 objects: objects.map(|(object, _)| *object).collect(),
                 lost_pages: Vec::new(),
             };
-            Ok(Group {
-                index: ChunkIndex::open(self.shelf.source(), &all, secret)?,
+            Ok(KeyGroup {
+                index: ChunkIndex::open(self.lookup.source(), &all, secret)?,
                 snapshots,
             })
         };
         by_key.into_iter().map(group).collect()
     }
 
-    fn objects(&mut self, groups: &[Group<'_>]) -> Result<(), SnapshotError> {
+    fn objects(&mut self, groups: &[KeyGroup<'_>]) -> Result<(), SnapshotError> {
         let objects: Vec<ObjectRef> = self.needed.keys().copied().collect();
         let parts: Vec<Part> = objects.iter().map(|object| self.looks_at(object)).collect();
-        self.shelf.source().expect(&parts);
+        self.lookup.source().expect(&parts);
         let looked = parallel::map(READERS, &objects, |object| self.look(object, groups));
         for (object, looked) in objects.iter().zip(looked) {
-            let Looked { defect, bad, bytes } = looked?;
+            let ObjectCheck { defect, bad, bytes } = looked?;
             self.report.bytes_read += bytes;
             if let Some(bad) = bad {
                 self.bad.insert(object.hash, bad);
@@ -271,45 +271,45 @@ impl<'a> Audit<'a> {
     /// Whether it is enough that an object is there.
     fn is_passed_over(&self, object: &ObjectRef) -> bool {
         let is_pack = matches!(object.kind, ObjectKind::Pack | ObjectKind::TreePack);
-        is_pack && !self.depth.reads(&object.hash) && !self.shelf.is_ambiguous(object)
+        is_pack && !self.depth.reads(&object.hash) && !self.lookup.is_ambiguous(object)
     }
 
     /// What [`Self::look`] reads first of an object.
     fn looks_at(&self, object: &ObjectRef) -> Part {
         if self.is_passed_over(object) {
-            Part::of(object.hash, &shelf::last_byte(object))
+            Part::of(object.hash, &lookup::last_byte(object))
         } else {
             Part::whole(object)
         }
     }
 
-    fn look(&self, object: &ObjectRef, groups: &[Group<'_>]) -> Result<Looked, SnapshotError> {
+    fn look(&self, object: &ObjectRef, groups: &[KeyGroup<'_>]) -> Result<ObjectCheck, SnapshotError> {
         let is_pack = matches!(object.kind, ObjectKind::Pack | ObjectKind::TreePack);
         if self.is_passed_over(object) {
-            let defect = self.shelf.is_there(object)?;
+            let defect = self.lookup.is_there(object)?;
             let bad = match defect {
                 None => None,
                 Some(_) => self.remains(object, groups),
             };
-            return Ok(Looked {
+            return Ok(ObjectCheck {
                 defect,
                 bad,
                 bytes: 0,
             });
         }
-        match read(self.shelf.source(), object)? {
+        match read(self.lookup.source(), object)? {
             Ok(bytes) => {
                 let (defect, bad) = self.content(object, &bytes, groups);
                 let bytes = bytes.len() as u64;
-                Ok(Looked { defect, bad, bytes })
+                Ok(ObjectCheck { defect, bad, bytes })
             }
             Err(defect) => {
                 let defect = match defect {
-                    Defect::Changed | Defect::Missing => self.shelf.diagnose(object)?,
+                    Defect::Changed | Defect::Missing => self.lookup.diagnose(object)?,
                     other => other,
                 };
                 let bad = is_pack.then(|| self.remains(object, groups)).flatten();
-                Ok(Looked {
+                Ok(ObjectCheck {
                     defect: Some(defect),
                     bad,
                     bytes: 0,
@@ -323,8 +323,8 @@ impl<'a> Audit<'a> {
         &self,
         object: &ObjectRef,
         bytes: &[u8],
-        groups: &[Group<'_>],
-    ) -> (Option<Defect>, Option<Bad>) {
+        groups: &[KeyGroup<'_>],
+    ) -> (Option<Defect>, Option<LostChunks>) {
         let Some(secret) = self.secret else {
             return (None, None);
         };
@@ -335,11 +335,11 @@ impl<'a> Audit<'a> {
                 Err(error) => malformed(error.to_string()),
             },
             ObjectKind::Pack | ObjectKind::TreePack => match self.chunks(object, bytes, groups) {
-                Err(error) => (Some(Defect::Malformed { error }), Some(Bad::All)),
+                Err(error) => (Some(Defect::Malformed { error }), Some(LostChunks::All)),
                 Ok((bad, _)) if bad.is_empty() => (None, None),
                 Ok((bad, error)) => {
                     let chunks = bad.len() as u64;
-                    (Some(Defect::Chunks { chunks, error }), Some(Bad::At(bad)))
+                    (Some(Defect::Chunks { chunks, error }), Some(LostChunks::At(bad)))
                 }
             },
             // The catalog has read manifests, and the lists' pages were read.
@@ -348,16 +348,16 @@ impl<'a> Audit<'a> {
     }
 
     /// What of a damaged pack still opens.
-    fn remains(&self, object: &ObjectRef, groups: &[Group<'_>]) -> Option<Bad> {
+    fn remains(&self, object: &ObjectRef, groups: &[KeyGroup<'_>]) -> Option<LostChunks> {
         self.secret?;
         let opened = self
-            .shelf
+            .lookup
             .remains(object)
             .ok_or(String::new())
             .and_then(|bytes| self.chunks(object, &bytes, groups));
         Some(match opened {
-            Ok((bad, _)) => Bad::At(bad),
-            Err(_) => Bad::All,
+            Ok((bad, _)) => LostChunks::At(bad),
+            Err(_) => LostChunks::All,
         })
     }
 
@@ -366,7 +366,7 @@ impl<'a> Audit<'a> {
         &self,
         object: &ObjectRef,
         bytes: &[u8],
-        groups: &[Group<'_>],
+        groups: &[KeyGroup<'_>],
     ) -> Result<(BTreeSet<usize>, String), String> {
         let text = |error: repository::pack::PackError| error.to_string();
         let secret = self.secret.ok_or("there is no kit")?;
@@ -397,7 +397,7 @@ impl<'a> Audit<'a> {
         Ok((bad, first))
     }
 
-    fn locks(&mut self, snapshots: &[Subjected]) -> Result<(), SnapshotError> {
+    fn locks(&mut self, snapshots: &[CheckedSnapshot]) -> Result<(), SnapshotError> {
         let promises: HashMap<u64, Timestamp> = snapshots
             .iter()
             .filter_map(|snapshot| Some((snapshot.seq(), snapshot.promised?)))
@@ -412,7 +412,7 @@ impl<'a> Audit<'a> {
                 Some((*object, *promised))
             })
             .collect();
-        let asked = parallel::map(READERS, &objects, |(object, _)| self.shelf.lock(object));
+        let asked = parallel::map(READERS, &objects, |(object, _)| self.lookup.lock(object));
         for ((object, promised), lock) in objects.into_iter().zip(asked) {
             let defect = match lock? {
                 Some(Lock::None) => Defect::Unlocked { promised },
@@ -432,6 +432,6 @@ impl<'a> Audit<'a> {
 fn read(source: &dyn ObjectSource, object: &ObjectRef) -> Result<Result<Vec<u8>, Defect>, ReadError> {
     match source.read(object, None) {
         Ok(bytes) => Ok(Ok(bytes)),
-        Err(error) => shelf::of_one(error).map(Err),
+        Err(error) => lookup::defect_of(error).map(Err),
     }
 }

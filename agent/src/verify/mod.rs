@@ -3,10 +3,11 @@
 //! files.
 
 mod audit;
+mod bucket_listing;
 mod depth;
+mod lookup;
 mod report;
 mod served;
-mod shelf;
 mod snapshots;
 mod state;
 mod tree;

@@ -12,10 +12,11 @@ use shared::{
 };
 
 use super::{
-    audit::{Audit, Subjected},
+    audit::{Audit, CheckedSnapshot},
+    bucket_listing::BucketListing,
     depth::Depth,
+    lookup::{DirectLookup, ObjectLookup},
     report::Report,
-    shelf::{Inventory, Shelf, Single},
 };
 use crate::{
     recover::{Reading, RecoverError, SourceStore, Vouched},
@@ -44,11 +45,11 @@ pub fn verify_source(
     options: &Options,
 ) -> Result<Report, RecoverError> {
     let found = reading.source(source)?;
-    let inventory = Inventory::list(reading.bucket, reading.prefix, source)?;
+    let listing = BucketListing::list(reading.bucket, reading.prefix, source)?;
     let store = SourceStore::new(reading.bucket, reading.prefix, source);
     let mut findings = found.problems;
-    // What the inventory diagnoses is more exact than what the catalog saw in passing.
-    findings.extend(inventory.additions());
+    // What the listing diagnoses is more exact than what the catalog saw in passing.
+    findings.extend(listing.additions());
     let mut snapshots = Vec::new();
     for one in &found.snapshots {
         if one.vouched == Vouched::Nobody {
@@ -63,7 +64,7 @@ pub fn verify_source(
                 Some(secret) => Some(manifest::open_content(&store.read(&one.manifest, None)?, secret)?),
                 None => None,
             };
-            snapshots.push(Subjected {
+            snapshots.push(CheckedSnapshot {
                 manifest: one.manifest,
                 header: one.header.clone(),
                 promised: one.commit.as_ref().map(|commit| commit.protected_until),
@@ -74,14 +75,14 @@ pub fn verify_source(
     if options.newest_only {
         snapshots.drain(..snapshots.len().saturating_sub(1));
     }
-    let audit = Audit::new(&inventory, reading.secret, options.depth, options.locks);
+    let audit = Audit::new(&listing, reading.secret, options.depth, options.locks);
     let mut report = audit.run(&snapshots)?;
     for finding in &mut findings {
         if let (Some(hash), Defect::Changed | Defect::Missing) = (finding.hash(), &finding.defect) {
             let named = found.lost_manifests.iter().find(|manifest| manifest.hash == hash);
             finding.defect = match named {
-                Some(manifest) => inventory.diagnose(manifest)?,
-                None => inventory.diagnose_named(ObjectKind::Manifest, hash)?,
+                Some(manifest) => listing.diagnose(manifest)?,
+                None => listing.diagnose_named(ObjectKind::Manifest, hash)?,
             };
         }
     }
@@ -105,14 +106,14 @@ pub fn verify_snapshot(
     let content = secret
         .map(|secret| manifest::open_content(bytes, secret))
         .transpose()?;
-    let snapshots = [Subjected {
+    let snapshots = [CheckedSnapshot {
         manifest: object,
         header,
         promised: None,
         content,
     }];
-    let shelf = Single(source);
-    let mut report = Audit::new(&shelf, secret, depth, false).run(&snapshots)?;
+    let lookup = DirectLookup(source);
+    let mut report = Audit::new(&lookup, secret, depth, false).run(&snapshots)?;
     report.findings = merged(report.findings);
     Ok(report)
 }

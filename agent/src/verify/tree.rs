@@ -13,7 +13,7 @@ use repository::{
 };
 use shared::object::ObjectHash;
 
-use super::audit::{Audit, Bad, Group, Subjected};
+use super::audit::{Audit, CheckedSnapshot, KeyGroup, LostChunks};
 use crate::snapshot::{ChunkIndex, Defect, Fault, Finding, Listings, Reason, SnapshotError, Tree, What};
 
 /// Pages of listings in memory at a time.
@@ -30,7 +30,7 @@ struct Walk {
 
 impl Audit<'_> {
     /// Reads every listing of the group's snapshots, each page once.
-    pub(super) fn listings(&mut self, group: &Group<'_>) -> Result<(), SnapshotError> {
+    pub(super) fn listings(&mut self, group: &KeyGroup<'_>) -> Result<(), SnapshotError> {
         let mut walk = Walk::default();
         for snapshot in &group.snapshots {
             let Some(content) = &snapshot.content else {
@@ -84,14 +84,14 @@ impl Audit<'_> {
                 let defect = Defect::Chunks { chunks, error };
                 self.report.findings.push(Finding::object(&object, defect));
                 // Which ones is what the plan's losses tell.
-                self.bad.insert(hash, Bad::At([].into()));
+                self.bad.insert(hash, LostChunks::At([].into()));
             }
         }
         Ok(())
     }
 
     /// Names the files that damaged packs cost, in the newest snapshot that needs each of them.
-    pub(super) fn name_files(&mut self, group: &Group<'_>) -> Result<(), SnapshotError> {
+    pub(super) fn name_files(&mut self, group: &KeyGroup<'_>) -> Result<(), SnapshotError> {
         let mut affected: HashMap<u64, Vec<ObjectHash>> = HashMap::new();
         for (object, seqs) in &self.needed {
             let newest = group.snapshots.iter().find(|one| seqs.contains(&one.seq()));
@@ -128,8 +128,8 @@ impl Audit<'_> {
     /// Files of a snapshot that cannot be restored, each with the pack that is to blame.
     fn costs(
         &self,
-        group: &Group<'_>,
-        snapshot: &Subjected,
+        group: &KeyGroup<'_>,
+        snapshot: &CheckedSnapshot,
     ) -> Result<Vec<(ObjectHash, String)>, SnapshotError> {
         let Some(content) = &snapshot.content else {
             return Ok(Vec::new());
@@ -179,12 +179,12 @@ impl Audit<'_> {
         if let Some(known) = others.get(&object.hash) {
             return *known;
         }
-        let source = self.shelf.source();
+        let source = self.lookup.source();
         let is_whole = if self.depth.reads(&object.hash) {
             // Its hash is checked, and what it holds is named by the segment that led to it.
             source.read(object, None).is_ok()
         } else {
-            matches!(self.shelf.is_there(object), Ok(None))
+            matches!(self.lookup.is_there(object), Ok(None))
         };
         others.insert(object.hash, is_whole);
         is_whole

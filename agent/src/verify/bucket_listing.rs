@@ -1,54 +1,22 @@
-//! Where objects are looked up: the whole bucket, or one object at a time through addresses that the server signs.
+//! One source's part of a bucket, listed once, and the questions that the listing answers.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
 use repository::layout;
 use shared::{
     ids::SourceId,
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
+use super::lookup::{Lock, ObjectLookup};
 use crate::{
     recover::{Bucket, BucketError, RecoverError, SourceStore, Version},
     snapshot::{Defect, Finding, Subject},
     store::{ObjectSource, ReadError},
 };
 
-/// What a verification asks of the storage.
-pub(super) trait Shelf: Sync {
-    /// Reads objects.
-    fn source(&self) -> &dyn ObjectSource;
-
-    /// Whether an object is there in its length, without reading it.
-    fn is_there(&self, object: &ObjectRef) -> Result<Option<Defect>, ReadError>;
-
-    /// What is wrong with an object whose content is not what its name says.
-    fn diagnose(&self, object: &ObjectRef) -> Result<Defect, ReadError>;
-
-    /// What stands in an object's place: something of it may still open.
-    fn remains(&self, object: &ObjectRef) -> Option<Vec<u8>>;
-
-    /// Whether others wrote under its key, so that only reading it tells whether it is there.
-    fn is_ambiguous(&self, object: &ObjectRef) -> bool;
-
-    /// How long it is locked; `None` when this shelf cannot tell, or nothing of its length is there.
-    fn lock(&self, object: &ObjectRef) -> Result<Option<Lock>, ReadError>;
-}
-
-/// How long an object is locked.
-pub(super) enum Lock {
-    /// Not at all.
-    None,
-    /// Until then.
-    Until(Timestamp),
-}
-
 /// One source's part of a bucket, listed.
-pub(super) struct Inventory<'b> {
+pub(super) struct BucketListing<'b> {
     bucket: &'b dyn Bucket,
     store: SourceStore<'b>,
     /// Every version under the key of an object, the earliest first.
@@ -67,7 +35,7 @@ const KINDS: [ObjectKind; 5] = [
     ObjectKind::ListPage,
 ];
 
-impl<'b> Inventory<'b> {
+impl<'b> BucketListing<'b> {
     /// Lists everything below the source's prefix.
     pub(super) fn list(bucket: &'b dyn Bucket, prefix: &str, source: SourceId) -> Result<Self, RecoverError> {
         let none = ObjectHash::from_bytes([0; 32]);
@@ -79,7 +47,7 @@ impl<'b> Inventory<'b> {
             .into();
         let home = layout::source_prefix(prefix, source);
         let commits = format!("{home}commits/");
-        let mut inventory = Self {
+        let mut listing = Self {
             bucket,
             store: SourceStore::new(bucket, prefix, source),
             objects: HashMap::new(),
@@ -93,19 +61,19 @@ impl<'b> Inventory<'b> {
             });
             let number = || version.key.strip_prefix(&commits)?.parse().ok();
             match (named, number()) {
-                (Some(named), _) => inventory.objects.entry(named).or_default().push(version),
-                (None, Some(number)) => inventory.records.entry(number).or_default().push(version),
-                (None, None) => inventory.foreign.push(version.key),
+                (Some(named), _) => listing.objects.entry(named).or_default().push(version),
+                (None, Some(number)) => listing.records.entry(number).or_default().push(version),
+                (None, None) => listing.foreign.push(version.key),
             }
         }
-        for versions in inventory.objects.values_mut() {
+        for versions in listing.objects.values_mut() {
             // The sort is stable, and listings have the newest first.
             versions.reverse();
             versions.sort_by_key(|version| version.modified);
         }
-        inventory.foreign.sort_unstable();
-        inventory.foreign.dedup();
-        Ok(inventory)
+        listing.foreign.sort_unstable();
+        listing.foreign.dedup();
+        Ok(listing)
     }
 
     fn versions(&self, object: &ObjectRef) -> &[Version] {
@@ -155,7 +123,7 @@ impl<'b> Inventory<'b> {
     }
 }
 
-impl Shelf for Inventory<'_> {
+impl ObjectLookup for BucketListing<'_> {
     fn source(&self) -> &dyn ObjectSource {
         &self.store
     }
@@ -240,65 +208,5 @@ impl Shelf for Inventory<'_> {
             });
         }
         Ok(best)
-    }
-}
-
-/// Objects one at a time.
-pub(super) struct Single<'s>(pub(super) &'s dyn ObjectSource);
-
-impl Shelf for Single<'_> {
-    fn source(&self) -> &dyn ObjectSource {
-        self.0
-    }
-
-    /// Its last byte says that it is long enough.
-    fn is_there(&self, object: &ObjectRef) -> Result<Option<Defect>, ReadError> {
-        match self.0.read(object, Some(last_byte(object))) {
-            Ok(byte) if byte.len() == 1 => Ok(None),
-            Ok(_) => self.diagnose(object).map(Some),
-            Err(error) => of_one(error).map(Some),
-        }
-    }
-
-    fn diagnose(&self, object: &ObjectRef) -> Result<Defect, ReadError> {
-        match self.0.read(object, Some(0..object.size_bytes)) {
-            Ok(content) if content.len() as u64 == object.size_bytes => Ok(Defect::Changed),
-            Ok(content) => Ok(Defect::Resized {
-                expected_bytes: object.size_bytes,
-                found_bytes: content.len() as u64,
-            }),
-            Err(error) => of_one(error),
-        }
-    }
-
-    fn remains(&self, object: &ObjectRef) -> Option<Vec<u8>> {
-        self.0.read(object, Some(0..object.size_bytes)).ok()
-    }
-
-    fn is_ambiguous(&self, _object: &ObjectRef) -> bool {
-        false
-    }
-
-    fn lock(&self, _object: &ObjectRef) -> Result<Option<Lock>, ReadError> {
-        Ok(None)
-    }
-}
-
-/// Where an object's last byte is.
-pub(super) const fn last_byte(object: &ObjectRef) -> Range<u64> {
-    object.size_bytes.saturating_sub(1)..object.size_bytes
-}
-
-/// What a failed read says of one object; an error when it says nothing of it.
-pub(super) fn of_one(error: ReadError) -> Result<Defect, ReadError> {
-    match error {
-        ReadError::Storage {
-            status: 404 | 410, ..
-        } => Ok(Defect::Missing),
-        ReadError::Wrong { .. } => Ok(Defect::Changed),
-        ReadError::Storage { .. } | ReadError::Garbled { .. } => Ok(Defect::Unreadable {
-            error: error.to_string(),
-        }),
-        ReadError::Client(_) | ReadError::Bucket(_) => Err(error),
     }
 }

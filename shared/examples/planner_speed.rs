@@ -59,13 +59,13 @@ fn ledger(shape: &str) -> (PlanInput, Timestamp) {
         pinned: false,
         sound: true,
     });
-    let mut dice = 1_u64;
+    let mut state = 1_u64;
     let mut roll = |sides: u64| {
         // xorshift64: the same ledger each time.
-        dice ^= dice << 13;
-        dice ^= dice >> 7;
-        dice ^= dice << 17;
-        dice % sides
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % sides
     };
     let objects = (0..OBJECTS).map(|_| {
         let born = 1 + roll(SNAPSHOTS);

@@ -38,8 +38,8 @@ pub use policy::{LockAhead, LockMode, Period, Policy, PolicyError, Tier, days};
 pub use provider::{LockStrategy, Provider, ProviderError, gb};
 #[cfg(feature = "schedule")]
 pub use simulate::{
-    Day, Event, EventKind, Horizon, Promises, Rival, RunNumbers, SimulateError, Simulation, Timeline, Totals,
-    Usd, Workload, simulate, simulate_rival,
+    Baseline, Day, Event, EventKind, Horizon, Promises, RunNumbers, SimulateError, Simulation, Timeline,
+    Totals, Usd, Workload, simulate, simulate_baseline,
 };
 pub use tier::{TierCandidate, TieredSnapshot, assign_tiers, expected_tiers, tiers_at_end, tiers_look_back};
 pub use verdict::{KeepReason, Need, NeedKind, ObjectVerdict, Plan, SnapshotPlan, SourcePlan};

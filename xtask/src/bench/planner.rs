@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use shared::{
     retention::{
-        Horizon, LockMode, Policy, Provider, Rival, RunNumbers, Simulation, Tier, Timeline, Workload,
-        simulate, simulate_rival,
+        Baseline, Horizon, LockMode, Policy, Provider, RunNumbers, Simulation, Tier, Timeline, Workload,
+        simulate, simulate_baseline,
     },
     schedule::{Recurrence, Schedule},
 };
@@ -41,7 +41,7 @@ pub async fn command(args: &Args) -> Result<bool> {
         native(&workspace).await?;
         in_browser(&workspace, args.rounds).await?;
     }
-    rivals()?;
+    baselines()?;
     tiers()?;
     Ok(true)
 }
@@ -203,7 +203,7 @@ fn one_tib(chunks: u32) -> Result<Simulation> {
 }
 
 /// Real data lies between two ends: chunks that change each by itself, and neighbours that always change together.
-fn rivals() -> Result<()> {
+fn baselines() -> Result<()> {
     for (chunks, means) in [
         (16, "the chunks of a pack change each by itself"),
         (1, "the chunks of a pack change together"),
@@ -274,21 +274,21 @@ fn compare(simulation: &Simulation, means: &str) -> Result<()> {
     println!("|---|---:|---:|---:|---:|---:|---|---|");
     let months = f64::from(simulation.horizon.days) * 12.0 / 365.0;
     row("Holdfast", months, &simulate(simulation)?);
-    for (name, rival) in [
+    for (name, baseline) in [
         (
             "extend all at each daily maintenance",
             // In spring a day has 23 hours, and a maintenance that is left out then breaks P1.
-            Rival::ExtendAll { every_hours: 23 },
+            Baseline::ExtendAll { every_hours: 23 },
         ),
-        ("extend what the newest needs at each run", Rival::ExtendNewest),
-        ("generations of 10 days", Rival::Generations { days: 10 }),
-        ("generations of 30 days", Rival::Generations { days: 30 }),
-        ("N and 10 days, extend below N", Rival::Slack { days: 10 }),
-        ("N and 30 days, extend below N", Rival::Slack { days: 30 }),
-        ("upload again what would lapse", Rival::UploadAgain),
-        ("lock at upload only", Rival::UploadOnly),
+        ("extend what the newest needs at each run", Baseline::ExtendNewest),
+        ("generations of 10 days", Baseline::Generations { days: 10 }),
+        ("generations of 30 days", Baseline::Generations { days: 30 }),
+        ("N and 10 days, extend below N", Baseline::Slack { days: 10 }),
+        ("N and 30 days, extend below N", Baseline::Slack { days: 30 }),
+        ("upload again what would lapse", Baseline::UploadAgain),
+        ("lock at upload only", Baseline::UploadOnly),
     ] {
-        row(name, months, &simulate_rival(simulation, rival)?);
+        row(name, months, &simulate_baseline(simulation, baseline)?);
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use super::{
     error::SimulateError,
     flow::Flow,
     history::History,
-    keeper::{Demand, Keeper, Moment, Newest, Way},
     leaving::Leaving,
     live::{Group, Live},
+    lock_rule::{AppliedRule, Demand, Moment, Newest, Rule},
     promises::Watch,
     simulation::Simulation,
     tally::{Standing, Tally},
@@ -15,9 +15,9 @@ use super::{
 };
 
 /// Lives through the horizon.
-pub(super) fn run(simulation: &Simulation, way: Way) -> Result<Timeline, SimulateError> {
+pub(super) fn run(simulation: &Simulation, rule: Rule) -> Result<Timeline, SimulateError> {
     let calendar = Calendar::new(simulation)?;
-    let mut engine = Engine::new(simulation, &calendar, way)?;
+    let mut engine = Engine::new(simulation, &calendar, rule)?;
     for &(now, what) in &calendar.instants {
         engine.tally.pass(now);
         match what {
@@ -44,7 +44,7 @@ struct Older {
 struct Engine<'a> {
     simulation: &'a Simulation,
     calendar: &'a Calendar,
-    keeper: Keeper,
+    applied: AppliedRule,
     flow: Flow,
     live: Live,
     older: Vec<Older>,
@@ -58,13 +58,13 @@ struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    fn new(simulation: &'a Simulation, calendar: &'a Calendar, way: Way) -> Result<Self, SimulateError> {
+    fn new(simulation: &'a Simulation, calendar: &'a Calendar, rule: Rule) -> Result<Self, SimulateError> {
         let policy = &simulation.policy;
         let history = History::new(simulation)?;
         Ok(Self {
             simulation,
             calendar,
-            keeper: Keeper::new(way),
+            applied: AppliedRule::new(rule),
             flow: Flow::new(&simulation.workload),
             live: Live::default(),
             older: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a> Engine<'a> {
         self.watch.look(now, newest, self.live.first_lock());
         self.reckon_lock_ahead();
         let moment = self.moment(now, newest, false);
-        if let Some(demand) = self.keeper.demand(&moment)? {
+        if let Some(demand) = self.applied.demand(&moment)? {
             self.extend_live(&moment, demand, |group| !moment.waits(group))?;
         }
         self.extend_older(&moment, None)?;
@@ -111,7 +111,7 @@ impl<'a> Engine<'a> {
     fn run(&mut self, now: Secs, clean: bool) -> Result<(), SimulateError> {
         self.sweep(now)?;
         self.tally.run();
-        self.keeper.begin_run(now);
+        self.applied.begin_run(now);
         let dropped = self.back_up(now)?;
         let newest = self.history.commit(now, clean);
         for group in dropped {
@@ -122,15 +122,15 @@ impl<'a> Engine<'a> {
         self.watch.received(now + asked, self.live.first_lock());
         // The commit extends what falls short of the snapshot's own promise; the sweep after it, the rest.
         let moment = self.moment(now, newest, true);
-        let demand = self.keeper.demand(&moment)?;
+        let demand = self.applied.demand(&moment)?;
         if let Some(demand) = demand {
-            let own = match self.keeper.way {
-                Way::Holdfast => newest.protected_until,
-                Way::Rival(_) => Secs::MAX,
+            let own = match self.applied.rule {
+                Rule::Holdfast => newest.protected_until,
+                Rule::Baseline(_) => Secs::MAX,
             };
             self.extend_live(&moment, demand, |group| group.lock < own)?;
         }
-        let with_dropped = demand.filter(|_| self.keeper.extends_dropped());
+        let with_dropped = demand.filter(|_| self.applied.extends_dropped());
         self.extend_older(&moment, with_dropped)?;
         self.watch.committed(newest, self.live.first_lock());
         self.sweep(now)
@@ -151,9 +151,10 @@ impl<'a> Engine<'a> {
         let mut again = Vec::new();
         if let Some(newest) = self.history.newest() {
             let moment = self.moment(now, newest, false);
-            if let Some(below) = self.keeper.uploads_again_below(&moment) {
+            if let Some(below) = self.applied.uploads_again_below(&moment) {
                 again = self.live.take_short(below, |_| true);
-            } else if let (Way::Holdfast, Some(demand)) = (self.keeper.way, self.keeper.demand(&moment)?) {
+            } else if let (Rule::Holdfast, Some(demand)) = (self.applied.rule, self.applied.demand(&moment)?)
+            {
                 let below = moment.may_add_again_below(demand, &self.history.expected_tiers(now));
                 again = self.live.take_short(below, |group| moment.waits(group));
             }
@@ -197,7 +198,7 @@ impl<'a> Engine<'a> {
             let last = (slot == 0 && rest > 0).then_some((rest, 1));
             for (size, count) in [(size, count)].into_iter().chain(last) {
                 if count > 0 {
-                    let lock = self.keeper.upload(
+                    let lock = self.applied.upload(
                         self.simulation,
                         self.calendar,
                         self.lock_ahead_days,
@@ -212,7 +213,7 @@ impl<'a> Engine<'a> {
                         born: if self.births { now } else { 0 },
                         count,
                     };
-                    self.tally.put(&group, self.keeper.confirms());
+                    self.tally.put(&group, self.applied.confirms());
                     self.live.insert(group);
                 }
             }
@@ -225,7 +226,7 @@ impl<'a> Engine<'a> {
         let needed = self.history.promised_before_newest(group.born);
         let bytes = group.pieces() * self.simulation.workload.piece_bytes();
         self.history.dropped(bytes);
-        if self.simulation.policy.keep_last > 1 || self.keeper.extends_dropped() {
+        if self.simulation.policy.keep_last > 1 || self.applied.extends_dropped() {
             self.older.push(Older {
                 group,
                 dropped_by: newest.number,
@@ -265,9 +266,9 @@ impl<'a> Engine<'a> {
     fn extend(&mut self, group: Group, until: Secs) -> Group {
         let extended = Group { lock: until, ..group };
         if self.simulation.provider.can_extend {
-            self.tally.refreshed(&extended, self.keeper.confirms());
+            self.tally.refreshed(&extended, self.applied.confirms());
         } else {
-            self.tally.copied(&extended, self.keeper.confirms());
+            self.tally.copied(&extended, self.applied.confirms());
             self.leaving.push(group, Secs::MIN, 0);
         }
         extended
@@ -278,7 +279,7 @@ impl<'a> Engine<'a> {
         if self.older.is_empty() {
             return Ok(());
         }
-        let holdfast = matches!(self.keeper.way, Way::Holdfast);
+        let holdfast = matches!(self.applied.rule, Rule::Holdfast);
         let last_good = moment.last_good()?;
         let oldest_good = moment
             .newest
@@ -287,7 +288,7 @@ impl<'a> Engine<'a> {
         for mut older in std::mem::take(&mut self.older) {
             // The last snapshot that needs it came right before the one that dropped it.
             let is_good = holdfast && older.dropped_by > oldest_good;
-            let covered = self.keeper.extends_dropped() && older.needed >= moment.now;
+            let covered = self.applied.extends_dropped() && older.needed >= moment.now;
             if !is_good && !covered {
                 self.let_go(older.group, older.needed, older.dropped_by);
                 continue;

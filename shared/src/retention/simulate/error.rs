@@ -17,7 +17,7 @@ pub enum SimulateError {
     /// The schedule.
     #[error("schedule.{0}")]
     Schedule(#[from] ScheduleError),
-    /// A figure of the workload, the horizon or a rival.
+    /// A figure of the workload, the horizon or a baseline.
     #[error("{field}: {value} is out of range; use {range}")]
     OutOfRange {
         /// Its path.

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{calendar::Secs, keeper::Newest, live::Live, simulation::Simulation};
+use super::{calendar::Secs, live::Live, lock_rule::Newest, simulation::Simulation};
 use crate::retention::{
     Churn, ChurnWindow, Period, PolicyError, Seq,
     rule::{given, tier_until},

@@ -8,23 +8,23 @@
 //! What it leaves out: a run takes no time; a tier's promotion is there with the commit; the few small objects of each snapshot
 //! (manifest, commit record, index) are not counted; requests that delete are free, as they are with most providers.
 
+mod baseline;
 mod calendar;
 mod engine;
 mod error;
 mod flow;
 mod history;
-mod keeper;
 mod leaving;
 mod live;
+mod lock_rule;
 mod promises;
-mod rival;
 mod simulation;
 mod tally;
 mod timeline;
 mod workload;
 
+pub use baseline::Baseline;
 pub use error::SimulateError;
-pub use rival::Rival;
 pub use simulation::Simulation;
 pub use timeline::{Day, Event, EventKind, Promises, Timeline, Totals, Usd};
 pub use workload::{Horizon, RunNumbers, Workload};
@@ -35,17 +35,17 @@ pub use workload::{Horizon, RunNumbers, Workload};
 /// Names the field that is out of range, or the lock that the policy's cap does not allow.
 pub fn simulate(simulation: &Simulation) -> Result<Timeline, SimulateError> {
     simulation.validate()?;
-    engine::run(simulation, keeper::Way::Holdfast)
+    engine::run(simulation, lock_rule::Rule::Holdfast)
 }
 
 /// The same workload under the rule of another product. Tiers are left out: none of these rules knows them.
 ///
 /// # Errors
 /// As [`simulate`].
-pub fn simulate_rival(simulation: &Simulation, rival: Rival) -> Result<Timeline, SimulateError> {
+pub fn simulate_baseline(simulation: &Simulation, baseline: Baseline) -> Result<Timeline, SimulateError> {
     let mut simulation = simulation.clone();
     simulation.policy.tiers.clear();
     simulation.validate()?;
-    rival.validate()?;
-    engine::run(&simulation, keeper::Way::Rival(rival))
+    baseline.validate()?;
+    engine::run(&simulation, lock_rule::Rule::Baseline(baseline))
 }

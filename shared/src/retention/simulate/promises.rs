@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{
     calendar::{Calendar, DAY, Secs},
-    keeper::Newest,
     live::Group,
+    lock_rule::Newest,
     timeline::{Promises, Short},
 };
 

@@ -5,8 +5,8 @@
 
 use shared::{
     retention::{
-        Rival, EventKind, Horizon, LockAhead, LockMode, Policy, Provider, RunNumbers, Simulation,
-        Timeline, Workload, simulate, simulate_rival,
+        Baseline, EventKind, Horizon, LockAhead, LockMode, Policy, Provider, RunNumbers, Simulation,
+        Timeline, Workload, simulate, simulate_baseline,
     },
     schedule::{Recurrence, Schedule, Weekdays},
 };
@@ -60,7 +60,7 @@ fn refreshed(timeline: &Timeline) -> Vec<u32> {
 /// The vendor's literal rule: locked for 90 days at the upload; a run adds again what would lapse before the next one.
 #[test]
 fn the_literal_rule_leaves_a_gap() {
-    let timeline = simulate_rival(&example(14), Rival::UploadAgain).unwrap();
+    let timeline = simulate_baseline(&example(14), Baseline::UploadAgain).unwrap();
     // What was put on day 1 unlocks on day 91. The run of day 85 looks ahead to day 92, and adds all of it again.
     let again: Vec<u32> = timeline
         .days
@@ -136,7 +136,7 @@ fn the_picture_in_the_documents_is_what_simulate_says() {
     let drawn = picture::draw(&[
         (
             "The literal rule: added again when it would lapse",
-            &simulate_rival(&example(14), Rival::UploadAgain).unwrap(),
+            &simulate_baseline(&example(14), Baseline::UploadAgain).unwrap(),
         ),
         ("Holdfast, Q = 80 days", &simulate(&example(80)).unwrap()),
         ("Holdfast, Q = 14 days", &simulate(&example(14)).unwrap()),

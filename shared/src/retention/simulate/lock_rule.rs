@@ -1,12 +1,12 @@
-//! Who keeps the locks, and by which rule: Holdfast's, which are those of `plan`, or a rival's.
+//! When locks are set and extended: by Holdfast's rules, which are those of `plan`, or by a baseline's.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    baseline::Baseline,
     calendar::{Calendar, DAY, Secs},
     error::SimulateError,
     live::Group,
-    rival::Rival,
     simulation::Simulation,
 };
 use crate::retention::{
@@ -16,11 +16,11 @@ use crate::retention::{
     rule::{Rules, tier_until},
 };
 
-/// Whose rule.
+/// Whose rule sets and extends the locks.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
+pub(super) enum Rule {
     Holdfast,
-    Rival(Rival),
+    Baseline(Baseline),
 }
 
 /// The newest snapshot.
@@ -144,26 +144,26 @@ impl Moment<'_> {
     }
 }
 
-/// The keeper's own memory.
-pub(super) struct Keeper {
-    pub way: Way,
+/// A rule, and what it remembers of a simulation.
+pub(super) struct AppliedRule {
+    pub rule: Rule,
     /// When the generation began that is running, or the last maintenance was.
     last: Option<Secs>,
 }
 
-impl Keeper {
-    pub fn new(way: Way) -> Self {
-        Self { way, last: None }
+impl AppliedRule {
+    pub fn new(rule: Rule) -> Self {
+        Self { rule, last: None }
     }
 
     /// Whether each new date is confirmed by a HEAD.
     pub fn confirms(&self) -> bool {
-        matches!(self.way, Way::Holdfast)
+        matches!(self.rule, Rule::Holdfast)
     }
 
     /// A run begins.
     pub fn begin_run(&mut self, now: Secs) {
-        if let Way::Rival(Rival::Generations { days }) = self.way
+        if let Rule::Baseline(Baseline::Generations { days }) = self.rule
             && self
                 .last
                 .is_none_or(|began| now - began >= DAY * Secs::from(days))
@@ -183,8 +183,8 @@ impl Keeper {
         spread: u16,
     ) -> Result<Secs, SimulateError> {
         let retention = DAY * Secs::from(simulation.policy.retention_days);
-        match self.way {
-            Way::Holdfast => {
+        match self.rule {
+            Rule::Holdfast => {
                 let hours = i64::from(simulation.workload.run_deadline_hours);
                 let deadline = ts(now) + SignedDuration::from_hours(hours);
                 let last_commit = last_commit(deadline, ts(now));
@@ -196,11 +196,11 @@ impl Keeper {
                 };
                 Ok(rules.upload(last_commit, tiers, spread)?.retain_until.as_second())
             }
-            Way::Rival(Rival::Generations { days }) => {
+            Rule::Baseline(Baseline::Generations { days }) => {
                 Ok(self.last.unwrap_or(now) + DAY * Secs::from(days) + retention)
             }
-            Way::Rival(Rival::Slack { days }) => Ok(now + retention + DAY * Secs::from(days)),
-            Way::Rival(_) => Ok(now + retention),
+            Rule::Baseline(Baseline::Slack { days }) => Ok(now + retention + DAY * Secs::from(days)),
+            Rule::Baseline(_) => Ok(now + retention),
         }
     }
 
@@ -208,17 +208,17 @@ impl Keeper {
     pub fn demand(&mut self, moment: &Moment<'_>) -> Result<Option<Demand>, SimulateError> {
         let now = moment.now;
         let retention = DAY * Secs::from(moment.simulation.policy.retention_days);
-        let until = match self.way {
-            Way::Holdfast => return moment.live().map(Some),
+        let until = match self.rule {
+            Rule::Holdfast => return moment.live().map(Some),
             _ if !moment.committed => return Ok(None),
-            Way::Rival(Rival::UploadOnly | Rival::UploadAgain) => return Ok(None),
-            Way::Rival(Rival::ExtendNewest) => now + retention,
-            Way::Rival(Rival::Slack { days }) => {
+            Rule::Baseline(Baseline::UploadOnly | Baseline::UploadAgain) => return Ok(None),
+            Rule::Baseline(Baseline::ExtendNewest) => now + retention,
+            Rule::Baseline(Baseline::Slack { days }) => {
                 let need = now + retention;
                 let until = need + DAY * Secs::from(days);
                 return Ok(Some(Demand { need, until }));
             }
-            Way::Rival(Rival::ExtendAll { every_hours }) => {
+            Rule::Baseline(Baseline::ExtendAll { every_hours }) => {
                 if self
                     .last
                     .is_some_and(|last| now - last < 3_600 * Secs::from(every_hours))
@@ -228,7 +228,7 @@ impl Keeper {
                 self.last = Some(now);
                 now + retention
             }
-            Way::Rival(Rival::Generations { days }) => {
+            Rule::Baseline(Baseline::Generations { days }) => {
                 self.last.unwrap_or(now) + DAY * Secs::from(days) + retention
             }
         };
@@ -237,13 +237,13 @@ impl Keeper {
 
     /// Whether what older snapshots need is extended with the rest.
     pub fn extends_dropped(&self) -> bool {
-        matches!(self.way, Way::Rival(Rival::ExtendAll { .. }))
+        matches!(self.rule, Rule::Baseline(Baseline::ExtendAll { .. }))
     }
 
     /// The lock below which a run uploads live objects again without asking further.
     pub fn uploads_again_below(&self, moment: &Moment<'_>) -> Option<Secs> {
-        match self.way {
-            Way::Rival(Rival::UploadAgain) => moment.calendar.next_due(moment.now),
+        match self.rule {
+            Rule::Baseline(Baseline::UploadAgain) => moment.calendar.next_due(moment.now),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use super::{error::SimulateError, workload::first_fault};
 /// A rule of another product. `docs/RETENTION.md` describes each, with its sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Rival {
+pub enum Baseline {
     /// Each object is locked for N days at its upload, and never again. Source: kopia's default (kopia/kopia,
     /// `repo/open.go`; what it leads to, issue #1067).
     UploadOnly,
@@ -39,17 +39,17 @@ pub enum Rival {
     UploadAgain,
 }
 
-impl Rival {
+impl Baseline {
     pub(super) fn validate(self) -> Result<(), SimulateError> {
         match self {
             Self::ExtendAll { every_hours } => first_fault(&[(
-                "rival.every_hours",
+                "baseline.every_hours",
                 f64::from(every_hours),
                 (1..=8_760).contains(&every_hours),
                 "1 to 8760",
             )]),
             Self::Generations { days } | Self::Slack { days } => first_fault(&[(
-                "rival.days",
+                "baseline.days",
                 f64::from(days),
                 (1..=3_650).contains(&days),
                 "1 to 3650",

@@ -9,10 +9,10 @@ use time::OffsetDateTime;
 /// Where a lockbox takes the time from: for dates of objects, ends of locks, the age of requests and
 /// the `Date` header.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum ClockSource {
     System,
     Manual(Arc<AtomicI64>),
 }
@@ -30,7 +30,7 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(ClockSource::System)
     }
 
     /// A clock that stands still at `start` until the [`ManualClock`] moves it.
@@ -41,15 +41,15 @@ impl Clock {
     #[must_use]
     pub fn manual(start: SystemTime) -> (Self, ManualClock) {
         let cell = Arc::new(AtomicI64::new(Millis::from(start).0));
-        (Self(Source::Manual(Arc::clone(&cell))), ManualClock(cell))
+        (Self(ClockSource::Manual(Arc::clone(&cell))), ManualClock(cell))
     }
 
     /// The time now.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         match &self.0 {
-            Source::System => system_now(),
-            Source::Manual(cell) => Millis(cell.load(Ordering::SeqCst)).system_time(),
+            ClockSource::System => system_now(),
+            ClockSource::Manual(cell) => Millis(cell.load(Ordering::SeqCst)).system_time(),
         }
     }
 

@@ -18,11 +18,11 @@ const PREFIX: &str = "x-amz-checksum-";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
     md5: Option<[u8; 16]>,
-    checksum: Option<(Algorithm, Place)>,
+    checksum: Option<(Algorithm, ChecksumValue)>,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum ChecksumValue {
     Header(String),
     Trailer,
 }
@@ -44,7 +44,7 @@ impl Declared {
 
     /// Reads the headers; what is malformed or contradictory is refused before any byte is read.
     pub(crate) fn parse(headers: &HeaderMap) -> S3Result<Self> {
-        let mut found: Vec<(Algorithm, Place)> = Vec::new();
+        let mut found: Vec<(Algorithm, ChecksumValue)> = Vec::new();
         for (name, value) in headers {
             let Some(rest) = name.as_str().strip_prefix(PREFIX) else {
                 continue;
@@ -56,7 +56,7 @@ impl Declared {
             let algorithm = Algorithm::parse(rest).ok_or_else(invalid)?;
             let value = value.to_str().map_err(|_| invalid())?;
             algorithm.decode(value).ok_or_else(invalid)?;
-            found.push((algorithm, Place::Header(value.to_owned())));
+            found.push((algorithm, ChecksumValue::Header(value.to_owned())));
         }
         for name in trailer_names(headers)? {
             let algorithm = name
@@ -68,7 +68,7 @@ impl Declared {
                         "The value specified in the x-amz-trailer header is not supported"
                     )
                 })?;
-            found.push((algorithm, Place::Trailer));
+            found.push((algorithm, ChecksumValue::Trailer));
         }
         if found.len() > 1 {
             return Err(s3_error!(
@@ -133,7 +133,7 @@ impl Declared {
             .keys()
             .filter(|name| name.as_str() != "x-amz-trailer-signature")
         {
-            if !matches!(&self.checksum, Some((a, Place::Trailer)) if a.header() == name.as_str()) {
+            if !matches!(&self.checksum, Some((a, ChecksumValue::Trailer)) if a.header() == name.as_str()) {
                 return Err(malformed_trailer());
             }
         }
@@ -141,8 +141,8 @@ impl Declared {
             return Ok(());
         };
         let expected = match place {
-            Place::Header(value) => value.clone(),
-            Place::Trailer => {
+            ChecksumValue::Header(value) => value.clone(),
+            ChecksumValue::Trailer => {
                 let mut values = trailers.get_all(algorithm.header()).iter();
                 let value = values
                     .next()

@@ -30,18 +30,18 @@ pub(crate) enum ChunkError {
 #[derive(Debug)]
 pub(crate) struct Rechunk {
     inner: Shared,
-    cutter: Cutter,
+    cutter: ChunkParser,
     ready: VecDeque<Bytes>,
 }
 
 #[derive(Debug)]
-struct Cutter {
+struct ChunkParser {
     unsigned: bool,
-    state: State,
+    state: ParserState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ParserState {
     /// The line before a chunk's data, as far as it has come.
     Head(Vec<u8>),
     Data {
@@ -59,9 +59,9 @@ impl Rechunk {
     pub(crate) fn new(inner: Shared, unsigned: bool) -> Self {
         Self {
             inner,
-            cutter: Cutter {
+            cutter: ChunkParser {
                 unsigned,
-                state: State::Head(Vec::new()),
+                state: ParserState::Head(Vec::new()),
             },
             ready: VecDeque::new(),
         }
@@ -96,11 +96,11 @@ impl Body for Rechunk {
     }
 }
 
-impl Cutter {
+impl ChunkParser {
     fn feed(&mut self, mut bytes: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), ChunkError> {
         while !bytes.is_empty() {
             match &mut self.state {
-                State::Head(head) => {
+                ParserState::Head(head) => {
                     let end = bytes
                         .iter()
                         .position(|b| *b == b'\n')
@@ -116,18 +116,18 @@ impl Cutter {
                             out.push_back(head.into());
                         }
                         self.state = if size == 0 {
-                            State::Rest
+                            ParserState::Rest
                         } else {
-                            State::Data { left: size }
+                            ParserState::Data { left: size }
                         };
                     }
                 }
-                State::Data { left } => {
+                ParserState::Data { left } => {
                     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     let data = bytes.split_to(here);
                     *left -= here as u64;
                     if *left == 0 {
-                        self.state = State::End { left: 2 };
+                        self.state = ParserState::End { left: 2 };
                     }
                     if self.unsigned {
                         out.push_back(format!("{here:x}\r\n").into());
@@ -137,7 +137,7 @@ impl Cutter {
                         out.push_back(data);
                     }
                 }
-                State::End { left } => {
+                ParserState::End { left } => {
                     let expected = if *left == 2 { b'\r' } else { b'\n' };
                     if bytes.get_u8() != expected {
                         return Err(ChunkError::Format);
@@ -147,10 +147,10 @@ impl Cutter {
                         if !self.unsigned {
                             out.push_back(Bytes::from_static(b"\r\n"));
                         }
-                        self.state = State::Head(Vec::new());
+                        self.state = ParserState::Head(Vec::new());
                     }
                 }
-                State::Rest => out.push_back(bytes.split_off(0)),
+                ParserState::Rest => out.push_back(bytes.split_off(0)),
             }
         }
         Ok(())
@@ -182,9 +182,9 @@ mod tests {
     use super::*;
 
     fn run(unsigned: bool, input: &[u8], step: usize) -> Result<Vec<u8>, ChunkError> {
-        let mut cutter = Cutter {
+        let mut cutter = ChunkParser {
             unsigned,
-            state: State::Head(Vec::new()),
+            state: ParserState::Head(Vec::new()),
         };
         let mut out = VecDeque::new();
         for piece in input.chunks(step) {

@@ -193,8 +193,8 @@ impl Api {
     }
 
     /// Waits until a run has ended, one way or the other.
-    pub async fn ended(&self, tenant: TenantId, run: RunId, patience: Duration) -> Result<RunView> {
-        let ended = clock::poll(patience, Duration::from_millis(200), async || {
+    pub async fn ended(&self, tenant: TenantId, run: RunId, timeout: Duration) -> Result<RunView> {
+        let ended = clock::poll(timeout, Duration::from_millis(200), async || {
             let view = self.run(tenant, run).await?;
             Ok(view.state.is_final().then_some(view))
         })
@@ -203,7 +203,7 @@ impl Api {
             Some(view) => Ok(view),
             None => {
                 let view = self.run(tenant, run).await?;
-                bail!("the run is still {:?} after {} s", view.state, patience.as_secs())
+                bail!("the run is still {:?} after {} s", view.state, timeout.as_secs())
             }
         }
     }

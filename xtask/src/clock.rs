@@ -14,8 +14,8 @@ pub fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Asks `ready` every `every` until it answers with a value, at most for `patience`.
-pub async fn poll<T, F>(patience: Duration, every: Duration, mut ready: F) -> anyhow::Result<Option<T>>
+/// Asks `ready` every `every` until it answers with a value, at most for `timeout`.
+pub async fn poll<T, F>(timeout: Duration, every: Duration, mut ready: F) -> anyhow::Result<Option<T>>
 where
     F: AsyncFnMut() -> anyhow::Result<Option<T>>,
 {
@@ -24,7 +24,7 @@ where
         if let Some(value) = ready().await? {
             return Ok(Some(value));
         }
-        if begun.elapsed() >= patience {
+        if begun.elapsed() >= timeout {
             return Ok(None);
         }
         tokio::time::sleep(every).await;

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{clock, sh};
 
 /// How long a program may take to stop before it is killed.
-const PATIENCE: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A program that runs beside us. Dropping it stops it.
 pub struct Managed {
@@ -139,7 +139,7 @@ impl Managed {
             let _ = kill_process(pid, self.stop_with);
         }
         let begun = clock::start();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < STOP_TIMEOUT {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
@@ -148,7 +148,7 @@ impl Managed {
         eprintln!(
             "{} did not stop within {} s: killed",
             self.name,
-            PATIENCE.as_secs()
+            STOP_TIMEOUT.as_secs()
         );
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -226,10 +226,10 @@ fn stop_other(process: &Remembered) {
     let Some(pid) = Pid::from_raw(process.pid) else {
         return;
     };
-    for (sign, patience) in [(Signal::INT, 10), (Signal::KILL, 5)] {
+    for (sign, timeout) in [(Signal::INT, 10), (Signal::KILL, 5)] {
         let _ = kill_process(pid, sign);
         let begun = clock::start();
-        while begun.elapsed() < Duration::from_secs(patience) {
+        while begun.elapsed() < Duration::from_secs(timeout) {
             if started_at(process.pid) != Some(process.started) {
                 return;
             }

@@ -77,11 +77,11 @@ async fn finish(command: &mut Command, input: &str) -> Result<String> {
 }
 
 /// Like [`output`], but gives up after a while.
-pub async fn output_within(patience: Duration, command: &mut Command) -> Result<String> {
+pub async fn output_within(timeout: Duration, command: &mut Command) -> Result<String> {
     let name = name_of(command);
-    match tokio::time::timeout(patience, output(command)).await {
+    match tokio::time::timeout(timeout, output(command)).await {
         Ok(outcome) => outcome,
-        Err(_) => bail!("`{name}` had not ended after {} s", patience.as_secs()),
+        Err(_) => bail!("`{name}` had not ended after {} s", timeout.as_secs()),
     }
 }
 

@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Result, s3_error};
 
 use super::Lockbox;
 use super::condition::{ReadCondition, WriteCondition};
-use super::download::{Found, blocks};
+use super::download::{FoundVersion, blocks};
 use super::put::{
     asked_lock, check_asked, full_object_type, insert, metadata, seconds, stored_encoding, with_lock,
 };
@@ -17,13 +17,13 @@ use crate::store::find::existing_bucket;
 use crate::store::record::{Headers, Object as ObjectRecord, Piece, StoredChecksum, Versioning};
 
 /// Where a copy takes its bytes from.
-pub(super) struct Source {
+pub(super) struct CopyFrom {
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) version_id: Option<String>,
 }
 
-impl Source {
+impl CopyFrom {
     pub(super) fn parse(source: &CopySource) -> S3Result<Self> {
         match source {
             CopySource::Bucket {
@@ -41,7 +41,7 @@ impl Source {
 }
 
 /// The version that was copied from, for `x-amz-copy-source-version-id`.
-pub(super) fn source_version(found: &Found) -> Option<String> {
+pub(super) fn source_version(found: &FoundVersion) -> Option<String> {
     (found.versioning != Versioning::Off).then(|| found.version.id().to_string())
 }
 
@@ -57,7 +57,7 @@ impl Lockbox {
             self.now(),
         )?;
         check_asked(asked, &self.require_bucket(input.bucket.clone()).await?)?;
-        let source = Source::parse(&input.copy_source)?;
+        let source = CopyFrom::parse(&input.copy_source)?;
         let replace = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
             None | Some(MetadataDirective::COPY) => false,
             Some(MetadataDirective::REPLACE) => true,
@@ -146,7 +146,7 @@ impl Lockbox {
     /// Writes a range of an object into a new blob.
     pub(super) async fn copy_bytes(
         &self,
-        found: &Found,
+        found: &FoundVersion,
         range: std::ops::Range<u64>,
         algorithm: Option<Algorithm>,
     ) -> S3Result<(Staged, Digests)> {

@@ -25,7 +25,7 @@ use crate::version::VersionRef;
 const BLOCK_BYTES: usize = 256 * 1024;
 
 /// A version that can be read, with what its answer needs.
-pub(super) struct Found {
+pub(super) struct FoundVersion {
     pub(super) version: Version,
     pub(super) object: Box<ObjectRecord>,
     pub(super) versioning: Versioning,
@@ -42,7 +42,7 @@ struct Extent {
 /// Fills the fields that GetObjectOutput and HeadObjectOutput have in common.
 macro_rules! describe {
     ($output:ident, $found:expr, $extent:expr, $checksum:expr) => {{
-        let (found, extent, checksum): (&Found, &Extent, Checksum) = (&$found, &$extent, $checksum);
+        let (found, extent, checksum): (&FoundVersion, &Extent, Checksum) = (&$found, &$extent, $checksum);
         let (object, headers) = (&found.object, &found.object.headers);
         let metadata = &headers.metadata;
         $output {
@@ -126,7 +126,7 @@ impl Lockbox {
     }
 
     /// The version that a read means: the named one, or the newest.
-    pub(super) async fn find(&self, bucket: String, key: String, id: Option<&str>) -> S3Result<Found> {
+    pub(super) async fn find(&self, bucket: String, key: String, id: Option<&str>) -> S3Result<FoundVersion> {
         let id = VersionRef::parse_opt(id)?;
         self.store
             .read(move |view| {
@@ -139,7 +139,7 @@ impl Lockbox {
                     return Err(missing(id).into());
                 };
                 match version.object.take() {
-                    Some(object) => Ok(Found {
+                    Some(object) => Ok(FoundVersion {
                         version,
                         object,
                         versioning,
@@ -328,23 +328,23 @@ async fn stream(store: &Arc<Store>, pieces: &[Piece], range: Range<u64>) -> S3Re
     })))
 }
 
-enum Source {
+enum BlobSource {
     Inline(Bytes),
     File(File),
 }
 
-async fn open(store: &Arc<Store>, piece: Piece) -> io::Result<Source> {
+async fn open(store: &Arc<Store>, piece: Piece) -> io::Result<BlobSource> {
     let inline = store
         .read(move |view| view.inline(piece.blob))
         .await
         .map_err(io::Error::other)?;
     match inline {
-        Some(bytes) => Ok(Source::Inline(bytes.into())),
-        None => Ok(Source::File(store.folder.open_blob(piece.blob).await?)),
+        Some(bytes) => Ok(BlobSource::Inline(bytes.into())),
+        None => Ok(BlobSource::File(store.folder.open_blob(piece.blob).await?)),
     }
 }
 
-impl Source {
+impl BlobSource {
     /// Ends early, and well, when nobody receives any more.
     async fn send(self, range: Range<u64>, to: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
         let short = || io::Error::from(io::ErrorKind::UnexpectedEof);

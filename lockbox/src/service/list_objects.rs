@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::listing::{Encoder, Place, Scope, behind};
+use super::listing::{Encoder, KeyPlacement, Scope, behind};
 use super::{Lockbox, owner};
 use crate::error::Fault;
 use crate::store::find::existing_bucket;
@@ -110,7 +110,7 @@ fn page(view: &View, bucket: &str, scope: &Scope, after: Option<&str>) -> Result
         let (row_key, record) = row?;
         let key = row_key.value().1;
         let place = scope.place(key);
-        if matches!(place, Place::Outside) {
+        if matches!(place, KeyPlacement::Outside) {
             break;
         }
         let mut version: Version = decode(record.value())?;
@@ -123,7 +123,7 @@ fn page(view: &View, bucket: &str, scope: &Scope, after: Option<&str>) -> Result
             break;
         }
         match place {
-            Place::Folded(prefix) => {
+            KeyPlacement::Folded(prefix) => {
                 page.prefixes.push(prefix.to_owned());
                 last = prefix.to_owned();
                 start = behind(prefix);

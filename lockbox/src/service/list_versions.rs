@@ -3,7 +3,7 @@
 use s3s::dto::*;
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::listing::{Encoder, Place, Scope, behind};
+use super::listing::{Encoder, KeyPlacement, Scope, behind};
 use super::{Lockbox, owner};
 use crate::error::Fault;
 use crate::store::find::{by_id, existing_bucket, latest};
@@ -101,14 +101,14 @@ fn page(view: &View, bucket: &str, scope: &Scope, marker: Option<&Marker>) -> Re
             let (row_key, record) = row?;
             let key = row_key.value().1;
             let place = scope.place(key);
-            if matches!(place, Place::Outside) {
+            if matches!(place, KeyPlacement::Outside) {
                 return Ok(page);
             }
             if page.rows.len() + page.prefixes.len() == scope.limit {
                 page.next = last;
                 return Ok(page);
             }
-            if let Place::Folded(prefix) = place {
+            if let KeyPlacement::Folded(prefix) = place {
                 page.prefixes.push(prefix.to_owned());
                 last = Some((prefix.to_owned(), None));
                 start = behind(prefix).map(|key| (key, 0));

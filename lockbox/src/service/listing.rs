@@ -15,7 +15,7 @@ pub(super) struct Scope {
 }
 
 /// Where a key goes in a listing.
-pub(super) enum Place<'k> {
+pub(super) enum KeyPlacement<'k> {
     Outside,
     Row,
     /// Into the common prefix.
@@ -47,23 +47,23 @@ impl Scope {
         i32::try_from(self.limit).ok()
     }
 
-    pub(super) fn place<'k>(&self, key: &'k str) -> Place<'k> {
+    pub(super) fn place<'k>(&self, key: &'k str) -> KeyPlacement<'k> {
         let Some(rest) = key.strip_prefix(&self.prefix) else {
-            return Place::Outside;
+            return KeyPlacement::Outside;
         };
         match self
             .delimiter
             .as_deref()
             .and_then(|d| Some(rest.find(d)? + d.len()))
         {
-            Some(end) => Place::Folded(&key[..self.prefix.len() + end]),
-            None => Place::Row,
+            Some(end) => KeyPlacement::Folded(&key[..self.prefix.len() + end]),
+            None => KeyPlacement::Row,
         }
     }
 
     /// Whether a marker is a common prefix that the previous page ended with, rather than a key.
     pub(super) fn is_folded(&self, marker: &str) -> bool {
-        matches!(self.place(marker), Place::Folded(prefix) if prefix.len() == marker.len())
+        matches!(self.place(marker), KeyPlacement::Folded(prefix) if prefix.len() == marker.len())
     }
 }
 
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn folding() {
         let scope = Scope::new(Some(&"a/".into()), Some(&"/".into()), None).unwrap();
-        assert!(matches!(scope.place("a/b/c"), Place::Folded("a/b/")));
-        assert!(matches!(scope.place("a/b"), Place::Row));
-        assert!(matches!(scope.place("b"), Place::Outside));
+        assert!(matches!(scope.place("a/b/c"), KeyPlacement::Folded("a/b/")));
+        assert!(matches!(scope.place("a/b"), KeyPlacement::Row));
+        assert!(matches!(scope.place("b"), KeyPlacement::Outside));
         assert!(scope.is_folded("a/b/") && !scope.is_folded("a/b") && !scope.is_folded("a/b/c"));
     }
 

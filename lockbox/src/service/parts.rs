@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Result, s3_error};
 
 use super::Lockbox;
 use super::condition::ReadCondition;
-use super::copy::{Source, source_version};
+use super::copy::{CopyFrom, source_version};
 use super::download::out_of_range;
 use super::put::require_digest;
 use super::upload::{Incoming, refuse_unsupported};
@@ -76,7 +76,7 @@ impl Lockbox {
         let (_, upload) = self
             .open_upload(input.bucket.clone(), input.key.clone(), input.upload_id.clone())
             .await?;
-        let source = Source::parse(&input.copy_source)?;
+        let source = CopyFrom::parse(&input.copy_source)?;
         let found = self
             .find(source.bucket, source.key, source.version_id.as_deref())
             .await?;

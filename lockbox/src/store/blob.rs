@@ -112,7 +112,7 @@ impl Folder {
         self.blobs.join(&name[..2]).join(name)
     }
 
-    /// All blob files there are; strangers are reported and left alone.
+    /// Lists all blob files. Other files are logged as a warning and left alone.
     pub(crate) fn list(&self) -> io::Result<Vec<BlobId>> {
         let mut found = Vec::new();
         for shard in fs::read_dir(&self.blobs)? {

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: Holdfast on this machine, until Ctrl-C.
 
-pub mod scene;
+pub mod customer;
 mod state;
 
 use std::{fs, path::PathBuf, time::Duration};
@@ -14,7 +14,7 @@ use crate::{
     stack::{Plan, Stack, endpoint::Endpoint},
     workspace::Workspace,
 };
-use scene::{BUCKET, Scene};
+use customer::{BUCKET, DemoCustomer};
 use state::State;
 
 /// Options of `cargo xtask demo`.
@@ -101,10 +101,10 @@ async fn start(args: &Args) -> Result<(Stack, fs::File)> {
     };
     let mut stack = Box::pin(Stack::start(plan, built)).await?;
     let files = folder.join("files");
-    let scene = match state.scene.clone() {
-        Some(scene) => {
+    let customer = match state.customer.clone() {
+        Some(customer) => {
             stack.start_agent()?;
-            scene
+            customer
         }
         None => {
             if !new {
@@ -115,20 +115,20 @@ async fn start(args: &Args) -> Result<(Stack, fs::File)> {
             }
             say::doing("Setting up a customer with an agent, and taking a first backup");
             files::small_office(&files)?;
-            let scene = Box::pin(Scene::set_up(&mut stack, &files)).await?;
-            state.scene = Some(scene.clone());
+            let customer = Box::pin(DemoCustomer::set_up(&mut stack, &files)).await?;
+            state.customer = Some(customer.clone());
             state.save(&folder)?;
-            scene
+            customer
         }
     };
-    banner(&stack, &scene, &files).await?;
+    banner(&stack, &customer, &files).await?;
     Ok((stack, claim))
 }
 
-async fn banner(stack: &Stack, scene: &Scene, files: &std::path::Path) -> Result<()> {
+async fn banner(stack: &Stack, customer: &DemoCustomer, files: &std::path::Path) -> Result<()> {
     let secrets = &stack.plan.secrets;
     let (api, _) = Api::sign_in(&stack.url(), &secrets.email, &secrets.password).await?;
-    let newest = scene::describe(&api, scene)
+    let newest = customer::describe(&api, customer)
         .await
         .context("the demo's customer")?;
     println!();

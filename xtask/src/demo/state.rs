@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::scene::Scene;
+use super::customer::DemoCustomer;
 use crate::stack::{port, postgres, secrets::Secrets};
 
 const FILE: &str = "demo.json";
@@ -25,7 +25,8 @@ pub struct State {
     /// The S3 endpoint's port: the storage account names it.
     pub lockbox_port: u16,
     /// The customer, once it is set up.
-    pub scene: Option<Scene>,
+    #[serde(alias = "scene")]
+    pub customer: Option<DemoCustomer>,
 }
 
 /// Where a new demo's console is looked for first.
@@ -41,7 +42,7 @@ impl State {
                 secrets: Secrets::make()?,
                 server_port,
                 lockbox_port: port::from(server_port.saturating_add(1))?,
-                scene: None,
+                customer: None,
             };
             return Ok((state, true));
         };

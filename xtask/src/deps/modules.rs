@@ -12,11 +12,11 @@ type Name = Vec<String>;
 /// A crate's modules, and for each those whose items it names.
 #[derive(Debug, Default)]
 pub struct Modules {
-    texts: BTreeMap<Name, Source>,
+    texts: BTreeMap<Name, ModulePaths>,
 }
 
 #[derive(Debug, Default)]
-struct Source {
+struct ModulePaths {
     /// What is imported: the name in the module, the path behind it, and whether it is re-exported.
     imports: Vec<Import>,
     /// Every other path of two names or more.

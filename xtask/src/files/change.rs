@@ -10,8 +10,8 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    dice::Dice,
     make::{LARGE_FILE, set_mode, set_time},
+    random::Random,
 };
 
 /// How many of each.
@@ -31,20 +31,20 @@ pub struct Changes {
 
 /// Changes a folder that [`super::office`] made.
 pub fn change(root: &Path) -> Result<Changes> {
-    let mut dice = Dice::new("a working day");
+    let mut random = Random::new("a working day");
     let mut changes = Changes::default();
     let folder = |number: u64| root.join(format!("customers/{:02}/project {number:03}", number % 10));
     let letter = |project: u64, number: u64| folder(project).join(format!("letter {number:02}.txt"));
 
     for project in 0..40 {
-        fs::write(letter(project, 1), dice.text(5000))?;
+        fs::write(letter(project, 1), random.text(5000))?;
         append(&letter(project, 2), b"one more line\n")?;
         changes.changed += 2;
     }
     for project in 40..60 {
         fs::remove_file(letter(project, 3))?;
         fs::rename(letter(project, 4), folder(project + 10).join("moved here.txt"))?;
-        fs::write(folder(project).join("new offer.txt"), dice.text(8000))?;
+        fs::write(folder(project).join("new offer.txt"), random.text(8000))?;
         changes.deleted += 1;
         changes.renamed += 1;
         changes.added += 1;
@@ -62,7 +62,7 @@ pub fn change(root: &Path) -> Result<Changes> {
     // Metadata of the same second, apart by nanoseconds only, and contents of the same length.
     let before = letter(71, 9);
     let length = fs::metadata(&before)?.len().max(10);
-    fs::write(&before, dice.bytes(length))?;
+    fs::write(&before, random.bytes(length))?;
     set_time(&before, 1_600_000_000, 1)?;
     changes.changed += 1;
 
@@ -107,7 +107,7 @@ fn count(folder: &Path) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{make, portrait::Portrait};
+    use super::super::{fingerprint::TreeFingerprint, make};
     use super::*;
 
     #[tokio::test]
@@ -115,19 +115,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("office");
         make::office(&root).unwrap();
-        let first = Portrait::of(&root).unwrap();
+        let first = TreeFingerprint::of(&root).unwrap();
         assert!(first.totals().files > 3000, "{}", first.totals().files);
 
         let aside = folder.path().join("aside");
         super::super::copy_aside(&root, &aside).await.unwrap();
         assert_eq!(
-            Portrait::of(&aside).unwrap().differences(&first),
+            TreeFingerprint::of(&aside).unwrap().differences(&first),
             Vec::<String>::new()
         );
 
         let changes = change(&root).unwrap();
         assert!(changes.deleted > 50 && changes.added > 10 && changes.renamed > 10);
-        let differences = Portrait::of(&root).unwrap().differences(&first);
+        let differences = TreeFingerprint::of(&root).unwrap().differences(&first);
         assert!(differences.len() > 200, "{}", differences.len());
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
-use super::dice::Dice;
+use super::random::Random;
 
 /// The incompressible file of the office.
 pub const LARGE_FILE: &str = "archive/plans 2025.img";
@@ -30,42 +30,42 @@ pub struct Made {
 
 /// A small company's files: a few thousand of them, with every oddity that a backup must carry.
 pub fn office(root: &Path) -> Result<Made> {
-    let mut dice = Dice::new("office");
+    let mut random = Random::new("office");
     fs::create_dir_all(root)?;
     for folder in 0..FOLDERS {
         let folder = root.join(format!("customers/{:02}/project {folder:03}", folder % 10));
         fs::create_dir_all(&folder)?;
         for number in 0..FILES_A_FOLDER {
-            let size = size_of(&mut dice);
+            let size = size_of(&mut random);
             let (name, contents) = if number % 5 == 0 {
-                (format!("photo {number:02}.jpg"), dice.bytes(size))
+                (format!("photo {number:02}.jpg"), random.bytes(size))
             } else {
-                (format!("letter {number:02}.txt"), dice.text(size))
+                (format!("letter {number:02}.txt"), random.text(size))
             };
             fs::write(folder.join(name), contents)?;
         }
     }
     fs::create_dir_all(root.join("archive"))?;
-    fs::write(root.join(LARGE_FILE), Dice::new("large").bytes(LARGE_BYTES))?;
+    fs::write(root.join(LARGE_FILE), Random::new("large").bytes(LARGE_BYTES))?;
     oddities(root)?;
     let xattrs = xattr::set(root.join("archive"), "user.holdfast.kind", b"folder").is_ok()
         && xattr::set(root.join("odd/run.sh"), "user.holdfast.note", b"bytes \x00\xff").is_ok();
     owners(root)?;
-    times(root, &mut dice)?;
+    times(root, &mut random)?;
     Ok(Made { xattrs })
 }
 
 /// Two hundred files: for the demo's tenant and the browser test.
 pub fn small_office(root: &Path) -> Result<()> {
-    let mut dice = Dice::new("small office");
+    let mut random = Random::new("small office");
     for folder in ["offers", "invoices/2025", "invoices/2026", "drawings"] {
         fs::create_dir_all(root.join(folder))?;
         for number in 0..50 {
-            let size = size_of(&mut dice);
+            let size = size_of(&mut random);
             let contents = if number % 5 == 0 {
-                dice.bytes(size)
+                random.bytes(size)
             } else {
-                dice.text(size)
+                random.text(size)
             };
             fs::write(root.join(folder).join(format!("{number:03}.txt")), contents)?;
         }
@@ -81,20 +81,20 @@ pub fn small_office(root: &Path) -> Result<()> {
 pub fn large_random(root: &Path, name: &str, files: u64, bytes_each: u64) -> Result<()> {
     fs::create_dir_all(root)?;
     for number in 0..files {
-        let contents = Dice::new(&format!("{name} {number}")).bytes(bytes_each);
+        let contents = Random::new(&format!("{name} {number}")).bytes(bytes_each);
         fs::write(root.join(format!("disk {number:02}.img")), contents)?;
     }
     Ok(())
 }
 
 /// Many small files and some larger ones, as in real folders.
-fn size_of(dice: &mut Dice) -> u64 {
-    match dice.below(100) {
+fn size_of(random: &mut Random) -> u64 {
+    match random.below(100) {
         0..3 => 0,
-        3..70 => dice.below(4 << 10),
-        70..95 => dice.below(40 << 10),
-        95..99 => dice.below(200 << 10),
-        _ => dice.below(1 << 20),
+        3..70 => random.below(4 << 10),
+        70..95 => random.below(40 << 10),
+        95..99 => random.below(200 << 10),
+        _ => random.below(1 << 20),
     }
 }
 
@@ -182,14 +182,14 @@ fn owners(root: &Path) -> Result<()> {
 }
 
 /// Times of long ago, to the nanosecond: folders after what is in them.
-fn times(root: &Path, dice: &mut Dice) -> Result<()> {
+fn times(root: &Path, random: &mut Random) -> Result<()> {
     for entry in walkdir::WalkDir::new(root)
         .contents_first(true)
         .sort_by_file_name()
     {
         let entry = entry?;
-        let seconds = i64::try_from(1_500_000_000 + dice.below(200_000_000))?;
-        let nanoseconds = i64::try_from(dice.below(1_000_000_000))?;
+        let seconds = i64::try_from(1_500_000_000 + random.below(200_000_000))?;
+        let nanoseconds = i64::try_from(random.below(1_000_000_000))?;
         set_time(entry.path(), seconds, nanoseconds)?;
     }
     // Before 1970, and with nothing after the second.

@@ -1,9 +1,9 @@
-//! Folders to back up, made by rule, changed by rule, and portraits of them to compare.
+//! Folders to back up, made by rule, changed by rule, and fingerprints of them to compare.
 
 mod change;
-pub mod dice;
+pub mod fingerprint;
 mod make;
-pub mod portrait;
+pub mod random;
 
 use std::path::Path;
 

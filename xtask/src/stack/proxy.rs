@@ -33,7 +33,7 @@ pub enum Fault {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProxyState {
     fault: Fault,
     hits: u32,
 }
@@ -41,7 +41,7 @@ struct State {
 /// It serves until it is dropped.
 pub struct Proxy {
     address: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ProxyState>>,
     task: JoinHandle<()>,
 }
 
@@ -56,7 +56,7 @@ impl Proxy {
     pub async fn start(upstream: u16) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = format!("http://{}", listener.local_addr()?);
-        let state = Arc::<Mutex<State>>::default();
+        let state = Arc::<Mutex<ProxyState>>::default();
         let shared = state.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -77,7 +77,7 @@ impl Proxy {
 
     /// From now on.
     pub fn set(&self, fault: Fault) {
-        *lock(&self.state) = State { fault, hits: 0 };
+        *lock(&self.state) = ProxyState { fault, hits: 0 };
     }
 
     /// How many requests the fault has met.
@@ -94,12 +94,12 @@ impl Proxy {
     }
 }
 
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+fn lock(state: &Mutex<ProxyState>) -> std::sync::MutexGuard<'_, ProxyState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What becomes of a request with this head.
-fn judge(state: &Mutex<State>, head: &[u8]) -> Fault {
+fn judge(state: &Mutex<ProxyState>, head: &[u8]) -> Fault {
     let mut state = lock(state);
     let fault = match state.fault {
         Fault::None => Fault::None,
@@ -115,7 +115,7 @@ fn judge(state: &Mutex<State>, head: &[u8]) -> Fault {
     fault
 }
 
-async fn pass(mut client: TcpStream, upstream: u16, state: &Mutex<State>) -> Result<()> {
+async fn pass(mut client: TcpStream, upstream: u16, state: &Mutex<ProxyState>) -> Result<()> {
     let mut read = Vec::new();
     let Some(head_end) = read_head(&mut client, &mut read).await? else {
         return Ok(());
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn only_heads_are_not_found_and_only_so_often() {
-        let state = Mutex::new(State {
+        let state = Mutex::new(ProxyState {
             fault: Fault::NotFound(2),
             hits: 0,
         });

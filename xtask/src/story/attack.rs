@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{
     bucket::{Attempt, Bucket, Lock, Version},
     report::Report,
-    set_up::Cast,
+    set_up::StoryContext,
 };
 use crate::clock;
 
@@ -231,10 +231,10 @@ fn one(what: &str, attempt: Attempt) -> Result<String> {
 }
 
 /// The console must show what the attack left.
-pub async fn shown(report: &mut Report, cast: &Cast, attacked: &Attacked) {
+pub async fn shown(report: &mut Report, context: &StoryContext, attacked: &Attacked) {
     report
         .step("the console shows the delete markers", async {
-            let inspection = cast.api.inspect(cast.tenant, cast.backup_set).await?;
+            let inspection = context.api.inspect(context.tenant, context.backup_set).await?;
             let keys = attacked.keys as u64;
             if inspection.delete_markers != keys {
                 bail!("{} delete markers instead of {keys}", inspection.delete_markers);
@@ -246,11 +246,11 @@ pub async fn shown(report: &mut Report, cast: &Cast, attacked: &Attacked) {
                     inspection.missing_versions
                 );
             }
-            let page = cast
+            let page = context
                 .api
                 .page(&format!(
                     "/tenants/{}/backup-sets/{}",
-                    cast.tenant, cast.backup_set
+                    context.tenant, context.backup_set
                 ))
                 .await?;
             let text = page.to_lowercase();

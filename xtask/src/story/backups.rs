@@ -16,20 +16,20 @@ use shared::{
 
 use super::{
     bucket::Bucket,
-    places::Places,
+    paths::StoryPaths,
     report::Report,
-    set_up::{BUCKET, Cast},
+    set_up::{BUCKET, StoryContext},
 };
 use crate::{
     api::Api,
-    demo::scene,
-    files::{self, portrait::Portrait},
+    demo::customer,
+    files::{self, fingerprint::TreeFingerprint},
     say,
     stack::Stack,
 };
 
 /// How long a backup may take.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const RUN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A backup, and the copy that was kept aside.
 pub struct Backup {
@@ -70,13 +70,13 @@ impl Backup {
 }
 
 /// Asks for a backup and waits for its end.
-pub async fn back_up(cast: &Cast, source: SourceId) -> Result<RunView> {
-    let run = cast.api.start_run(cast.tenant, source).await?;
-    cast.api.ended(cast.tenant, run.id, PATIENCE).await
+pub async fn back_up(context: &StoryContext, source: SourceId) -> Result<RunView> {
+    let run = context.api.start_run(context.tenant, source).await?;
+    context.api.ended(context.tenant, run.id, RUN_TIMEOUT).await
 }
 
 /// The page of the snapshot that a run made; an error when it made none, or it lacks protection.
-pub async fn made_by(api: &Api, cast: &Cast, run: &RunView) -> Result<SnapshotPage> {
+pub async fn made_by(api: &Api, context: &StoryContext, run: &RunView) -> Result<SnapshotPage> {
     if run.state != RunState::Succeeded {
         bail!(
             "the run ended as {:?}: {}",
@@ -87,7 +87,7 @@ pub async fn made_by(api: &Api, cast: &Cast, run: &RunView) -> Result<SnapshotPa
     let snapshot = run
         .snapshot_id
         .context("the run succeeded and names no snapshot")?;
-    let page = api.snapshot(cast.tenant, snapshot).await?;
+    let page = api.snapshot(context.tenant, snapshot).await?;
     if page.snapshot.state != SnapshotState::Complete {
         bail!("the run succeeded and its snapshot is {:?}", page.snapshot.state);
     }
@@ -122,12 +122,12 @@ fn figures(page: &SnapshotPage) -> String {
 }
 
 /// Makes the folder, backs it up and keeps a copy aside.
-pub async fn first(report: &mut Report, cast: &Cast, places: &Places) -> Option<Backup> {
+pub async fn first(report: &mut Report, context: &StoryContext, paths: &StoryPaths) -> Option<Backup> {
     report
         .step("a folder of a few thousand files", async {
-            let made = files::office(&places.source)?;
-            files::copy_aside(&places.source, &places.first_copy).await?;
-            let totals = Portrait::of(&places.source)?.totals();
+            let made = files::office(&paths.source)?;
+            files::copy_aside(&paths.source, &paths.first_copy).await?;
+            let totals = TreeFingerprint::of(&paths.source)?.totals();
             let xattrs = if made.xattrs {
                 totals.xattrs.to_string()
             } else {
@@ -145,22 +145,22 @@ pub async fn first(report: &mut Report, cast: &Cast, places: &Places) -> Option<
         .await?;
     let source = report
         .step("it becomes a source", async {
-            let new = scene::source(cast.agent, "Office", &places.source);
-            let source = cast.api.new_source(cast.tenant, &new).await?;
+            let new = customer::source(context.agent, "Office", &paths.source);
+            let source = context.api.new_source(context.tenant, &new).await?;
             Ok((source.id, source.paths.join(" ")))
         })
         .await?;
     report
         .step("first backup", async {
-            let run = back_up(cast, source).await?;
-            let page = made_by(&cast.api, cast, &run).await?;
+            let run = back_up(context, source).await?;
+            let page = made_by(&context.api, context, &run).await?;
             unharmed_by_warnings(&page)?;
             let backup = Backup {
                 source,
                 snapshot: page.snapshot.id,
                 sent_bytes: page.snapshot.totals.bytes_sent,
-                copy: places.first_copy.clone(),
-                folder: places.source.clone(),
+                copy: paths.first_copy.clone(),
+                folder: paths.source.clone(),
             };
             Ok((backup, figures(&page)))
         })
@@ -176,11 +176,16 @@ fn unharmed_by_warnings(page: &SnapshotPage) -> Result<()> {
 }
 
 /// Changes the folder, backs it up again and keeps another copy aside.
-pub async fn second(report: &mut Report, cast: &Cast, places: &Places, first: &Backup) -> Option<Backup> {
+pub async fn second(
+    report: &mut Report,
+    context: &StoryContext,
+    paths: &StoryPaths,
+    first: &Backup,
+) -> Option<Backup> {
     report
         .step("a working day changes the folder", async {
-            let changes = files::change(&places.source)?;
-            files::copy_aside(&places.source, &places.second_copy).await?;
+            let changes = files::change(&paths.source)?;
+            files::copy_aside(&paths.source, &paths.second_copy).await?;
             let figures = format!(
                 "{} changed, {} added, {} deleted, {} renamed, {} touched",
                 changes.changed, changes.added, changes.deleted, changes.renamed, changes.touched
@@ -190,8 +195,8 @@ pub async fn second(report: &mut Report, cast: &Cast, places: &Places, first: &B
         .await?;
     report
         .step("second backup is incremental", async {
-            let run = back_up(cast, first.source).await?;
-            let page = made_by(&cast.api, cast, &run).await?;
+            let run = back_up(context, first.source).await?;
+            let page = made_by(&context.api, context, &run).await?;
             unharmed_by_warnings(&page)?;
             let sent = page.snapshot.totals.bytes_sent;
             let percent = sent * 100 / first.sent_bytes.max(1);
@@ -205,8 +210,8 @@ pub async fn second(report: &mut Report, cast: &Cast, places: &Places, first: &B
                 source: first.source,
                 snapshot: page.snapshot.id,
                 sent_bytes: sent,
-                copy: places.second_copy.clone(),
-                folder: places.source.clone(),
+                copy: paths.second_copy.clone(),
+                folder: paths.source.clone(),
             };
             Ok((backup, format!("{} ({percent} % of the first)", figures(&page))))
         })
@@ -217,7 +222,7 @@ pub async fn second(report: &mut Report, cast: &Cast, places: &Places, first: &B
 pub async fn all_locked(
     stack: &Stack,
     report: &mut Report,
-    cast: &Cast,
+    context: &StoryContext,
     snapshots: &[Restorable],
 ) -> Option<()> {
     report
@@ -225,8 +230,9 @@ pub async fn all_locked(
             let mut promised = Vec::new();
             for snapshot in snapshots {
                 promised.push(
-                    cast.api
-                        .snapshot(cast.tenant, snapshot.snapshot)
+                    context
+                        .api
+                        .snapshot(context.tenant, snapshot.snapshot)
                         .await?
                         .snapshot
                         .protected_until,

@@ -13,11 +13,11 @@ use shared::{
 
 use super::{
     backups::{self, Restorable},
-    places::Places,
+    paths::StoryPaths,
     report::Report,
-    set_up::Cast,
+    set_up::StoryContext,
 };
-use crate::{api::Api, clock, demo::scene, files, say, stack::Stack};
+use crate::{api::Api, clock, demo::customer, files, say, stack::Stack};
 
 const FILES: u64 = 12;
 const BYTES_EACH: u64 = 16 << 20;
@@ -26,14 +26,14 @@ const BYTES_EACH: u64 = 16 << 20;
 pub async fn tell(
     stack: &mut Stack,
     report: &mut Report,
-    cast: &Cast,
-    places: &Places,
+    context: &StoryContext,
+    paths: &StoryPaths,
 ) -> Option<Restorable> {
     let source = report
         .step("a source with larger files", async {
-            files::large_random(&places.crash_source, "machines", FILES, BYTES_EACH)?;
-            let new = scene::source(cast.agent, "Machines", &places.crash_source);
-            let source = cast.api.new_source(cast.tenant, &new).await?;
+            files::large_random(&paths.crash_source, "machines", FILES, BYTES_EACH)?;
+            let new = customer::source(context.agent, "Machines", &paths.crash_source);
+            let source = context.api.new_source(context.tenant, &new).await?;
             Ok((
                 source.id,
                 format!("{FILES} files, {}", say::bytes(FILES * BYTES_EACH)),
@@ -42,8 +42,8 @@ pub async fn tell(
         .await?;
     let run = report
         .step("kill -9 of the server in the middle", async {
-            let run = cast.api.start_run(cast.tenant, source).await?;
-            let last = in_the_middle(cast, run.id).await?;
+            let run = context.api.start_run(context.tenant, source).await?;
+            let last = in_the_middle(context, run.id).await?;
             stack.kill_server()?;
             let sent = last.progress.as_ref().map_or(0, |progress| progress.bytes_sent);
             Ok((
@@ -56,16 +56,16 @@ pub async fn tell(
         .step("it starts again; the run ends or goes on", async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             stack.start_server().await?;
-            let api = session_after(stack, cast).await?;
-            let ended = api.ended(cast.tenant, run, backups::PATIENCE).await?;
+            let api = session_after(stack, context).await?;
+            let ended = api.ended(context.tenant, run, backups::RUN_TIMEOUT).await?;
             let how = match ended.state {
                 RunState::Succeeded => {
-                    backups::made_by(api, cast, &ended).await?;
+                    backups::made_by(api, context, &ended).await?;
                     "went on and succeeded".to_owned()
                 }
                 _ => format!("failed: {}", ended.error.as_deref().unwrap_or("no reason given")),
             };
-            nothing_unlocked_is_complete(api, cast).await?;
+            nothing_unlocked_is_complete(api, context).await?;
             Ok((
                 (),
                 format!("the run {how}; no complete snapshot without its locks"),
@@ -74,15 +74,15 @@ pub async fn tell(
         .await?;
     report
         .step("the next backup is complete", async {
-            next(stack, cast, places, source).await
+            next(stack, context, paths, source).await
         })
         .await
 }
 
 /// Waits until the agent has sent something, and the run has not ended.
-async fn in_the_middle(cast: &Cast, run: RunId) -> Result<RunView> {
+async fn in_the_middle(context: &StoryContext, run: RunId) -> Result<RunView> {
     let seen = clock::poll(Duration::from_secs(60), Duration::from_millis(25), async || {
-        let view = cast.api.run(cast.tenant, run).await?;
+        let view = context.api.run(context.tenant, run).await?;
         if view.state.is_final() {
             bail!(
                 "the run had ended as {:?} before the server could be killed",
@@ -100,18 +100,19 @@ async fn in_the_middle(cast: &Cast, run: RunId) -> Result<RunView> {
 }
 
 /// The session is in Postgres, so it outlives the server.
-async fn session_after<'a>(stack: &Stack, cast: &'a Cast) -> Result<&'a Api> {
-    cast.api
+async fn session_after<'a>(stack: &Stack, context: &'a StoryContext) -> Result<&'a Api> {
+    context
+        .api
         .tenants()
         .await
         .with_context(|| format!("the session after the restart of {}", stack.url()))?;
-    Ok(&cast.api)
+    Ok(&context.api)
 }
 
-async fn nothing_unlocked_is_complete(api: &Api, cast: &Cast) -> Result<()> {
-    for snapshot in api.tenant(cast.tenant).await?.snapshots {
+async fn nothing_unlocked_is_complete(api: &Api, context: &StoryContext) -> Result<()> {
+    for snapshot in api.tenant(context.tenant).await?.snapshots {
         if snapshot.state == SnapshotState::Complete {
-            let page = api.snapshot(cast.tenant, snapshot.id).await?;
+            let page = api.snapshot(context.tenant, snapshot.id).await?;
             if page
                 .earliest_lock
                 .is_none_or(|lock| lock < snapshot.protected_until)
@@ -127,11 +128,16 @@ async fn nothing_unlocked_is_complete(api: &Api, cast: &Cast) -> Result<()> {
     Ok(())
 }
 
-async fn next(stack: &Stack, cast: &Cast, places: &Places, source: SourceId) -> Result<(Restorable, String)> {
-    backups::keep_aside(&places.crash_source, &places.crash_copy).await?;
-    let api = session_after(stack, cast).await?;
-    let run = backups::back_up(cast, source).await?;
-    let page = backups::made_by(api, cast, &run).await?;
+async fn next(
+    stack: &Stack,
+    context: &StoryContext,
+    paths: &StoryPaths,
+    source: SourceId,
+) -> Result<(Restorable, String)> {
+    backups::keep_aside(&paths.crash_source, &paths.crash_copy).await?;
+    let api = session_after(stack, context).await?;
+    let run = backups::back_up(context, source).await?;
+    let page = backups::made_by(api, context, &run).await?;
     let totals = page.snapshot.totals;
     if totals.files != FILES || totals.bytes != FILES * BYTES_EACH {
         bail!("it holds {} files and {} bytes", totals.files, totals.bytes);
@@ -139,8 +145,8 @@ async fn next(stack: &Stack, cast: &Cast, places: &Places, source: SourceId) -> 
     let restorable = Restorable {
         name: "the snapshot after the crash is restored".to_owned(),
         snapshot: page.snapshot.id,
-        copy: places.crash_copy.clone(),
-        folder: places.crash_source.clone(),
+        copy: paths.crash_copy.clone(),
+        folder: paths.crash_source.clone(),
     };
     let figures = format!(
         "{} files, {}; sent {} (the rest was there already)",

@@ -23,12 +23,12 @@ use super::{
     backups::{self, back_up, made_by},
     bucket::{Attempt, Bucket},
     report::Report,
-    set_up::Cast,
+    set_up::StoryContext,
 };
 use crate::{
     api::granted,
-    demo::scene,
-    files::portrait::Portrait,
+    demo::customer,
+    files::fingerprint::TreeFingerprint,
     say,
     stack::{
         Stack, agent,
@@ -38,11 +38,11 @@ use crate::{
 
 /// The bucket.
 const BUCKET: &str = "story-governance";
-/// For how long the store is away.
-const AWAY: Duration = Duration::from_secs(20);
+/// For how long the store accepts no connection.
+const OUTAGE: Duration = Duration::from_secs(20);
 
 /// Tells it. It leaves the rest of the story as it was.
-pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option<()> {
+pub async fn tell(stack: &mut Stack, report: &mut Report, context: &StoryContext) -> Option<()> {
     let folder = stack.plan.folder.join("source/workshop");
     let proxy = report
         .step("an unreliable store: another bucket, in GOVERNANCE mode", async {
@@ -53,9 +53,9 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option
         .await?;
     let workshop = report
         .step("an endpoint backs up to it", async {
-            let workshop = Workshop::set_up(stack, cast, &proxy, &folder).await?;
-            let run = workshop.back_up(cast).await?;
-            let page = made_by(&cast.api, cast, &run).await?;
+            let workshop = Workshop::set_up(stack, context, &proxy, &folder).await?;
+            let run = workshop.back_up(context).await?;
+            let page = made_by(&context.api, context, &run).await?;
             Ok((workshop, say::count(page.objects, "object", "objects")))
         })
         .await?;
@@ -63,8 +63,8 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option
         .step("a false 404, eight times: the backup is complete", async {
             fs::write(folder.join("second"), noise(2))?;
             proxy.set(Fault::NotFound(8));
-            let run = workshop.back_up(cast).await?;
-            let page = made_by(&cast.api, cast, &run).await?;
+            let run = workshop.back_up(context).await?;
+            let page = made_by(&context.api, context, &run).await?;
             let met = proxy.hits();
             proxy.set(Fault::None);
             if met == 0 {
@@ -80,15 +80,18 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option
         .step("the store is away for 20 s: the backup is complete", async {
             fs::write(folder.join("third"), noise(3))?;
             proxy.set(Fault::Away);
-            let run = workshop.start(cast).await?;
+            let run = workshop.start(context).await?;
             if !proxy.was_met().await? {
                 bail!("the store was not asked while it was away");
             }
-            tokio::time::sleep(AWAY).await;
+            tokio::time::sleep(OUTAGE).await;
             let met = proxy.hits();
             proxy.set(Fault::None);
-            let run = cast.api.ended(cast.tenant, run.id, backups::PATIENCE).await?;
-            made_by(&cast.api, cast, &run).await?;
+            let run = context
+                .api
+                .ended(context.tenant, run.id, backups::RUN_TIMEOUT)
+                .await?;
+            made_by(&context.api, context, &run).await?;
             Ok(((), format!("{met} requests met nobody")))
         })
         .await?;
@@ -96,12 +99,12 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option
         .step("a pack is deleted with bypass: nothing builds on it", async {
             let lost = delete_a_pack(stack).await?;
             fs::write(folder.join("fourth"), noise(4))?;
-            let run = workshop.back_up(cast).await?;
+            let run = workshop.back_up(context).await?;
             let error = run.error.clone().unwrap_or_default();
             if run.state != RunState::Failed || !error.contains("gone from the bucket") {
                 bail!("the run ended as {:?}: {error}", run.state);
             }
-            let tenant = cast.api.tenant(cast.tenant).await?;
+            let tenant = context.api.tenant(context.tenant).await?;
             let damaged = tenant
                 .snapshots
                 .iter()
@@ -118,17 +121,18 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, cast: &Cast) -> Option
         .await?;
     report
         .step("the next backup sends it again and restores whole", async {
-            let run = workshop.back_up(cast).await?;
-            let page = made_by(&cast.api, cast, &run).await?;
+            let run = workshop.back_up(context).await?;
+            let page = made_by(&context.api, context, &run).await?;
             if page.snapshot.damage.is_some() {
                 bail!("the new snapshot is said to be damaged");
             }
-            cast.api.new_restore(cast.tenant, page.snapshot.id).await?;
+            context.api.new_restore(context.tenant, page.snapshot.id).await?;
             let to = stack.plan.folder.join("restored/workshop");
             fs::create_dir_all(&to)?;
             let (program, kit) = (stack.agent_program(), stack.kit());
             let place = agent::restore(program, &workshop.state, page.snapshot.id, &to, &kit).await?;
-            let differences = Portrait::of(&place(&folder))?.differences(&Portrait::of(&folder)?);
+            let differences =
+                TreeFingerprint::of(&place(&folder))?.differences(&TreeFingerprint::of(&folder)?);
             if !differences.is_empty() {
                 bail!("{} entries differ, such as {}", differences.len(), differences[0]);
             }
@@ -148,33 +152,37 @@ struct Workshop {
 }
 
 impl Workshop {
-    async fn set_up(stack: &mut Stack, cast: &Cast, proxy: &Proxy, folder: &Path) -> Result<Self> {
+    async fn set_up(stack: &mut Stack, context: &StoryContext, proxy: &Proxy, folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("first"), noise(1))?;
-        let mut new = scene::storage_account(stack);
+        let mut new = customer::storage_account(stack);
         new.name = "Unreliable".to_owned();
         new.endpoint = proxy.address().to_owned();
         let account = granted(
             "storage account",
-            cast.api.new_storage_account(cast.tenant, &new).await?,
+            context.api.new_storage_account(context.tenant, &new).await?,
         )?;
-        let mut new = scene::backup_set("Workshop", account.id, BUCKET, &cast.keys);
+        let mut new = customer::backup_set("Workshop", account.id, BUCKET, &context.keys);
         new.mode = LockMode::Governance;
-        let set = granted("backup set", cast.api.new_backup_set(cast.tenant, &new).await?)?;
+        let set = granted(
+            "backup set",
+            context.api.new_backup_set(context.tenant, &new).await?,
+        )?;
         let state = stack.plan.folder.join("agent-workshop");
-        let agent = scene::enroll_in(&cast.api, stack, cast.tenant, set.id, &cast.keys, &state).await?;
+        let agent =
+            customer::enroll_in(&context.api, stack, context.tenant, set.id, &context.keys, &state).await?;
         stack.start_agent_in(&state)?;
-        let new = scene::source(agent, "Workshop", folder);
-        let source = cast.api.new_source(cast.tenant, &new).await?.id;
+        let new = customer::source(agent, "Workshop", folder);
+        let source = context.api.new_source(context.tenant, &new).await?.id;
         Ok(Self { state, source })
     }
 
-    async fn start(&self, cast: &Cast) -> Result<RunView> {
-        cast.api.start_run(cast.tenant, self.source).await
+    async fn start(&self, context: &StoryContext) -> Result<RunView> {
+        context.api.start_run(context.tenant, self.source).await
     }
 
-    async fn back_up(&self, cast: &Cast) -> Result<RunView> {
-        back_up(cast, self.source).await
+    async fn back_up(&self, context: &StoryContext) -> Result<RunView> {
+        back_up(context, self.source).await
     }
 }
 

@@ -6,7 +6,7 @@ mod backups;
 pub mod bucket;
 mod crash;
 mod faults;
-mod places;
+mod paths;
 mod report;
 mod restores;
 mod set_up;
@@ -24,7 +24,7 @@ use crate::{
     workspace::Workspace,
 };
 use bucket::Bucket;
-use places::Places;
+use paths::StoryPaths;
 use report::Report;
 
 /// `cargo xtask demo --check`.
@@ -90,7 +90,7 @@ pub async fn run(workspace: &Workspace, endpoint: Endpoint, keep: bool) -> Resul
 /// The steps. Where a step gives nothing, later ones have nothing to stand on, and the story ends there.
 async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     let base = stack.plan.folder.clone();
-    let places = Places {
+    let paths = StoryPaths {
         source: base.join("source/office"),
         first_copy: base.join("first-copy"),
         second_copy: base.join("second-copy"),
@@ -98,12 +98,12 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
         crash_copy: base.join("machines-copy"),
         restored: base.join("restored"),
     };
-    let cast = Box::pin(set_up::tell(stack, report)).await?;
-    Box::pin(wrong_bucket::tell(stack, report, &cast)).await;
-    let first = Box::pin(backups::first(report, &cast, &places)).await?;
-    let second = Box::pin(backups::second(report, &cast, &places, &first)).await?;
-    let after_crash = Box::pin(crash::tell(stack, report, &cast, &places)).await;
-    Box::pin(faults::tell(stack, report, &cast)).await;
+    let context = Box::pin(set_up::tell(stack, report)).await?;
+    Box::pin(wrong_bucket::tell(stack, report, &context)).await;
+    let first = Box::pin(backups::first(report, &context, &paths)).await?;
+    let second = Box::pin(backups::second(report, &context, &paths, &first)).await?;
+    let after_crash = Box::pin(crash::tell(stack, report, &context, &paths)).await;
+    Box::pin(faults::tell(stack, report, &context)).await;
     let snapshots: Vec<_> = [
         Some(first.as_restorable(1)),
         Some(second.as_restorable(2)),
@@ -112,14 +112,14 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     .into_iter()
     .flatten()
     .collect();
-    Box::pin(backups::all_locked(stack, report, &cast, &snapshots)).await;
+    Box::pin(backups::all_locked(stack, report, &context, &snapshots)).await;
     let attacked = Box::pin(attack::tell(&Bucket::open(stack, set_up::BUCKET), report)).await;
-    Box::pin(restores::wipe(report, &places)).await?;
+    Box::pin(restores::wipe(report, &paths)).await?;
     for snapshot in &snapshots {
-        Box::pin(restores::tell(stack, report, &cast, &places, snapshot)).await;
+        Box::pin(restores::tell(stack, report, &context, &paths, snapshot)).await;
     }
     if let Some(attacked) = attacked {
-        Box::pin(attack::shown(report, &cast, &attacked)).await;
+        Box::pin(attack::shown(report, &context, &attacked)).await;
     }
     Some(())
 }

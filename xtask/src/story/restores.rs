@@ -5,22 +5,22 @@ use std::{fs, time::Duration};
 use anyhow::bail;
 use shared::api::view::RestoreState;
 
-use super::{backups::Restorable, places::Places, report::Report, set_up::Cast};
+use super::{backups::Restorable, paths::StoryPaths, report::Report, set_up::StoryContext};
 use crate::{
     clock,
-    files::portrait::Portrait,
+    files::fingerprint::TreeFingerprint,
     say,
     stack::{Stack, agent},
 };
 
 /// The attacker has the endpoint, too.
-pub async fn wipe(report: &mut Report, places: &Places) -> Option<()> {
+pub async fn wipe(report: &mut Report, paths: &StoryPaths) -> Option<()> {
     report
         .step("attack: the source folders are wiped", async {
             let mut files = 0;
-            for folder in [&places.source, &places.crash_source] {
+            for folder in [&paths.source, &paths.crash_source] {
                 if folder.exists() {
-                    files += Portrait::of(folder)?.totals().files;
+                    files += TreeFingerprint::of(folder)?.totals().files;
                     fs::remove_dir_all(folder)?;
                 }
             }
@@ -33,14 +33,14 @@ pub async fn wipe(report: &mut Report, places: &Places) -> Option<()> {
 pub async fn tell(
     stack: &Stack,
     report: &mut Report,
-    cast: &Cast,
-    places: &Places,
+    context: &StoryContext,
+    paths: &StoryPaths,
     wanted: &Restorable,
 ) -> Option<()> {
     report
         .step(&wanted.name, async {
-            let restore = cast.api.new_restore(cast.tenant, wanted.snapshot).await?;
-            let to = places.restored.join(wanted.snapshot.to_string());
+            let restore = context.api.new_restore(context.tenant, wanted.snapshot).await?;
+            let to = paths.restored.join(wanted.snapshot.to_string());
             fs::create_dir_all(&to)?;
             let begun = clock::start();
             let place = agent::restore(
@@ -52,8 +52,8 @@ pub async fn tell(
             )
             .await?;
             let took = begun.elapsed();
-            let restored = Portrait::of(&place(&wanted.folder))?;
-            let copy = Portrait::of(&wanted.copy)?;
+            let restored = TreeFingerprint::of(&place(&wanted.folder))?;
+            let copy = TreeFingerprint::of(&wanted.copy)?;
             let differences = restored.differences(&copy);
             if !differences.is_empty() {
                 bail!(
@@ -64,12 +64,12 @@ pub async fn tell(
                 );
             }
             let state = clock::poll(Duration::from_secs(10), Duration::from_millis(100), async || {
-                let view = cast.api.restore(cast.tenant, restore.id).await?;
+                let view = context.api.restore(context.tenant, restore.id).await?;
                 Ok((view.state == RestoreState::Succeeded).then_some(()))
             })
             .await?;
             if state.is_none() {
-                let view = cast.api.restore(cast.tenant, restore.id).await?;
+                let view = context.api.restore(context.tenant, restore.id).await?;
                 bail!(
                     "everything is back, but the server shows the restore as {:?}",
                     view.state

@@ -6,7 +6,7 @@ use shared::ids::{AgentId, BackupSetId, StorageAccountId, TenantId};
 use super::report::Report;
 use crate::{
     api::{Api, granted},
-    demo::scene,
+    demo::customer,
     stack::{
         Stack,
         agent::{self, Keys},
@@ -16,8 +16,8 @@ use crate::{
 /// The bucket that is attacked.
 pub const BUCKET: &str = "story-backups";
 
-/// Who plays.
-pub struct Cast {
+/// What the steps of the story share.
+pub struct StoryContext {
     /// The operator's session.
     pub api: Api,
     /// The customer.
@@ -33,7 +33,7 @@ pub struct Cast {
 }
 
 /// Sets it all up.
-pub async fn tell(stack: &mut Stack, report: &mut Report) -> Option<Cast> {
+pub async fn tell(stack: &mut Stack, report: &mut Report) -> Option<StoryContext> {
     let (url, secrets) = (stack.url(), stack.plan.secrets.clone());
     let api = report
         .step("the operator signs in", async {
@@ -61,7 +61,7 @@ pub async fn tell(stack: &mut Stack, report: &mut Report) -> Option<Cast> {
         .await?;
     let account = report
         .step("a storage account is added", async {
-            let new = scene::storage_account(stack);
+            let new = customer::storage_account(stack);
             let account = granted("storage account", api.new_storage_account(tenant, &new).await?)?;
             Ok((account.id, account.endpoint))
         })
@@ -75,7 +75,7 @@ pub async fn tell(stack: &mut Stack, report: &mut Report) -> Option<Cast> {
         .await?;
     let backup_set = report
         .step("a backup set makes its bucket", async {
-            let new = scene::backup_set("Story", account, BUCKET, &keys);
+            let new = customer::backup_set("Story", account, BUCKET, &keys);
             let set = granted("backup set", api.new_backup_set(tenant, &new).await?)?;
             if set.recovery_fingerprint != keys.fingerprint {
                 bail!("the server shows the fingerprint {}", set.recovery_fingerprint);
@@ -91,12 +91,12 @@ pub async fn tell(stack: &mut Stack, report: &mut Report) -> Option<Cast> {
         .await?;
     let agent = report
         .step("an endpoint enrolls and its agent starts", async {
-            let agent = scene::enroll(&api, stack, tenant, backup_set, &keys).await?;
+            let agent = customer::enroll(&api, stack, tenant, backup_set, &keys).await?;
             stack.start_agent()?;
             Ok((agent, agent.to_string()))
         })
         .await?;
-    Some(Cast {
+    Some(StoryContext {
         api,
         tenant,
         account,

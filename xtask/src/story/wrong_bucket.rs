@@ -3,20 +3,20 @@
 use anyhow::{Result, bail};
 use shared::api::request::{NewBackupSet, NewStorageAccount};
 
-use super::{bucket::Bucket, report::Report, set_up::Cast};
+use super::{bucket::Bucket, report::Report, set_up::StoryContext};
 use crate::{
     api::Refusal,
-    demo::scene,
+    demo::customer,
     stack::{Stack, port},
 };
 
 /// Tries four of them.
-pub async fn tell(stack: &Stack, report: &mut Report, cast: &Cast) {
+pub async fn tell(stack: &Stack, report: &mut Report, context: &StoryContext) {
     report
         .step("refused: a bucket without versioning", async {
             let bucket = Bucket::open(stack, "story-plain");
             bucket.create_plain().await?;
-            Ok(((), try_bucket(cast, "story-plain").await?))
+            Ok(((), try_bucket(context, "story-plain").await?))
         })
         .await;
     report
@@ -24,44 +24,44 @@ pub async fn tell(stack: &Stack, report: &mut Report, cast: &Cast) {
             let bucket = Bucket::open(stack, "story-versioned");
             bucket.create_plain().await?;
             bucket.enable_versioning().await?;
-            Ok(((), try_bucket(cast, "story-versioned").await?))
+            Ok(((), try_bucket(context, "story-versioned").await?))
         })
         .await;
     report
         .step("refused: a wrong secret key", async {
-            let right = scene::storage_account(stack);
+            let right = customer::storage_account(stack);
             let wrong = NewStorageAccount {
                 secret_key: "0".repeat(right.secret_key.len()),
                 ..right
             };
-            Ok(((), try_account(cast, &wrong).await?))
+            Ok(((), try_account(context, &wrong).await?))
         })
         .await;
     report
         .step("refused: an endpoint that does not answer", async {
-            let right = scene::storage_account(stack);
+            let right = customer::storage_account(stack);
             let wrong = NewStorageAccount {
                 endpoint: format!("http://127.0.0.1:{}", port::any()?),
                 ..right
             };
-            Ok(((), try_account(cast, &wrong).await?))
+            Ok(((), try_account(context, &wrong).await?))
         })
         .await;
 }
 
-async fn try_bucket(cast: &Cast, bucket: &str) -> Result<String> {
+async fn try_bucket(context: &StoryContext, bucket: &str) -> Result<String> {
     let new = NewBackupSet {
         create_bucket: false,
-        ..scene::backup_set("Wrong", cast.account, bucket, &cast.keys)
+        ..customer::backup_set("Wrong", context.account, bucket, &context.keys)
     };
-    match cast.api.new_backup_set(cast.tenant, &new).await? {
+    match context.api.new_backup_set(context.tenant, &new).await? {
         Ok(set) => bail!("{} was accepted", set.bucket),
         Err(refusal) => message(&refusal),
     }
 }
 
-async fn try_account(cast: &Cast, account: &NewStorageAccount) -> Result<String> {
-    match cast.api.new_storage_account(cast.tenant, account).await? {
+async fn try_account(context: &StoryContext, account: &NewStorageAccount) -> Result<String> {
+    match context.api.new_storage_account(context.tenant, account).await? {
         Ok(account) => bail!("{} was accepted", account.endpoint),
         Err(refusal) => message(&refusal),
     }

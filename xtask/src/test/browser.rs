@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::count::{Count, of_playwright};
 use crate::{
     build,
-    demo::scene::{SOURCE, Scene},
+    demo::customer::{DemoCustomer, SOURCE},
     files, say, setup, sh,
     stack::{Plan, Stack, endpoint::Endpoint, port, secrets::Secrets},
     workspace::Workspace,
@@ -38,7 +38,7 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     let mut stack = Box::pin(Stack::start(plan, built)).await?;
     let source = data.path().join("files");
     files::small_office(&source)?;
-    let scene = Box::pin(Scene::set_up(&mut stack, &source)).await?;
+    let customer = Box::pin(DemoCustomer::set_up(&mut stack, &source)).await?;
     // New files, so that "back up now" has something to show.
     files::large_random(&source.join("disks"), "browser", 10, 16 << 20)?;
 
@@ -52,7 +52,7 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
         .env("HOLDFAST_URL", stack.url())
         .env("HOLDFAST_EMAIL", &stack.plan.secrets.email)
         .env("HOLDFAST_PASSWORD", &stack.plan.secrets.password)
-        .env("HOLDFAST_TENANT", scene.tenant.to_string())
+        .env("HOLDFAST_TENANT", customer.tenant.to_string())
         .env("HOLDFAST_S3_ENDPOINT", stack.s3_endpoint())
         .env("HOLDFAST_S3_ACCESS_KEY", &stack.plan.secrets.s3_access_key)
         .env("HOLDFAST_S3_SECRET_KEY", &stack.plan.secrets.s3_secret_key)

@@ -18,8 +18,8 @@ use tokio::{
 
 /// Half-sent requests.
 pub const SLOW: u32 = 900;
-/// Strangers who guess passwords, each from an address of its own.
-pub const STRANGERS: u32 = 250;
+/// Clients that guess passwords, each from an address of its own.
+pub const GUESSERS: u32 = 250;
 /// Calls for work of one agent.
 pub const POLLS: u32 = 300;
 /// Senders of 1 MiB bodies.
@@ -85,7 +85,7 @@ pub fn everything(target: &Arc<Target>) -> JoinSet<()> {
             half_sent(&target).await
         }));
     }
-    for nth in 0..STRANGERS {
+    for nth in 0..GUESSERS {
         all.spawn(for_ever(target.clone(), move |target| async move {
             guess(&target, nth).await
         }));

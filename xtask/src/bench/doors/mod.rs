@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 use crate::{
     api::{Api, granted},
     build::{self, Built},
-    demo::scene,
+    demo::customer,
     say,
     setup::{self, Need},
     stack::{Plan, Stack, agent, endpoint::Endpoint, port, secrets::Secrets},
     workspace::Workspace,
 };
-use load::{BODIES, POLLS, SLOW, STRANGERS, Target, Told};
+use load::{BODIES, GUESSERS, POLLS, SLOW, Target, Told};
 use measure::{Memory, Times};
 
 /// Options of `cargo xtask bench doors`.
@@ -31,13 +31,13 @@ pub struct Args {
     /// A folder with `holdfast`, `holdfast-agent` and `lockbox`, to measure another build than this tree's
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// A pause of each stranger between two sign-ins, in milliseconds
+    /// A pause of each guessing client between two sign-ins, in milliseconds
     #[arg(long, default_value_t = 500)]
     pause: u64,
 }
 
-/// For how long the memory is watched afterwards.
-const AFTERWARDS: Duration = Duration::from_secs(30);
+/// For how long the memory is measured after the load has ended.
+const CALM_AFTER_LOAD: Duration = Duration::from_secs(30);
 
 /// `cargo xtask bench doors`.
 pub async fn command(args: &Args) -> Result<bool> {
@@ -75,7 +75,7 @@ pub async fn command(args: &Args) -> Result<bool> {
     measure::warm_up(&target).await?;
 
     say::doing(&format!(
-        "{SLOW} half-sent requests, {STRANGERS} strangers who guess, {POLLS} calls of one agent and {BODIES} senders of 1 MiB for {} s",
+        "{SLOW} half-sent requests, {GUESSERS} clients that guess passwords, {POLLS} calls of one agent and {BODIES} senders of 1 MiB for {} s",
         args.seconds
     ));
     let mut memory = Memory::watch(server)?;
@@ -92,7 +92,7 @@ pub async fn command(args: &Args) -> Result<bool> {
     people.shutdown().await;
     let peak = memory.peak;
     let mut after = memory.now()?;
-    for _ in 0..AFTERWARDS.as_secs() {
+    for _ in 0..CALM_AFTER_LOAD.as_secs() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         after = memory.now()?;
     }
@@ -118,7 +118,7 @@ pub async fn command(args: &Args) -> Result<bool> {
     let left = mib(memory.anonymous()?);
     println!(
         "| {} s afterwards | {} | {left} |",
-        AFTERWARDS.as_secs(),
+        CALM_AFTER_LOAD.as_secs(),
         mib(after)
     );
     println!("\nanswers to the load: {}", target.told.summary());
@@ -134,12 +134,12 @@ async fn enrolled(stack: &Stack) -> Result<String> {
     let secrets = &stack.plan.secrets;
     let (api, _) = Api::sign_in(&stack.url(), &secrets.email, &secrets.password).await?;
     let tenant = api.new_tenant("Benchmark").await?.id;
-    let new = scene::storage_account(stack);
+    let new = customer::storage_account(stack);
     let account = granted("storage account", api.new_storage_account(tenant, &new).await?)?;
     let keys = agent::keygen(stack.agent_program(), &stack.kit()).await?;
-    let new = scene::backup_set("Benchmark", account.id, "bench-doors", &keys);
+    let new = customer::backup_set("Benchmark", account.id, "bench-doors", &keys);
     let set = granted("backup set", api.new_backup_set(tenant, &new).await?)?;
-    scene::enroll(&api, stack, tenant, set.id, &keys).await?;
+    customer::enroll(&api, stack, tenant, set.id, &keys).await?;
     let config = stack.agent_state().join("agent.json");
     let config: Config =
         serde_json::from_slice(&fs::read(&config)?).with_context(|| config.display().to_string())?;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use walkdir::WalkDir;
 
-use crate::{files::dice::Dice, say};
+use crate::{files::random::Random, say};
 
 /// What to back up.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -63,12 +63,12 @@ impl DataSet {
 fn large(to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let mut file = File::create(to.join("disk.img"))?;
-    let mut dice = Dice::new("large file");
+    let mut random = Random::new("large file");
     for piece in 0..(4 << 30) / PIECE {
         let bytes = if piece % 2 == 0 {
-            dice.bytes(PIECE)
+            random.bytes(PIECE)
         } else {
-            dice.text(PIECE)
+            random.text(PIECE)
         };
         file.write_all(&bytes)?;
     }
@@ -93,10 +93,10 @@ pub fn change(root: &Path, number: u64) -> Result<()> {
     for (path, len) in chosen(root)? {
         let mut file = OpenOptions::new().write(true).open(&path)?;
         if len > 1 << 30 {
-            let mut dice = Dice::new(&format!("change {number}"));
+            let mut random = Random::new(&format!("change {number}"));
             for place in (0..len).step_by(100 << 20) {
                 file.seek(SeekFrom::Start(place))?;
-                file.write_all(&dice.bytes(1 << 20))?;
+                file.write_all(&random.bytes(1 << 20))?;
             }
         } else {
             file.seek(SeekFrom::End(0))?;

@@ -27,7 +27,7 @@ use crate::{
 };
 use data::DataSet;
 use peers::Peer;
-use phase::{Phase, Place, Results};
+use phase::{BenchPaths, Phase, Results};
 use us::Us;
 
 /// Options of `cargo xtask bench engine`.
@@ -62,9 +62,9 @@ pub struct Args {
     tiny_files: u64,
 }
 
-/// What was changed so shortly before is read again by the next backup of ours, whatever its times say: everybody waits
-/// until the files have settled.
-const SETTLED: Duration = Duration::from_secs(42);
+/// Our next backup reads files again that changed less than this before the last one, whatever their times say. Every engine
+/// waits for it.
+const MIN_FILE_AGE: Duration = Duration::from_secs(42);
 
 /// `cargo xtask bench engine`.
 pub async fn command(args: &Args) -> Result<bool> {
@@ -104,7 +104,7 @@ pub async fn command(args: &Args) -> Result<bool> {
             let shift = round as usize % turns.len();
             turns.rotate_left(shift);
             for turn in turns {
-                let place = Place {
+                let place = BenchPaths {
                     files: &files.root.clone(),
                     target: &restored.path().join("restored"),
                     scratch: &on_disk.path().join("scratch"),
@@ -180,7 +180,7 @@ impl Files {
     }
 
     async fn settle(&self) {
-        tokio::time::sleep(SETTLED.saturating_sub(self.changed.elapsed())).await;
+        tokio::time::sleep(MIN_FILE_AGE.saturating_sub(self.changed.elapsed())).await;
     }
 }
 
@@ -208,7 +208,7 @@ impl Turn<'_> {
     async fn take(
         &self,
         stack: &mut Stack,
-        place: &Place<'_>,
+        place: &BenchPaths<'_>,
         files: &mut Files,
         results: &mut Results,
     ) -> Result<()> {

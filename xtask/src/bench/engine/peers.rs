@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use tokio::process::Command;
 
-use super::phase::{Phase, Place};
+use super::phase::{BenchPaths, Phase};
 use crate::{sh, stack::Stack};
 
 /// Where restic and rustic keep their repositories. Their own object lock support is not used.
@@ -69,7 +69,7 @@ impl Peer {
     }
 
     /// The program with its repository and keys; what it is to do comes after.
-    fn on_repository(&self, stack: &Stack, place: &Place<'_>) -> Command {
+    fn on_repository(&self, stack: &Stack, place: &BenchPaths<'_>) -> Command {
         let secrets = &stack.plan.secrets;
         let mut command = Command::new(self.program());
         command.env("HOME", place.scratch).env(
@@ -108,7 +108,7 @@ impl Peer {
     }
 
     /// Makes an empty repository.
-    pub async fn begin(&self, stack: &Stack, place: &Place<'_>) -> Result<()> {
+    pub async fn begin(&self, stack: &Stack, place: &BenchPaths<'_>) -> Result<()> {
         let mut command = self.on_repository(stack, place);
         match self {
             Self::Restic(_) | Self::Rustic(_) => {
@@ -122,7 +122,7 @@ impl Peer {
     }
 
     /// What it is to do, with its own defaults.
-    pub fn command(&self, stack: &Stack, place: &Place<'_>, phase: Phase) -> Command {
+    pub fn command(&self, stack: &Stack, place: &BenchPaths<'_>, phase: Phase) -> Command {
         let mut command = self.on_repository(stack, place);
         match (self, phase) {
             (Self::Restic(_), Phase::Restore) => {

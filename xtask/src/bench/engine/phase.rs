@@ -30,8 +30,8 @@ impl Phase {
 /// All figures of one data set: of each engine, by phase, one for each round.
 pub type Results = BTreeMap<&'static str, BTreeMap<Phase, Vec<Figures>>>;
 
-/// Where a turn works.
-pub struct Place<'a> {
+/// The folders of one round of one engine.
+pub struct BenchPaths<'a> {
     /// What is backed up.
     pub files: &'a Path,
     /// Where it is restored to.
@@ -42,7 +42,7 @@ pub struct Place<'a> {
     pub name: String,
 }
 
-impl Place<'_> {
+impl BenchPaths<'_> {
     /// Where the files are after a restore: everybody keeps their whole paths.
     pub fn restored(&self) -> Result<PathBuf> {
         Ok(self.target.join(self.files.strip_prefix("/")?))

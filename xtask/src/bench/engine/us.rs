@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use shared::ids::TenantId;
 use tokio::process::Command;
 
-use super::phase::{Phase, Place};
+use super::phase::{BenchPaths, Phase};
 use crate::{
     api::{Api, granted},
-    demo::scene,
+    demo::customer,
     stack::{Stack, agent},
 };
 
@@ -24,23 +24,23 @@ pub struct Us {
 
 impl Us {
     /// Sets it up.
-    pub async fn set_up(stack: &Stack, place: &Place<'_>) -> Result<Self> {
+    pub async fn set_up(stack: &Stack, place: &BenchPaths<'_>) -> Result<Self> {
         let secrets = &stack.plan.secrets;
         let (api, _) = Api::sign_in(&stack.url(), &secrets.email, &secrets.password).await?;
         let tenant = api.new_tenant("Benchmark").await?.id;
-        let new = scene::storage_account(stack);
+        let new = customer::storage_account(stack);
         let account = granted("storage account", api.new_storage_account(tenant, &new).await?)?;
         let keys = agent::keygen(stack.agent_program(), &stack.kit()).await?;
-        let new = scene::backup_set("Benchmark", account.id, "bench-holdfast", &keys);
+        let new = customer::backup_set("Benchmark", account.id, "bench-holdfast", &keys);
         let set = granted("backup set", api.new_backup_set(tenant, &new).await?)?;
-        let agent = scene::enroll(&api, stack, tenant, set.id, &keys).await?;
-        let new = scene::source(agent, &place.name, place.files);
+        let agent = customer::enroll(&api, stack, tenant, set.id, &keys).await?;
+        let new = customer::source(agent, &place.name, place.files);
         api.new_source(tenant, &new).await?;
         Ok(Self { api, tenant })
     }
 
     /// The agent's command line.
-    pub async fn command(&self, stack: &Stack, place: &Place<'_>, phase: Phase) -> Result<Command> {
+    pub async fn command(&self, stack: &Stack, place: &BenchPaths<'_>, phase: Phase) -> Result<Command> {
         let mut command = Command::new(stack.agent_program());
         if phase != Phase::Restore {
             command.arg("backup").args(["--source", &place.name]);

@@ -1,9 +1,9 @@
-//! Where the story takes place.
+//! The folders of the story.
 
 use std::path::PathBuf;
 
-/// Where the story keeps what.
-pub struct Places {
+/// The folders of the story.
+pub struct StoryPaths {
     /// What is backed up.
     pub source: PathBuf,
     /// It, as the first backup found it.

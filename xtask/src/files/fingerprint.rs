@@ -1,4 +1,4 @@
-//! A folder's likeness: names, types, contents and metadata, so that two folders can be compared.
+//! The fingerprint of a folder: names, types, hashes of contents and metadata, so that two folders can be compared.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// A likeness.
-pub struct Portrait {
+/// The fingerprint of a folder.
+pub struct TreeFingerprint {
     entries: BTreeMap<PathBuf, Entry>,
 }
 
@@ -48,7 +48,7 @@ enum Kind {
     Other,
 }
 
-impl Portrait {
+impl TreeFingerprint {
     /// Looks at a folder, itself included.
     pub fn of(root: &Path) -> Result<Self> {
         let mut entries = BTreeMap::new();
@@ -190,12 +190,12 @@ mod tests {
         let root = folder.path();
         fs::write(root.join("file"), "one").unwrap();
         symlink("here", root.join("link")).unwrap();
-        let first = Portrait::of(root).unwrap();
+        let first = TreeFingerprint::of(root).unwrap();
         let differs = |what: &str| {
-            let found = Portrait::of(root).unwrap().differences(&first);
+            let found = TreeFingerprint::of(root).unwrap().differences(&first);
             assert!(found.iter().any(|line| line.contains(what)), "{what}: {found:?}");
         };
-        assert!(Portrait::of(root).unwrap().differences(&first).is_empty());
+        assert!(TreeFingerprint::of(root).unwrap().differences(&first).is_empty());
         fs::write(root.join("file"), "two").unwrap();
         differs("other contents");
         differs("time");

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The bucket that the scene's backups go to.
+/// The bucket that the customer's backups go to.
 pub const BUCKET: &str = "harbour-joinery";
 /// The name of what is backed up.
 pub const SOURCE: &str = "Office files";
@@ -32,7 +32,7 @@ pub const RETENTION_DAYS: u32 = 90;
 
 /// What was set up.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Scene {
+pub struct DemoCustomer {
     /// The customer.
     pub tenant: TenantId,
     /// Where its backups go.
@@ -41,7 +41,7 @@ pub struct Scene {
     pub source: SourceId,
 }
 
-impl Scene {
+impl DemoCustomer {
     /// Sets everything up, starts the agent and waits for a first backup of `files`.
     pub async fn set_up(stack: &mut Stack, files: &Path) -> Result<Self> {
         let (api, _) = Api::sign_in(
@@ -158,9 +158,9 @@ pub async fn enroll_in(
     Ok(agent.id)
 }
 
-/// Says how much the scene's newest snapshot holds.
-pub async fn describe(api: &Api, scene: &Scene) -> Result<String> {
-    let page = api.tenant(scene.tenant).await?;
+/// Says how much the customer's newest snapshot holds.
+pub async fn describe(api: &Api, customer: &DemoCustomer) -> Result<String> {
+    let page = api.tenant(customer.tenant).await?;
     let snapshot = page.snapshots.first().context("there is no snapshot")?;
     Ok(format!(
         "{} in {}, locked until {}",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A stream of them.
-pub struct Dice(blake3::OutputReader);
+pub struct Random(blake3::OutputReader);
 
 const WORDS: [&str; 24] = [
     "invoice", "delivery", "oak", "veneer", "customer", "offer", "hinge", "Tuesday", "measure", "window",
@@ -11,7 +11,7 @@ const WORDS: [&str; 24] = [
     "metre", "pine", "stair", "handle",
 ];
 
-impl Dice {
+impl Random {
     /// The stream of a name.
     pub fn new(name: &str) -> Self {
         Self(blake3::Hasher::new().update(name.as_bytes()).finalize_xof())

@@ -1,5 +1,5 @@
 //! Random trees and random edits: whatever happened to the files between the backups, every snapshot comes back as the
-//! files were when it was made. `PROPTEST_CASES` asks for more of them.
+//! files were when it was made. `cargo xtask test --long` runs more of them.
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +15,7 @@ use std::{
 
 use proptest::{prelude::*, sample::Index};
 
+use crate::rounds::rounds;
 use crate::support::endpoint::Endpoint;
 use crate::support::tree::{Node, describe, entries, make, name, node, noise, set_time};
 
@@ -185,7 +186,7 @@ fn apply(root: &Path, edit: &Edit) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: rounds(12), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_snapshot_of_any_history_is_the_tree_of_its_time(

@@ -15,6 +15,8 @@ mod reads;
 mod recover;
 mod restore;
 mod resume;
+#[path = "../../../shared/tests/it/rounds.rs"]
+mod rounds;
 mod roundtrip;
 mod s3_ranges;
 mod state_damage;

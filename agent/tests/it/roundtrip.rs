@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use repository::{index, manifest};
 use shared::object::{ObjectHash, ObjectKind};
 
+use crate::rounds::rounds;
 use crate::support::endpoint::Endpoint;
 use crate::support::tree::{describe, entries, make, noise, set_time};
 
@@ -27,7 +28,7 @@ fn write(path: &Path, bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: rounds(16), max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_tree_comes_back_and_so_does_its_successor(first in entries(), second in entries()) {

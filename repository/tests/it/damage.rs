@@ -22,6 +22,7 @@ use repository::{
 use shared::{ids::AgentId, object::ObjectKind};
 
 use crate::HEAP;
+use crate::rounds::rounds;
 use crate::support::{
     cbor,
     sample::{AGENT, Sample, at, zstd_of_zeros},
@@ -150,7 +151,7 @@ fn write_the_corpus() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(rounds(600)))]
 
     #[test]
     fn decoders_withstand_damage(damages in proptest::collection::vec(damage(), 1..4), which in any::<Index>(), other in any::<Index>()) {
@@ -305,7 +306,7 @@ fn open_order(sample: &Sample, bytes: &[u8]) -> Result<RestoreOrder, repository:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(rounds(120)))]
 
     /// Sealed and signed objects: damage is an error, or it did not touch what is said.
     #[test]

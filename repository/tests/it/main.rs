@@ -2,6 +2,8 @@
 
 mod damage;
 mod golden;
+#[path = "../../../shared/tests/it/rounds.rs"]
+mod rounds;
 mod sealing;
 mod support;
 

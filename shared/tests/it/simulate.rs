@@ -14,6 +14,8 @@ use shared::{
     schedule::{Recurrence, Schedule},
 };
 
+use crate::rounds::rounds;
+
 /// The figures from which a simulation is made; whole numbers, so that the model can reckon exactly.
 #[derive(Debug, Clone)]
 struct Case {
@@ -567,7 +569,7 @@ prop_compose! {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300),
+        cases: rounds(150),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

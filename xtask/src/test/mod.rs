@@ -55,12 +55,16 @@ Examples:
   cargo xtask test                     everything, as .ci/run does
   cargo xtask test fmt clippy deps     the quick checks
   cargo xtask test unit -- retention   unit tests whose name contains `retention`
+  cargo xtask test --long unit         ten times as many rounds of random input
   cargo xtask test browser -- --grep progress
                                        browser tests whose title contains `progress`")]
 pub struct Args {
     /// Which parts; all of them when none is named
     #[arg(value_enum)]
     parts: Vec<Part>,
+    /// Run tests of random input with ten times as many cases and rounds
+    #[arg(long)]
+    long: bool,
     /// What comes after `--` goes to the runner of `unit` or `browser`
     #[arg(last = true)]
     rest: Vec<String>,
@@ -97,7 +101,7 @@ pub async fn command(args: &Args) -> Result<bool> {
     for part in parts {
         println!("\n── {} ──", name(*part));
         let begun = clock::start();
-        let result = Box::pin(run(*part, &workspace, &args.rest)).await;
+        let result = Box::pin(run(*part, &workspace, args)).await;
         let took = begun.elapsed();
         let (count, error) = match result {
             Ok(count) => (count, None),
@@ -124,7 +128,7 @@ pub async fn command(args: &Args) -> Result<bool> {
     Ok(summary(&outcomes))
 }
 
-async fn run(part: Part, workspace: &Workspace, rest: &[String]) -> Result<Count> {
+async fn run(part: Part, workspace: &Workspace, args: &Args) -> Result<Count> {
     match part {
         Part::Fmt => check(sh::run(workspace.cargo().args(["fmt", "--all", "--check"])).await),
         Part::Clippy => {
@@ -140,8 +144,8 @@ async fn run(part: Part, workspace: &Workspace, rest: &[String]) -> Result<Count
             check(sh::run(workspace.cargo().args(arguments)).await)
         }
         Part::Deps => Ok(Count::of(deps::command()?)),
-        Part::Unit => unit::run(workspace, rest).await,
-        Part::Browser => browser::run(workspace, rest).await,
+        Part::Unit => unit::run(workspace, args.long, &args.rest).await,
+        Part::Browser => browser::run(workspace, &args.rest).await,
         Part::Story => story::run(workspace, Endpoint::Lockbox, false).await,
         Part::Ceph => story::run(workspace, Endpoint::Ceph, false).await,
     }

@@ -15,9 +15,12 @@ use crate::{
 /// and compile all of them again.
 const PACKAGES: [&[&str]; 2] = [&["--workspace", "--exclude", "xtask"], &["--package", "xtask"]];
 
+/// How many times more cases and rounds the tests of random input run with `--long` (`shared/tests/it/rounds.rs`).
+const LONG_FACTOR: u32 = 10;
+
 /// Runs them. Each test that wants a database makes its own in the cluster that
 /// `HOLDFAST_TEST_DATABASE_URL` names.
-pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
+pub async fn run(workspace: &Workspace, long: bool, rest: &[String]) -> Result<Count> {
     let folder = tempfile::Builder::new().prefix("holdfast-test-").tempdir()?;
     // Postgres runs as another user when root tests.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
@@ -29,6 +32,9 @@ pub async fn run(workspace: &Workspace, rest: &[String]) -> Result<Count> {
     for packages in PACKAGES {
         let mut command = workspace.cargo();
         command.env("HOLDFAST_TEST_DATABASE_URL", postgres.url("postgres"));
+        if long {
+            command.env("HOLDFAST_TEST_ROUNDS", LONG_FACTOR.to_string());
+        }
         let lockbox = workspace.target.join("debug/lockbox");
         if sh::is_executable(&lockbox) {
             command.env("HOLDFAST_LOCKBOX", lockbox);

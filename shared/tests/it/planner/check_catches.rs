@@ -6,7 +6,7 @@ use shared::retention::{Violation, ViolationKind, check, plan};
 use super::{arbitrary::inputs, random::Random, sabotage, support::cases};
 
 proptest! {
-    #![proptest_config(cases(4_000))]
+    #![proptest_config(cases(2_000))]
 
     /// Each change of one verdict towards less safety or towards a leak, in each place, is found, and found where it is.
     #[test]

@@ -1,5 +1,5 @@
 //! The planner against what it promises: a world that is walked through by hand, a naive second opinion on arbitrary inputs,
-//! the laws that every plan obeys, and a saboteur whom `check` must catch. `PROPTEST_CASES=100000` runs more of it.
+//! the laws that every plan obeys, and a saboteur whom `check` must catch. `cargo xtask test --long` runs more of it.
 
 mod apply;
 mod arbitrary;

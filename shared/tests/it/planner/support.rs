@@ -3,13 +3,12 @@
 use jiff::SignedDuration;
 use proptest::test_runner::Config;
 
-/// So many cases, or as many as `PROPTEST_CASES` says.
+use crate::rounds::rounds;
+
+/// So many cases, or as many times more as are asked for.
 pub fn cases(default: u32) -> Config {
-    let wanted = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok());
     Config {
-        cases: wanted.unwrap_or(default),
+        cases: rounds(default),
         failure_persistence: None,
         ..Config::default()
     }

@@ -435,7 +435,7 @@ fn walk(seed: u64, sources: usize, steps: usize) -> Tally {
 }
 
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(150))]
 
     /// P1 to P4 through weeks to years of a world in which everything happens.
     #[test]

@@ -61,9 +61,10 @@ fn check(world: &World, what: Harm, object: &ObjectRef, other: &ObjectRef) {
     let case = format!("{what:?} {:?}", object.kind);
     let is_pack = matches!(object.kind, ObjectKind::Pack | ObjectKind::TreePack);
     // Found and named, with the kit and without it.
-    for with_kit in [true, false] {
-        let report = world.verify(with_kit, Depth::Everything);
-        let found = about(&report, object.hash);
+    let opened = world.verify(true, Depth::Everything);
+    let hashed = world.verify(false, Depth::Everything);
+    for (with_kit, report) in [(true, &opened), (false, &hashed)] {
+        let found = about(report, object.hash);
         assert!(
             found.iter().any(|f| names(what, &f.defect, other)),
             "{case}: {found:?}"
@@ -75,8 +76,8 @@ fn check(world: &World, what: Harm, object: &ObjectRef, other: &ObjectRef) {
             assert!(is_meant, "{case}: {finding}");
         }
         // Looking at lengths finds all that changes them; what is not a pack is read anyway.
-        let report = world.verify(with_kit, Depth::Structure);
-        let seen = about(&report, object.hash)
+        let shallow = world.verify(with_kit, Depth::Structure);
+        let seen = about(&shallow, object.hash)
             .iter()
             .any(|f| names(what, &f.defect, other));
         let keeps_length = match what {
@@ -102,8 +103,7 @@ fn check(world: &World, what: Harm, object: &ObjectRef, other: &ObjectRef) {
         return;
     }
     // Costs what needs it, and verify had said so: of the newest snapshot that needs it.
-    let report = world.verify(true, Depth::Everything);
-    let costs: BTreeSet<&String> = report
+    let costs: BTreeSet<&String> = opened
         .findings
         .iter()
         .flat_map(|finding| &finding.files)
@@ -112,7 +112,8 @@ fn check(world: &World, what: Harm, object: &ObjectRef, other: &ObjectRef) {
         let losses = world.restore(seq).losses;
         losses.into_iter().map(|loss| loss.path).collect()
     };
-    let (lost, newest) = (&lost_of(1) | &lost_of(2), lost_of(2));
+    let newest = lost_of(2);
+    let lost = &lost_of(1) | &newest;
     assert!(
         newest.iter().all(|path| costs.contains(path)),
         "{case}: {newest:?} {costs:?}"

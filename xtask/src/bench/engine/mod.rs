@@ -2,11 +2,11 @@
 //! take turns on the same files and the same S3 endpoint, so that a noisy machine is noisy for all.
 
 mod data;
+mod holdfast;
 mod measure;
 mod peers;
 mod phase;
 mod table;
-mod us;
 
 use std::{
     fs,
@@ -26,9 +26,9 @@ use crate::{
     workspace::Workspace,
 };
 use data::DataSet;
+use holdfast::Holdfast;
 use peers::Peer;
 use phase::{BenchPaths, Phase, Results};
-use us::Us;
 
 /// Options of `cargo xtask bench engine`.
 #[derive(clap::Args)]
@@ -98,7 +98,7 @@ pub async fn command(args: &Args) -> Result<bool> {
         let mut results = Results::new();
         for round in 1..=args.rounds {
             println!("  round {round} of {}", args.rounds);
-            let mut turns = vec![Turn::Us];
+            let mut turns = vec![Turn::Holdfast];
             turns.extend(peers.iter().map(Turn::Peer));
             // Whoever comes first finds the coldest caches: that is somebody else each time.
             let shift = round as usize % turns.len();
@@ -186,20 +186,20 @@ impl Files {
 
 /// Whose turn it is.
 enum Turn<'a> {
-    Us,
+    Holdfast,
     Peer(&'a Peer),
 }
 
 /// An engine with an empty repository.
 enum Engine<'a> {
-    Us(Us),
+    Holdfast(Holdfast),
     Peer(&'a Peer),
 }
 
 impl Turn<'_> {
     fn name(&self) -> &'static str {
         match self {
-            Self::Us => us::NAME,
+            Self::Holdfast => holdfast::NAME,
             Self::Peer(peer) => peer.name(),
         }
     }
@@ -213,7 +213,7 @@ impl Turn<'_> {
         results: &mut Results,
     ) -> Result<()> {
         let engine = match self {
-            Self::Us => Engine::Us(Box::pin(Us::set_up(stack, place)).await?),
+            Self::Holdfast => Engine::Holdfast(Box::pin(Holdfast::set_up(stack, place)).await?),
             Self::Peer(peer) => {
                 peer.begin(stack, place).await?;
                 Engine::Peer(peer)
@@ -226,7 +226,7 @@ impl Turn<'_> {
             }
             let command = match &engine {
                 Engine::Peer(peer) => peer.command(stack, place, phase),
-                Engine::Us(us) => us.command(stack, place, phase).await?,
+                Engine::Holdfast(holdfast) => holdfast.command(stack, place, phase).await?,
             };
             let figures = measure::run(stack, command)
                 .await

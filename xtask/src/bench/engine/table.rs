@@ -1,9 +1,9 @@
 //! Medians and ratios.
 
 use super::{
+    holdfast,
     measure::Figures,
     phase::{Phase, Results},
-    us,
 };
 use crate::say;
 
@@ -16,7 +16,7 @@ pub fn print(title: &str, results: &Results) {
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|");
     for (phase, name) in Phase::ALL {
-        let ours = figures(results, us::NAME, phase);
+        let ours = figures(results, holdfast::NAME, phase);
         let our_bytes = bytes(&ours, |figures| figures.stored_bytes);
         let our_cpu = median(&ours, |figures| figures.cpu_seconds);
         let ours = median(&ours, |figures| figures.seconds);
@@ -26,13 +26,13 @@ pub fn print(title: &str, results: &Results) {
             let sorted = sorted(&all, |figures| figures.seconds);
             let cpu = median(&all, |figures| figures.cpu_seconds);
             let stored = bytes(&all, |figures| figures.stored_bytes);
-            let share = if *engine == us::NAME || stored == 0 {
+            let share = if *engine == holdfast::NAME || stored == 0 {
                 "–".to_owned()
             } else {
                 format!("{:.1}", our_bytes as f64 / stored as f64 * 100.0)
             };
             let ratio = |theirs: f64, ours: f64| {
-                if *engine == us::NAME {
+                if *engine == holdfast::NAME {
                     "–".to_owned()
                 } else {
                     format!("{:.2}", theirs / ours)

@@ -1,4 +1,4 @@
-//! Our own engine: the agent against the whole server, database and all.
+//! Holdfast's engine: the agent against the whole server, database and all.
 
 use std::fs;
 
@@ -17,12 +17,12 @@ use crate::{
 pub const NAME: &str = "holdfast";
 
 /// A tenant with an enrolled agent and one source.
-pub struct Us {
+pub struct Holdfast {
     api: Api,
     tenant: TenantId,
 }
 
-impl Us {
+impl Holdfast {
     /// Sets it up.
     pub async fn set_up(stack: &Stack, place: &BenchPaths<'_>) -> Result<Self> {
         let secrets = &stack.plan.secrets;

@@ -151,7 +151,7 @@ fn write_the_corpus() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(rounds(600)))]
+    #![proptest_config(ProptestConfig::with_cases(rounds(1_500)))]
 
     #[test]
     fn decoders_withstand_damage(damages in proptest::collection::vec(damage(), 1..4), which in any::<Index>(), other in any::<Index>()) {

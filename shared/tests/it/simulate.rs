@@ -569,7 +569,7 @@ prop_compose! {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: rounds(150),
+        cases: rounds(300),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -21,7 +21,7 @@ fn planned(case: &Case) -> Vec<SourcePlan> {
 }
 
 proptest! {
-    #![proptest_config(cases(1_500))]
+    #![proptest_config(cases(3_000))]
 
     /// Section 5 of the design, read by somebody else, gives the same plan: reasons, needs, dates, Q and refusals.
     #[test]

@@ -135,7 +135,7 @@ fn name_of(command: &Command) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    for argument in command.get_args().take(3) {
+    for argument in command.get_args().take(6) {
         name.push(' ');
         name.push_str(&argument.to_string_lossy());
     }

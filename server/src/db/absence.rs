@@ -12,14 +12,14 @@ use serde::Serialize;
 use shared::{
     api::view::Damage,
     ids::{SnapshotId, SourceId},
-    object::{ObjectHash, ObjectKind},
+    object::ObjectHash,
 };
 
 use super::{
     DbError, TenantTx,
     entity::object,
     ledger::{LedgerObject, ROWS_PER_STATEMENT, named, needed_by},
-    types::{At, bytes32, signed, to_json, unsigned},
+    types::{At, bytes32, to_json, unsigned},
 };
 use crate::presence::{Absence, Unseen};
 
@@ -200,85 +200,6 @@ pub async fn damage(
                 bytes: unsigned("sum", row.bytes)?,
             };
             Ok((SnapshotId::from_uuid(row.id), damage))
-        })
-        .collect()
-}
-
-/// What a listing is held against: an object's version and size.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmed {
-    /// The object.
-    pub hash: ObjectHash,
-    /// The version that S3 confirmed.
-    pub version_id: String,
-    /// Its length in bytes.
-    pub size_bytes: u64,
-    /// It counts as gone, or is suspected.
-    pub in_doubt: bool,
-    /// It counts as gone.
-    pub missing: bool,
-}
-
-/// Where a range of hashes begins, as bytes: a hash itself, or right behind one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct From(Vec<u8>);
-
-impl From {
-    /// With this hash.
-    #[must_use]
-    pub fn at(hash: &ObjectHash) -> Self {
-        Self(hash.as_bytes().to_vec())
-    }
-
-    /// Behind this hash.
-    #[must_use]
-    pub fn behind(hash: &ObjectHash) -> Self {
-        Self(hash.as_bytes().iter().copied().chain([0]).collect())
-    }
-}
-
-/// The objects of one kind with a confirmed version, live or pending, by hash: from `from` to before `to` (to the end where that is
-/// `None`), at most `limit` of them.
-pub async fn confirmed_between(
-    tx: &TenantTx,
-    source: SourceId,
-    kind: ObjectKind,
-    (from, to): (&From, Option<&ObjectHash>),
-    limit: u64,
-) -> Result<Vec<Confirmed>, DbError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        hash: Vec<u8>,
-        version_id: String,
-        size_bytes: i64,
-        in_doubt: bool,
-        missing: bool,
-    }
-    let sql =
-        "SELECT hash, version_id, size_bytes, (absent_askings > 0 OR missing_since IS NOT NULL) AS in_doubt,
-                      missing_since IS NOT NULL AS missing
-               FROM objects
-               WHERE source_id = $1 AND kind = $2 AND hash >= $3 AND ($4::bytea IS NULL OR hash < $4)
-                 AND state IN ('live', 'pending') AND version_id IS NOT NULL
-               ORDER BY hash LIMIT $5";
-    let values = [
-        source.as_uuid().into(),
-        i16::from(kind.tag()).into(),
-        from.0.clone().into(),
-        to.map(|hash| hash.as_bytes().to_vec()).into(),
-        signed("limit", limit)?.into(),
-    ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Confirmed {
-                hash: ObjectHash::from_bytes(bytes32("objects.hash", &row.hash)?),
-                version_id: row.version_id,
-                size_bytes: unsigned("objects.size_bytes", row.size_bytes)?,
-                in_doubt: row.in_doubt,
-                missing: row.missing,
-            })
         })
         .collect()
 }

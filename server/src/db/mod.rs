@@ -16,6 +16,7 @@ pub mod bearers;
 mod bound;
 pub mod checks;
 pub mod commit_pages;
+pub mod confirmed;
 mod connect;
 pub mod due;
 pub mod enrollment;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
 
 use super::{
@@ -17,10 +17,15 @@ use super::{
     port,
     secrets::Secrets,
 };
-use crate::{clock, process::Managed, setup, sh};
+use crate::{clock, process::Managed, say, setup, sh};
 
 /// How much fits in; the file for it is sparse.
 const CAPACITY_BYTES: u64 = 64 << 30;
+/// How long one command may wait for the cluster before it is given another time. The `ceph` program, once, waited for 90 s for a
+/// monitor that other commands reached at once.
+const COMMAND_WITHIN: Duration = Duration::from_secs(20);
+/// How often a cluster is made anew, on another port of the monitor.
+const STARTS: u32 = 3;
 
 /// It runs until it is dropped. The fields are in the order in which they stop.
 pub struct Ceph {
@@ -32,26 +37,39 @@ pub struct Ceph {
 }
 
 impl Ceph {
-    /// Makes a new, empty cluster in the stack's folder and starts it, its gateway on a port.
+    /// Makes a new, empty cluster in the stack's folder and starts it, its gateway on a port. A cluster that does not come up
+    /// is made anew: somebody else may have taken the monitor's port between its choice and its use.
     pub async fn start(folder: &Path, secrets: &Secrets, gateway_port: u16) -> Result<Self> {
         if !setup::ceph::is_installed() {
             bail!("Ceph is not installed: run `cargo xtask setup --only ceph`");
         }
-        let data = folder.join("ceph");
-        if data.exists() {
-            bail!("{}: a Ceph cluster is made anew each time", data.display());
+        let mut start = 1;
+        loop {
+            let data = folder.join(format!("ceph-{start}"));
+            if data.exists() {
+                bail!("{}: a Ceph cluster is made anew each time", data.display());
+            }
+            match Self::start_in(&data, &folder.join("logs"), secrets, gateway_port).await {
+                Err(error) if start < STARTS => {
+                    say::doing(&format!("Ceph's cluster did not come up, and is made anew: {error:#}"));
+                    start += 1;
+                }
+                ended => return ended,
+            }
         }
-        private(&data)?;
+    }
+
+    async fn start_in(data: &Path, logs: &Path, secrets: &Secrets, gateway_port: u16) -> Result<Self> {
+        private(data)?;
         for part in ["monitor", "store", "run"] {
             private(&data.join(part))?;
         }
-        let logs = folder.join("logs");
         let (cluster, store_id) = (new_uuid()?, new_uuid()?);
         let monitor_address = format!("v2:127.0.0.1:{}", port::any()?);
         let configuration = data.join("ceph.conf");
         fs::write(
             &configuration,
-            configure(&data, &cluster, &monitor_address, gateway_port),
+            configure(data, &cluster, &monitor_address, gateway_port),
         )?;
 
         let map = data.join("monmap");
@@ -64,35 +82,34 @@ impl Ceph {
         make.args(["--mkfs", "-i", "a", "--monmap"]).arg(&map);
         sh::output(&mut make).await?;
         let mut command = service("ceph-mon", &configuration);
-        let monitor = Managed::spawn(
+        let mut monitor = Managed::spawn(
             "Ceph's monitor",
             command.args(["-i", "a"]),
             &logs.join("ceph-monitor.log"),
         )?;
 
-        let mut register = once("ceph", &configuration);
-        sh::output_within(READY_WITHIN, register.args(["osd", "new", &store_id, "0"])).await?;
+        // Registering the same id again changes nothing.
+        let register = ["osd", "new", &store_id, "0"];
+        ask("ceph", &configuration, &register, &mut [&mut monitor]).await?;
         let mut make = once("ceph-osd", &configuration);
         make.args(["--mkfs", "-i", "0", "--osd-uuid", &store_id]);
         sh::output(&mut make).await?;
         let mut command = service("ceph-osd", &configuration);
-        let store = Managed::spawn(
+        let mut store = Managed::spawn(
             "Ceph's store",
             command.args(["-i", "0"]),
             &logs.join("ceph-store.log"),
         )?;
 
+        // The first command makes the gateway's pools, and waits until the store serves them.
+        let list = ["user", "list"];
+        let needed = &mut [&mut monitor, &mut store];
+        ask("radosgw-admin", &configuration, &list, needed).await?;
         let mut user = once("radosgw-admin", &configuration);
-        user.args([
-            "user",
-            "create",
-            "--uid",
-            "holdfast",
-            "--display-name",
-            "Holdfast",
-        ])
-        .args(["--access-key", &secrets.s3_access_key])
-        .args(["--secret", &secrets.s3_secret_key]);
+        user.args(["user", "create", "--uid", "holdfast"])
+            .args(["--display-name", "Holdfast"])
+            .args(["--access-key", &secrets.s3_access_key])
+            .args(["--secret", &secrets.s3_secret_key]);
         sh::output_within(READY_WITHIN, &mut user).await?;
         let mut command = service("radosgw", &configuration);
         let gateway = Managed::spawn(
@@ -180,6 +197,34 @@ fn once(program: &str, configuration: &Path) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(program);
     command.arg("-c").arg(configuration);
     command
+}
+
+/// Runs a command that may be given several times, until it succeeds or a process that it needs has ended.
+async fn ask(
+    program: &str,
+    configuration: &Path,
+    arguments: &[&str],
+    needed: &mut [&mut Managed],
+) -> Result<()> {
+    let mut last = None;
+    let done = clock::poll(READY_WITHIN, Duration::from_millis(200), async || {
+        for process in needed.iter_mut() {
+            process.must_run()?;
+        }
+        let mut command = once(program, configuration);
+        match sh::output_within(COMMAND_WITHIN, command.args(arguments)).await {
+            Ok(_) => Ok(Some(())),
+            Err(error) => {
+                last = Some(error);
+                Ok(None)
+            }
+        }
+    })
+    .await?;
+    match (done, last) {
+        (Some(()), _) => Ok(()),
+        (None, error) => Err(error.unwrap_or_else(|| anyhow!("`{program}` was not run"))),
+    }
 }
 
 /// A program that stays.

@@ -3,12 +3,10 @@
 //! A version that is there and whose COMPLIANCE lock was confirmed has that lock: one call for 1,000 objects says so. In
 //! GOVERNANCE mode, and where nothing proves that COMPLIANCE is kept, each lock is asked for again once in [`ASK_EVERY`].
 //!
-//! The bucket and the ledger are read side by side, in the order of the keys: no more than a page of either is held.
+//! The bucket and the ledger are read side by side, in the order of the keys: no more than a few pages of a listing are held, and rows of
+//! the ledger only where a digest of them differs from what is listed.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, mem, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +28,8 @@ use super::{
 use crate::{
     db::{
         self, Db,
-        absence::{From, Noted},
+        absence::Noted,
+        confirmed::{From, RangeDigest},
         groom::SpareVersion,
         ledger::LedgerObject,
     },
@@ -45,6 +44,8 @@ use crate::{
 const ASK_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Rows of the ledger that are held at once.
 const ROWS: u64 = 2_000;
+/// Ranges, of about a page of a listing each, of which the ledger is asked together.
+const RANGES: usize = 4;
 /// Objects that a listing lacks and that are asked for by name together. When most of them are there, the listing is not one to
 /// believe: the next try lists again.
 const ASKED_BY_NAME: usize = 4_000;
@@ -109,6 +110,39 @@ impl Slice {
     }
 }
 
+/// A version that is listed.
+struct ListedVersion {
+    hash: ObjectHash,
+    version_id: String,
+    size_bytes: u64,
+}
+
+/// What is listed of the hashes from `first` to before `end`, in the order of the hashes.
+struct Range {
+    first: From,
+    end: Option<ObjectHash>,
+    listed: Vec<ListedVersion>,
+}
+
+impl Range {
+    /// What the ledger's rows come to where each has exactly its version listed, and nothing else is.
+    fn digest(&self) -> [u8; 32] {
+        let mut digest = RangeDigest::default();
+        for version in &self.listed {
+            digest.add(&version.hash, &version.version_id, version.size_bytes);
+        }
+        digest.finish()
+    }
+
+    /// The versions of one object.
+    fn versions(&self, hash: &ObjectHash) -> impl Iterator<Item = &ListedVersion> {
+        let first = self.listed.partition_point(|version| version.hash < *hash);
+        self.listed[first..]
+            .iter()
+            .take_while(|version| version.hash == *hash)
+    }
+}
+
 /// What a listing showed of the objects of a slice.
 #[derive(Default)]
 struct Held {
@@ -163,7 +197,7 @@ impl Lister {
         let mut held = Held::default();
         let mut from = From::at(&first);
         let mut walk = Walk::below(below, self.bounds);
-        let mut listed: BTreeMap<ObjectHash, Vec<(String, u64)>> = BTreeMap::new();
+        let (mut listed, mut ranges) = (Vec::new(), Vec::new());
         loop {
             let page = walk
                 .page(self.store.as_ref(), &self.bucket)
@@ -177,50 +211,79 @@ impl Lister {
                 } = entry
                     && let Some(hash) = key.strip_prefix(folder).and_then(|name| name.parse().ok())
                 {
-                    listed.entry(hash).or_default().push((version_id, size_bytes));
+                    listed.push(ListedVersion {
+                        hash,
+                        version_id,
+                        size_bytes,
+                    });
                 }
             }
+            // A stable sort of what is in order already.
+            listed.sort_by_key(|version: &ListedVersion| version.hash);
             let Some(next) = page.next else {
-                self.compare(slice.kind, (&from, end), &listed, &mut held).await?;
+                ranges.push(Range {
+                    first: from,
+                    end,
+                    listed,
+                });
+                self.compare(slice.kind, ranges, &mut held).await?;
                 return Ok(held);
             };
             walk.go_on(next)
                 .map_err(|error| of_store("The bucket could not be listed", error))?;
             // The last key of a page may go on in the next one.
-            let Some(to) = listed.keys().next_back().copied() else {
+            let Some(last) = listed.last().map(|version| version.hash) else {
                 continue;
             };
-            self.compare(slice.kind, (&from, Some(to)), &listed, &mut held)
-                .await?;
-            listed = listed.split_off(&to);
-            from = From::at(&to);
+            let rest = listed.split_off(listed.partition_point(|version| version.hash < last));
+            ranges.push(Range {
+                first: mem::replace(&mut from, From::at(&last)),
+                end: Some(last),
+                listed: mem::replace(&mut listed, rest),
+            });
+            if ranges.len() >= RANGES {
+                self.compare(slice.kind, mem::take(&mut ranges), &mut held)
+                    .await?;
+            }
         }
     }
 
-    /// Compares one range of hashes.
-    async fn compare(
-        &self,
-        kind: ObjectKind,
-        (from, to): (&From, Option<ObjectHash>),
-        listed: &BTreeMap<ObjectHash, Vec<(String, u64)>>,
-        held: &mut Held,
-    ) -> Result<(), Failure> {
-        let mut from = from.clone();
+    /// Compares these ranges with the ledger: by digest, and row by row where that differs or something is in doubt.
+    async fn compare(&self, kind: ObjectKind, ranges: Vec<Range>, held: &mut Held) -> Result<(), Failure> {
+        let bounds: Vec<_> = ranges
+            .iter()
+            .map(|range| (range.first.clone(), range.end))
+            .collect();
+        let tx = self.db.tenant(&self.scope).await?;
+        let states = db::confirmed::range_states(&tx, self.source, kind, &bounds).await?;
+        drop(tx);
+        for (range, state) in ranges.iter().zip(states) {
+            if state.in_doubt || state.digest != range.digest() {
+                self.compare_rows(kind, range, held).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares one range row by row.
+    async fn compare_rows(&self, kind: ObjectKind, range: &Range, held: &mut Held) -> Result<(), Failure> {
+        let mut from = range.first.clone();
         loop {
             let tx = self.db.tenant(&self.scope).await?;
-            let rows =
-                db::absence::confirmed_between(&tx, self.source, kind, (&from, to.as_ref()), ROWS).await?;
+            let bounds = (&from, range.end.as_ref());
+            let rows = db::confirmed::confirmed_between(&tx, self.source, kind, bounds, ROWS).await?;
             drop(tx);
             for row in &rows {
-                let is_it = |(id, size): &(String, u64)| *id == row.version_id && *size == row.size_bytes;
-                let versions = listed.get(&row.hash).map_or(&[][..], Vec::as_slice);
-                if versions.iter().any(is_it) {
+                let of_its_size = || {
+                    let versions = range.versions(&row.hash);
+                    versions.filter(|version| version.size_bytes == row.size_bytes)
+                };
+                if of_its_size().any(|version| version.version_id == row.version_id) {
                     held.doubted.extend(row.in_doubt.then_some(row.hash));
-                    let is_again =
-                        |(id, size): &&(String, u64)| *id != row.version_id && *size == row.size_bytes;
                     if held.repeated.len() < REPEATED {
-                        let again = versions.iter().filter(is_again);
-                        held.repeated.extend(again.map(|(id, _)| (row.hash, id.clone())));
+                        let again = of_its_size().filter(|version| version.version_id != row.version_id);
+                        held.repeated
+                            .extend(again.map(|version| (row.hash, version.version_id.clone())));
                     }
                 } else if !row.missing {
                     held.absent.push(row.hash);

@@ -2,9 +2,13 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{filter::Filter, node::below, walker::WalkedRoot};
+use super::{
+    filter::{AtMount, Filter},
+    node::below,
+    walker::WalkedRoot,
+};
 use crate::{
-    platform::{self, Folder, Kind, Stat},
+    platform::{self, Folder, Kind, Mounts, Stat},
     progress::RunCounters,
 };
 
@@ -22,6 +26,7 @@ pub(super) fn count(
     if is_over(TOTAL_DELAY) {
         return;
     }
+    let mounts = Mounts::read().unwrap_or_default();
     let mut found = Estimate::default();
     for root in roots {
         let Ok(stat) = platform::stat(&root.walked) else {
@@ -48,7 +53,9 @@ pub(super) fn count(
                 let path = [path.as_slice(), b"/", &name.bytes].concat();
                 if takes(filter, below(&path, &root.walked), &stat, is_folder) {
                     found.add(&stat);
-                    if is_folder && !filter.ends_at(&stat, device) {
+                    let is_entered = filter.at_mount(&mounts, stat.device, device) == AtMount::Enter
+                        && !mounts.is_trigger(&path);
+                    if is_folder && is_entered {
                         folders.push((Some(folder.clone()), path, device));
                     }
                 }

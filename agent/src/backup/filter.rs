@@ -7,7 +7,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use shared::api::agent::SourceSpec;
 
 use super::error::BackupError;
-use crate::platform::{self, Kind, Stat};
+use crate::platform::{self, FileSystemKind, Kind, Mounts, Stat};
 
 /// What is taken of one source.
 pub(super) struct Filter {
@@ -16,7 +16,19 @@ pub(super) struct Filter {
     includes: Option<Gitignore>,
     max_file_bytes: u64,
     one_file_system: bool,
+    network_mounts: bool,
     state: Option<StateFolder>,
+}
+
+/// What a walk does where another file system may begin.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AtMount {
+    /// It goes on.
+    Enter,
+    /// It keeps the folder, empty.
+    LeaveOut,
+    /// The same, and notes why.
+    Tell(String),
 }
 
 /// The state folder: the agent never backs up its own keys.
@@ -46,6 +58,7 @@ impl Filter {
             includes: (!includes.is_empty()).then(|| patterns(includes)).transpose()?,
             max_file_bytes: source.options.max_file_bytes.unwrap_or(u64::MAX),
             one_file_system: source.options.one_file_system,
+            network_mounts: source.options.network_mounts,
             state,
         })
     }
@@ -77,9 +90,24 @@ impl Filter {
         stat.kind == Kind::File && stat.size_bytes > self.max_file_bytes
     }
 
-    /// Whether a walk of a file system with the number `device` ends at this folder.
-    pub(super) fn ends_at(&self, stat: &Stat, device: u64) -> bool {
-        self.one_file_system && stat.device != device
+    /// What a walk does at a folder of the file system `device` that lies in one of the file system `above`.
+    pub(super) fn at_mount(&self, mounts: &Mounts, device: u64, above: u64) -> AtMount {
+        if device == above {
+            return AtMount::Enter;
+        }
+        let (kind, name) = mounts.file_system(device);
+        match kind {
+            // Nobody misses it, so nobody is told where other file systems were not asked for anyway.
+            _ if self.one_file_system => AtMount::LeaveOut,
+            FileSystemKind::Kernel => AtMount::Tell(format!("{name}: the kernel's own state, no files")),
+            FileSystemKind::Merged => {
+                AtMount::Tell(format!("{name}: shows files of other folders once more"))
+            }
+            FileSystemKind::Network if !self.network_mounts => AtMount::Tell(format!(
+                "{name}: a network file system, which this source does not take"
+            )),
+            FileSystemKind::Network | FileSystemKind::Disk => AtMount::Enter,
+        }
     }
 
     /// Whether a path of the source, links resolved, lies inside the state folder.
@@ -144,5 +172,27 @@ mod tests {
     fn a_pattern_that_does_not_parse_is_named() {
         let error = filter(&["fine", "{broken"], &[]).err().unwrap();
         assert!(error.to_string().contains("`{broken`"), "{error}");
+    }
+
+    #[test]
+    fn mounts_are_entered_by_their_kind() {
+        let list = b"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / /p rw - proc p rw\n3 1 0:3 / /n rw - nfs4 n rw\n\
+                     4 1 0:4 / /o rw - overlay o rw\n5 1 0:5 / /d rw - xfs d rw\n";
+        let mounts = Mounts::parse(list);
+        let device = |minor| rustix::fs::makedev(0, minor);
+        let at = |filter: &Filter, minor| filter.at_mount(&mounts, device(minor), device(1));
+        let mut filter = filter(&[], &[]).unwrap();
+        assert_eq!((at(&filter, 1), at(&filter, 5)), (AtMount::Enter, AtMount::Enter));
+        for (minor, name) in [(2, "proc"), (3, "nfs4"), (4, "overlay")] {
+            let AtMount::Tell(why) = at(&filter, minor) else {
+                panic!("{name} is entered")
+            };
+            assert!(why.starts_with(name), "{why}");
+        }
+        filter.network_mounts = true;
+        assert_eq!(at(&filter, 3), AtMount::Enter);
+        assert_ne!(at(&filter, 2), AtMount::Enter);
+        filter.one_file_system = true;
+        assert!((2..=5).all(|minor| at(&filter, minor) == AtMount::LeaveOut));
     }
 }

@@ -18,13 +18,14 @@ use repository::manifest::WarningKind;
 use super::{
     error::BackupError,
     files::Before,
+    filter::AtMount,
     node::{Above, Node, below, folder_key},
     task::{FolderTask, Seen, Task, batches},
     walker::{Walk, Worker, unreadable},
 };
 use crate::{
     cache::decode_files,
-    platform::{self, Folder, Kind, Name, Stat},
+    platform::{self, FileSystemKind, Folder, Kind, Name, Stat},
 };
 
 impl Walk<'_, '_> {
@@ -41,6 +42,12 @@ impl Walk<'_, '_> {
         };
         if self.filter.is_state(&stat) || self.filter.within_state(walked) {
             return Err(BackupError::OwnState);
+        }
+        let (kind, name) = self.mounts.file_system(stat.device);
+        if kind == FileSystemKind::Kernel {
+            let detail = format!("{name}: the kernel's own state, no files");
+            warn(WarningKind::PathMissing, &detail);
+            return Ok(None);
         }
         self.devices.add_root(stat.device);
         let parent = walked.parent().unwrap_or(Path::new("/"));
@@ -68,6 +75,12 @@ impl Walk<'_, '_> {
 
     /// Lists a folder, looks at everything in it, and leaves behind what takes longer.
     pub(super) fn folder(&self, worker: &mut Worker, task: FolderTask) -> Result<(), BackupError> {
+        if let Some(stat) = self.trigger(&task) {
+            let node = Arc::new(self.node(task, stat));
+            let detail = "autofs: nothing is mounted there until somebody enters it";
+            self.note(worker, node.path(), WarningKind::MountLeftOut, detail);
+            return self.part_done(worker, node);
+        }
         let opened = match &task.within {
             Some(within) => within.folder(&task.name),
             None => Folder::open(Path::new(platform::os(&task.name))),
@@ -80,7 +93,8 @@ impl Walk<'_, '_> {
         if self.filter.is_state(&stat) {
             return self.left_out(worker, task.above);
         }
-        let (names, failure) = match self.names(&task, &folder, &stat) {
+        let at_mount = self.at_mount(&task, &stat);
+        let (names, failure) = match self.names(&task, &folder, &at_mount) {
             Ok(names) => (names, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -90,6 +104,9 @@ impl Walk<'_, '_> {
             Err(error) => self.warn(node.path(), WarningKind::MetadataIncomplete, &error),
         }
         let node = Arc::new(node);
+        if let AtMount::Tell(detail) = &at_mount {
+            self.note(worker, node.path(), WarningKind::MountLeftOut, detail);
+        }
         if let Some(error) = failure {
             self.warn(node.path(), unreadable(&error), &error);
             // Neither must a folder that does not list become a snapshot of nothing.
@@ -100,7 +117,24 @@ impl Walk<'_, '_> {
         self.look_at(worker, &node, &Arc::new(folder), names)
     }
 
-    fn names(&self, task: &FolderTask, folder: &Folder, stat: &Stat) -> io::Result<Vec<Name>> {
+    /// A folder whose opening would have something mounted, as it is without.
+    fn trigger(&self, task: &FolderTask) -> Option<Stat> {
+        let (Above::Folder(above, _), Some(within)) = (&task.above, &task.within) else {
+            return None;
+        };
+        let is_trigger = self.mounts.has_triggers() && self.mounts.is_trigger(&above.path_of(&task.name));
+        // Looking at a name has nothing mounted (path_resolution(7); since Linux 4.11).
+        is_trigger.then(|| within.stat_of(&task.name).ok())?
+    }
+
+    fn at_mount(&self, task: &FolderTask, stat: &Stat) -> AtMount {
+        match &task.above {
+            Above::Folder(above, _) => self.filter.at_mount(&self.mounts, stat.device, above.stat.device),
+            Above::Nothing | Above::OneFile => AtMount::Enter,
+        }
+    }
+
+    fn names(&self, task: &FolderTask, folder: &Folder, at_mount: &AtMount) -> io::Result<Vec<Name>> {
         match &task.above {
             Above::OneFile => {
                 let walked = platform::bytes(&self.roots[task.root].walked);
@@ -110,7 +144,7 @@ impl Walk<'_, '_> {
                     is_folder: false,
                 }])
             }
-            Above::Folder(above, _) if self.filter.ends_at(stat, above.stat.device) => Ok(Vec::new()),
+            _ if *at_mount != AtMount::Enter => Ok(Vec::new()),
             _ => folder.names(),
         }
     }

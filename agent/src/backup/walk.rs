@@ -28,7 +28,7 @@ use super::{
     walker::{Walk, WalkedRoot, Worker},
 };
 use crate::{
-    platform,
+    platform::{self, Mounts},
     progress::{Observer, RunCounters},
 };
 
@@ -70,6 +70,8 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
         packs: means.packs,
         queue: Queue::new(Vec::new()),
         devices: Devices::default(),
+        // Without the list every file system counts as one on a disk.
+        mounts: Mounts::read().unwrap_or_default(),
         linked: Mutex::default(),
         settle: means.settle,
         counters: means.counters,

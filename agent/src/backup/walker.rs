@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     escape::escaped,
+    platform::Mounts,
     progress::{Event, Observer, RunCounters},
 };
 
@@ -48,6 +49,8 @@ pub(super) struct Walk<'a, 't> {
     pub(super) packs: &'a Packs<'a, 't>,
     pub(super) queue: Queue<Task, Piece>,
     pub(super) devices: Devices,
+    /// What was mounted when the walk began.
+    pub(super) mounts: Mounts,
     /// Files with several names that were read.
     pub(super) linked: Mutex<HashMap<(u64, u64), FileRead>>,
     pub(super) settle: SignedDuration,

@@ -7,7 +7,7 @@
 mod linux;
 
 pub use linux::{Folder, OpenFile, bytes, lift_file_limit, os, stat};
-pub(crate) use linux::{metadata, target};
+pub(crate) use linux::{metadata, mounts::Mounts, target};
 
 use repository::tree::UnixTime;
 
@@ -22,6 +22,19 @@ pub enum Kind {
     Symlink,
     /// A device, pipe or socket.
     Other,
+}
+
+/// What sort of file system is mounted somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileSystemKind {
+    /// Files on a disk or in memory.
+    Disk,
+    /// The kernel's own state in the form of files.
+    Kernel,
+    /// Files of another machine.
+    Network,
+    /// Files that other folders hold, shown once more.
+    Merged,
 }
 
 /// What the system says of a name, without following a link.

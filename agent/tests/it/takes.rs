@@ -1,11 +1,6 @@
 //! What a source takes, beyond its excludes: only what is included, files up to a size, one file system.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::{MetadataExt, symlink},
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use shared::api::agent::SourceOptions;
 
@@ -26,21 +21,19 @@ fn taken(root: &Path, excludes: &[&str], options: SourceOptions) -> (BTreeSet<St
         .restore(&figures.manifest.hash, target.path(), &[])
         .unwrap();
     let restored = target.path().join(root.strip_prefix("/").unwrap());
-    let names = walkdir::WalkDir::new(&restored)
-        .into_iter()
-        .map(Result::unwrap)
+    (names_below(&restored), header.totals.warnings)
+}
+
+/// Everything below a folder that is not a folder.
+fn names_below(folder: &Path) -> BTreeSet<String> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
+    entries
         .filter(|entry| !entry.file_type().is_dir())
         .map(|entry| {
-            entry
-                .path()
-                .strip_prefix(&restored)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()
+            let name = entry.path().strip_prefix(folder).unwrap();
+            name.to_str().unwrap().to_owned()
         })
-        .collect();
-    (names, header.totals.warnings)
+        .collect()
 }
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -91,26 +84,53 @@ fn files_beyond_the_size_limit_are_left_out_and_nothing_else_is() {
     assert_eq!(warnings, 0);
 }
 
+/// The folder that the test below finds mounted.
+const MOUNTED: &str = "HOLDFAST_TEST_MOUNTED";
+
+/// The rest of the test runs in a mount namespace of its own, in which anybody may mount.
 #[test]
 fn another_file_system_is_entered_only_when_it_may_be() {
-    let (outer, inner) = (Path::new("/dev"), Path::new("/dev/shm"));
-    let device = |path: &Path| fs::metadata(path).unwrap().dev();
-    assert_ne!(device(outer), device(inner), "Linux mounts one below the other");
-    let folder = tempfile::tempdir_in(inner).unwrap();
-    write(&folder.path().join("file"), 10);
-    let name = folder.path().strip_prefix(outer).unwrap().to_str().unwrap();
-    for one_file_system in [false, true] {
-        let options = SourceOptions {
-            includes: vec![format!("/{name}/")],
-            one_file_system,
-            ..SourceOptions::default()
-        };
-        let (names, _) = taken(outer, &[], options);
-        let expected = if one_file_system {
-            set(&[])
-        } else {
-            set(&[&format!("{name}/file")])
-        };
-        assert_eq!(names, expected);
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap().join("data");
+    for mount_point in ["proc", "terminals", "disk"] {
+        fs::create_dir_all(root.join(mount_point)).unwrap();
+    }
+    write(&root.join("own"), 10);
+    let script = "cd \"$1\" && mount --bind /proc proc && mount -t devpts devpts terminals && mount -t tmpfs tmpfs disk \
+                  && echo file > disk/file && exec \"$2\" inside_a_mount_namespace --include-ignored";
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .arg(&root)
+        .arg(std::env::current_exe().unwrap())
+        .env(MOUNTED, &root)
+        .output()
+        .expect("unshare, of util-linux");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}\n{complaint}"
+    );
+}
+
+#[test]
+#[ignore = "the test above runs it"]
+fn inside_a_mount_namespace() {
+    let root = std::env::var_os(MOUNTED).expect("run by another test");
+    let root = Path::new(&root);
+    for (one_file_system, expected, notes) in [(false, &["own", "disk/file"][..], 2), (true, &["own"], 0)] {
+        let mut endpoint = Endpoint::new(&[root], &[]);
+        endpoint.spec.options.one_file_system = one_file_system;
+        let (figures, header) = endpoint.backup();
+        assert_eq!((header.totals.warnings, header.totals.notes), (0, notes));
+        let target = tempfile::tempdir().unwrap();
+        endpoint
+            .restore(&figures.manifest.hash, target.path(), &[])
+            .unwrap();
+        let restored = target.path().join(root.strip_prefix("/").unwrap());
+        assert_eq!(names_below(&restored), set(expected));
+        for kept in ["proc", "terminals", "disk"] {
+            assert!(restored.join(kept).is_dir(), "{kept}");
+        }
     }
 }

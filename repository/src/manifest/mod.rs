@@ -81,13 +81,17 @@ pub enum WarningKind {
     /// Its listing entry is too large to be stored; it is missing.
     #[n(7)]
     TooLarge,
+    /// What is mounted there is left out: the kernel's own state, another machine's files, or files that are elsewhere too. A note;
+    /// the folder itself is backed up, empty.
+    #[n(8)]
+    MountLeftOut,
 }
 
 impl WarningKind {
     /// Whether it tells of something that no backup holds, and nothing is wrong.
     #[must_use]
     pub fn is_note(self) -> bool {
-        matches!(self, Self::UnsupportedType)
+        matches!(self, Self::UnsupportedType | Self::MountLeftOut)
     }
 }
 

@@ -2,6 +2,7 @@
 //! nobody who may rename or swap a folder above can lead it elsewhere, and no path is too long.
 
 pub(crate) mod metadata;
+pub(crate) mod mounts;
 pub(crate) mod target;
 
 use std::{

@@ -5,6 +5,7 @@
 //! compute the same dates from the same code.
 
 pub mod api;
+pub mod excludes;
 pub mod ids;
 pub mod limits;
 pub mod object;

@@ -1,6 +1,10 @@
 //! What a source backs up and leaves out, as a person typed it: tidied, bounded, and without paths inside others.
 
-use crate::{limits::Limit, text};
+use crate::{
+    excludes::{self, Verdict},
+    limits::Limit,
+    text,
+};
 
 /// What is wrong with paths or patterns. The text begins with the field and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +57,24 @@ pub enum SourcePathsError {
         /// The letter's number.
         letter: String,
     },
+    /// A pattern that would leave out something else than what it was written for, or nothing.
+    #[error("excludes: write {write} instead of `{line}`: {why}")]
+    Otherwise {
+        /// The line, or its beginning.
+        line: String,
+        /// What to write.
+        write: String,
+        /// What the line would mean.
+        why: String,
+    },
+    /// A pattern of which nothing is known that it could be written as.
+    #[error("excludes: take `{line}` away: {why}")]
+    Useless {
+        /// The line, or its beginning.
+        line: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// One path lies inside another.
     #[error("paths: `{inner}` lies inside `{outer}`; give only the outer one")]
     Inside {
@@ -69,6 +91,7 @@ impl SourcePathsError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::TooMany { field, .. } | Self::TooLong { field, .. } | Self::Hidden { field, .. } => field,
+            Self::Otherwise { .. } | Self::Useless { .. } => "excludes",
             Self::TooMuch { .. } | Self::NoPath | Self::NotAbsolute(_) | Self::Inside { .. } => "paths",
         }
     }
@@ -117,6 +140,29 @@ impl SourcePaths {
                 inner: start(inner),
                 outer: start(outer),
             });
+        }
+        for (number, line) in excludes.iter().enumerate() {
+            let line_start = || start(line);
+            match excludes::read(line, &excludes[..number], &paths) {
+                Verdict::Keep => {}
+                Verdict::Write { patterns, why } => {
+                    let write: Vec<String> = patterns
+                        .iter()
+                        .map(|pattern| format!("`{}`", start(pattern)))
+                        .collect();
+                    return Err(SourcePathsError::Otherwise {
+                        line: line_start(),
+                        write: write.join(" and "),
+                        why,
+                    });
+                }
+                Verdict::Refuse(why) => {
+                    return Err(SourcePathsError::Useless {
+                        line: line_start(),
+                        why,
+                    });
+                }
+            }
         }
         Ok(Self { paths, excludes })
     }

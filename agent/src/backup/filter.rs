@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use shared::api::agent::SourceSpec;
+use shared::{api::agent::SourceSpec, excludes};
 
 use super::error::BackupError;
 use crate::platform::{self, FileSystemKind, Kind, Mounts, Stat};
@@ -54,7 +54,7 @@ impl Filter {
             })
         });
         Ok(Self {
-            excludes: patterns(&source.excludes)?,
+            excludes: patterns(&excludes::patterns(&source.excludes, &source.paths).0)?,
             includes: (!includes.is_empty()).then(|| patterns(includes)).transpose()?,
             max_file_bytes: source.options.max_file_bytes.unwrap_or(u64::MAX),
             one_file_system: source.options.one_file_system,
@@ -130,6 +130,7 @@ fn patterns(lines: &[String]) -> Result<Gitignore, BackupError> {
         error: error.to_string(),
     };
     let mut builder = GitignoreBuilder::new("");
+    builder.allow_unclosed_class(false);
     for line in lines {
         builder
             .add_line(None, line)

@@ -1,0 +1,207 @@
+//! Exclude lines as people bring them from other tools: which of them mean in gitignore syntax what they were written for, which
+//! can be written otherwise, and which leave out nothing here or everything.
+//!
+//! Patterns are relative to each path of a source. A line that matches nothing is worse than none: what it was to keep out is
+//! locked for months. So each line is read once, by the same function in the browser, the server and the agent.
+
+mod brackets;
+mod elsewhere;
+
+use elsewhere::{borg, restic, rsync, shell, windows};
+
+/// What becomes of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is a pattern, or a comment.
+    Keep,
+    /// It leaves out what it was written for when it is written like this.
+    Write {
+        /// Patterns, a line each.
+        patterns: Vec<String>,
+        /// What the line as it is would mean.
+        why: String,
+    },
+    /// Nothing that it could be written as is known.
+    Refuse(String),
+}
+
+impl Verdict {
+    fn write(pattern: impl Into<String>, why: impl Into<String>) -> Option<Self> {
+        Some(Self::Write {
+            patterns: vec![pattern.into()],
+            why: why.into(),
+        })
+    }
+
+    fn refuse(why: impl Into<String>) -> Option<Self> {
+        Some(Self::Refuse(why.into()))
+    }
+}
+
+/// How often what is to be written instead may need to be written otherwise itself: `- "./a"`.
+const MOST_STEPS: usize = 6;
+
+/// Reads one line of a source with these paths. `above` are the lines before it. What is to be written instead is kept when it is
+/// written.
+#[must_use]
+pub fn read(line: &str, above: &[String], paths: &[String]) -> Verdict {
+    settled(line, above, paths, MOST_STEPS)
+}
+
+fn settled(line: &str, above: &[String], paths: &[String], steps: usize) -> Verdict {
+    let (written, why) = match once(line.trim(), above, paths) {
+        Verdict::Write { patterns, why } => (patterns, why),
+        other => return other,
+    };
+    if steps == 0 {
+        return Verdict::Refuse(why);
+    }
+    let mut patterns = Vec::new();
+    for pattern in written {
+        match settled(&pattern, above, paths, steps - 1) {
+            Verdict::Keep => patterns.push(pattern.trim().to_owned()),
+            Verdict::Write { patterns: more, .. } => patterns.extend(more),
+            refused @ Verdict::Refuse(_) => return refused,
+        }
+    }
+    patterns.retain(|pattern| !pattern.is_empty());
+    if patterns.is_empty() {
+        return Verdict::Refuse("it leaves out nothing".into());
+    }
+    Verdict::Write { patterns, why }
+}
+
+fn once(line: &str, above: &[String], paths: &[String]) -> Verdict {
+    if line.is_empty() || line.starts_with('#') {
+        return Verdict::Keep;
+    }
+    quoted(line)
+        .or_else(|| borg(line, paths))
+        .or_else(|| rsync(line))
+        .or_else(|| shell(line))
+        .or_else(|| windows(line, paths))
+        .or_else(|| several(line))
+        .or_else(|| everything(line))
+        .or_else(|| brackets::read(line))
+        .or_else(|| negated(line, above))
+        .or_else(|| restic(line))
+        .or_else(|| full_path(line, paths))
+        .or_else(|| parts(line))
+        .unwrap_or(Verdict::Keep)
+}
+
+/// The lines as patterns that this project uses: each as it is, as it is to be written, or not at all, with the reason.
+#[must_use]
+pub fn patterns(lines: &[String], paths: &[String]) -> (Vec<String>, Vec<(String, String)>) {
+    let (mut patterns, mut refused) = (Vec::new(), Vec::new());
+    for (number, line) in lines.iter().enumerate() {
+        match read(line, &lines[..number], paths) {
+            Verdict::Keep => patterns.push(line.clone()),
+            Verdict::Write {
+                patterns: written, ..
+            } => patterns.extend(written),
+            Verdict::Refuse(why) => refused.push((line.clone(), why)),
+        }
+    }
+    (patterns, refused)
+}
+
+fn quoted(line: &str) -> Option<Verdict> {
+    let inner = ['"', '\'']
+        .iter()
+        .find_map(|quote| line.strip_prefix(*quote)?.strip_suffix(*quote))?;
+    Verdict::write(inner, "quotes are part of the name here")
+}
+
+/// `*.tmp;*.bak`
+fn several(line: &str) -> Option<Verdict> {
+    let parts: Vec<&str> = line.split([';', ',']).map(str::trim).collect();
+    let is_list = parts.len() > 1
+        && !line.contains(['{', '['])
+        && parts
+            .iter()
+            .all(|part| part.starts_with(['*', '.']) && !part.contains(' '));
+    is_list.then(|| Verdict::Write {
+        patterns: parts.into_iter().map(str::to_owned).collect(),
+        why: "each pattern needs a line of its own".into(),
+    })
+}
+
+fn everything(line: &str) -> Option<Verdict> {
+    if line.chars().all(|letter| matches!(letter, '*' | '/')) {
+        return Verdict::refuse("it leaves out everything, and the backup would be empty");
+    }
+    None
+}
+
+/// `!src/keep` below `src`.
+fn negated(line: &str, above: &[String]) -> Option<Verdict> {
+    let kept = line.strip_prefix('!')?;
+    let plain = |text: &str| text.trim_matches('/').to_owned();
+    let kept = plain(kept);
+    let around = above.iter().find(|folder| {
+        kept.strip_prefix(&plain(folder))
+            .is_some_and(|rest| rest.starts_with('/'))
+    })?;
+    Verdict::refuse(format!(
+        "it brings nothing back, since `{around}` leaves the whole folder out; write `{}/*` instead of `{around}`",
+        around.trim_end_matches('/')
+    ))
+}
+
+/// Folders in which full paths of Unix machines begin.
+const TOP_FOLDERS: &[&str] = &[
+    "Users", "bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root",
+    "run", "sbin", "srv", "sys", "tmp", "usr", "var",
+];
+
+/// `/srv/data/src` in a source of `/srv/data`.
+fn full_path(line: &str, paths: &[String]) -> Option<Verdict> {
+    let bare = line.trim_end_matches('/');
+    let is_unix = paths.iter().all(|path| path.starts_with('/') && path != "/");
+    if !bare.starts_with('/') || !is_unix {
+        return None;
+    }
+    for path in paths {
+        if bare == path {
+            return Verdict::refuse("it leaves out all of a path of the source; take that path away instead");
+        }
+        if let Some(rest) = line.strip_prefix(path.as_str())
+            && rest.starts_with('/')
+        {
+            return Verdict::write(
+                rest,
+                format!("a pattern begins at the source's path, here `{path}`"),
+            );
+        }
+    }
+    let mut parts = bare.split('/').skip(1);
+    let top = parts.next().unwrap_or_default();
+    let inside = parts.next().is_some() && TOP_FOLDERS.contains(&top);
+    inside.then(|| {
+        Verdict::Refuse(format!(
+            "it is below no path of the source; for a folder of that name within a path write `{}`",
+            bare.trim_start_matches('/')
+        ))
+    })
+}
+
+/// Parts between slashes that no file has.
+fn parts(line: &str) -> Option<Verdict> {
+    let pattern = line.strip_prefix('!').unwrap_or(line);
+    if pattern.contains("//") {
+        return Verdict::refuse("no path has two slashes in a row");
+    }
+    let mut parts = pattern.split('/');
+    if parts.clone().any(|part| matches!(part, "." | "..")) {
+        return Verdict::refuse("`.` and `..` are in no path of a backup");
+    }
+    let folders = pattern.rsplit_once('/').map_or("", |(folders, _)| folders);
+    if !folders.is_empty() && parts.any(|part| part.ends_with(' ') && !part.ends_with("\\ ")) {
+        return Verdict::refuse("there is a space before a slash");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,9 @@ impl Ceph {
             }
             match Self::start_in(&data, &folder.join("logs"), secrets, gateway_port).await {
                 Err(error) if start < STARTS => {
-                    say::doing(&format!("Ceph's cluster did not come up, and is made anew: {error:#}"));
+                    say::doing(&format!(
+                        "Ceph's cluster did not come up, and is made anew: {error:#}"
+                    ));
                     start += 1;
                 }
                 ended => return ended,

@@ -7,4 +7,5 @@ pub mod reads;
 pub mod restores;
 pub mod runs;
 mod upload_budget;
+mod upload_decision;
 pub mod uploads;

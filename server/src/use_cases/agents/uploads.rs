@@ -7,16 +7,17 @@ use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use repository::layout;
 use shared::{
-    api::agent::{OBJECTS_PER_CALL, UploadTicket, UploadsRequest},
+    api::agent::{OBJECTS_PER_CALL, UploadRequest, UploadTicket, UploadsRequest},
     ids::{RunId, SourceId},
     limits::Limit,
     object::{ObjectHash, ObjectKind, ObjectRef},
-    retention::{ObjectState, UploadLock, upload_lock},
+    retention::{UploadLock, upload_lock},
 };
 
 use super::{
     caller::{Caller, find_own_run, must_run, own_run},
     upload_budget,
+    upload_decision::{UploadDecision, WantedObject, decide, needs_confirmation},
 };
 use crate::{
     app::App,
@@ -37,8 +38,9 @@ use crate::{
 const ADDRESS_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// HEADs that are under way together.
 const PARALLEL: usize = 16;
-/// An object that was signed for so lately and has not arrived is looked for by its name only, not in the listing of its key.
-const JUST_SIGNED: SignedDuration = SignedDuration::from_mins(1);
+/// For how long after an address was signed an object that has not arrived is looked for by its name only, and not in the listing
+/// of its key.
+const NAME_ONLY_FOR: SignedDuration = SignedDuration::from_mins(1);
 
 // Promise: P5
 /// Signs uploads. What the bucket holds already, from a run that broke off, is not sent again.
@@ -52,161 +54,222 @@ pub async fn sign_uploads(
     request: UploadsRequest,
 ) -> Result<Vec<UploadTicket>, ApiError> {
     let now = app.clock.now();
-    check_count(request.objects.len())?;
-    let tx = app.db.tenant(&caller.scope).await?;
-    let (run, source) = find_own_run(&tx, caller, run).await?;
-    must_run(&run, now)?;
-    let deadline = run.deadline.unwrap_or(now);
-    let set = db::backup_sets::find(&tx, source.backup_set_id)
-        .await?
-        .ok_or(ApiError::NotFound("backup set"))?;
-    let account = account_of(&tx, &set).await?;
-    let lock_ahead_days = protection::lock_ahead_days(&set, &account, &source)?;
-    let tiers = protection::expected_tiers(&tx, &set, &source, now).await?;
-    let mut wanted = Vec::with_capacity(request.objects.len());
-    for upload in &request.objects {
-        let object = upload.object;
-        must_be_allowed(&object)?;
-        let content_md5 = BASE64
-            .decode(&upload.content_md5)
-            .ok()
-            .and_then(|md5| md5.try_into().ok());
-        let content_md5 = content_md5.ok_or_else(|| {
-            ApiError::invalid(
-                "content_md5",
-                format!("{}: content_md5 is not 16 bytes as base64.", object.hash),
-            )
-        })?;
-        let UploadLock { retain_until, need } = upload_lock(
-            &set.policy,
-            lock_ahead_days,
-            &source.schedule,
-            deadline,
-            now,
-            &tiers,
-            &object.hash,
-        )?;
-        wanted.push((
-            NewObject {
-                object,
-                content_md5,
-                signed_until: retain_until,
-            },
-            need,
-        ));
-    }
-    let mut seen = HashSet::new();
-    if let Some((twice, _)) = wanted.iter().find(|(new, _)| !seen.insert(new.object.hash)) {
-        return Err(ApiError::invalid(
-            "object",
-            format!("{}: asked for twice.", twice.object.hash),
-        ));
-    }
-    let hashes: Vec<ObjectHash> = wanted.iter().map(|(new, _)| new.object.hash).collect();
-    let known = db::ledger::find(&tx, source.id, &hashes).await?;
-    drop(tx);
-    let known: HashMap<ObjectHash, LedgerObject> =
-        known.into_iter().map(|row| (row.object.hash, row)).collect();
-
-    let store = app.store(&caller.scope, &account)?;
+    let batch = Batch::read(app, caller, run, &request, now).await?;
+    let store = app.store(&caller.scope, &batch.account)?;
+    let store = store.as_ref();
     app.clocks
-        .must_agree(account.id, store.as_ref(), &set.bucket)
+        .must_agree(batch.account.id, store, &batch.set.bucket)
         .await?;
-    let asked = ask_again(store.as_ref(), &set, source.id, known.values(), now).await;
-    let mut stored = Vec::with_capacity(wanted.len());
-    let mut confirmed = Vec::new();
-    // Versions that are there and locked too short: others take their place.
-    let mut spares = Vec::new();
-    for (new, need) in &wanted {
-        let Some(row) = known.get(&new.object.hash) else {
-            stored.push(false);
-            continue;
-        };
-        if row.state == ObjectState::Deleting {
-            return Err(ApiError::conflict(
-                "deleting",
-                format!(
-                    "{}: an earlier copy of it is being deleted. Start another run.",
-                    new.object.hash
-                ),
-            ));
-        }
-        if row.object != new.object || row.content_md5 != new.content_md5 {
-            return Err(ApiError::conflict(
-                "object",
-                format!("{}: known with another content.", new.object.hash),
-            ));
-        }
-        // A live object may fall short: the commit extends it. One that was never committed is put again.
-        let suffices = |lock: &ConfirmedLock| row.state == ObjectState::Live || lock.locked_until >= *need;
-        let found = match (&row.lock, asked.get(&new.object.hash)) {
-            (Some(lock), None) if is_known(row) => suffices(lock),
-            (_, Some(lock)) if suffices(lock) => {
-                confirmed.push((new.object.hash, lock.clone()));
-                true
-            }
-            (_, short) => {
-                spares.extend(short.map(|lock| spare(&set, source.id, row, lock.clone())));
-                false
-            }
-        };
-        if !found {
-            spares.extend(row.lock.clone().map(|lock| spare(&set, source.id, row, lock)));
-        }
-        stored.push(found);
-    }
+    let confirmed = ask_again(store, &batch, now).await;
+    let decisions = decide(&batch.wanted, &batch.known, &confirmed)
+        .map_err(|refused| ApiError::conflict(refused.code(), refused.to_string()))?;
+    let uncounted = batch.uncounted(&decisions, now);
+    upload_budget::must_fit(
+        app,
+        caller,
+        (store, &batch.set),
+        batch.source,
+        uncounted,
+        (now, ADDRESS_LIFE),
+    )
+    .await?;
+    batch.record(app, caller, &decisions, now).await?;
+    batch.tickets(store, &decisions, now).await
+}
 
-    let new: Vec<NewObject> = wanted
-        .iter()
-        .zip(&stored)
-        .filter(|(_, stored)| !**stored)
-        .map(|((new, _), _)| new.clone())
-        .collect();
-    // What is asked for again counts already.
-    let counted = |new: &&NewObject| {
-        let known = known.get(&new.object.hash).and_then(|row| row.signed_at);
-        known.is_none_or(|at| at <= now - ADDRESS_LIFE)
-    };
-    let uncounted = new.iter().filter(counted).map(|new| &new.object);
-    let place = (store.as_ref(), &set);
-    upload_budget::must_fit(app, caller, place, source.id, uncounted, (now, ADDRESS_LIFE)).await?;
+/// What one request asks for, and what the ledger knows of it.
+struct Batch {
+    run: RunId,
+    deadline: Timestamp,
+    source: SourceId,
+    set: BackupSet,
+    account: StorageAccount,
+    wanted: Vec<WantedObject>,
+    known: HashMap<ObjectHash, LedgerObject>,
+}
 
-    let tx = app.db.tenant(&caller.scope).await?;
-    let (run, _) = own_run(&tx, caller, run.id).await?;
-    must_run(&run, now)?;
-    db::ledger::sign(&tx, source.id, run.id, &new, now).await?;
-    db::groom::add_spares(&tx, source.id, &spares).await?;
-    for (hash, lock) in &confirmed {
-        db::ledger::confirm(&tx, source.id, *hash, lock, now).await?;
-    }
-    tx.commit().await?;
-
-    let life = ADDRESS_LIFE.min(deadline.duration_since(now));
-    let mut tickets = Vec::with_capacity(wanted.len());
-    for ((new, _), stored) in wanted.iter().zip(stored) {
-        if stored {
-            tickets.push(UploadTicket::Stored);
-            continue;
-        }
-        let key = layout::object_key(&set.prefix, source.id, new.object.kind, &new.object.hash);
-        let put = SignPut {
-            bucket: &set.bucket,
-            key: &key,
-            size_bytes: new.object.size_bytes,
-            content_md5: new.content_md5,
-            lock: Lock {
-                mode: set.policy.mode,
-                retain_until: new.signed_until,
-            },
-        };
-        let signed = store.sign_put(put, life).await?;
-        tickets.push(UploadTicket::Put {
-            url: signed.url,
-            headers: signed.headers,
-            expires_at: now + life,
+impl Batch {
+    /// Reads it in one transaction.
+    async fn read(
+        app: &App,
+        caller: &Caller,
+        run: RunId,
+        request: &UploadsRequest,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        check_count(request.objects.len())?;
+        let tx = app.db.tenant(&caller.scope).await?;
+        let (run, source) = find_own_run(&tx, caller, run).await?;
+        must_run(&run, now)?;
+        let deadline = run.deadline.unwrap_or(now);
+        let set = db::backup_sets::find(&tx, source.backup_set_id)
+            .await?
+            .ok_or(ApiError::NotFound("backup set"))?;
+        let account = account_of(&tx, &set).await?;
+        let lock_ahead_days = protection::lock_ahead_days(&set, &account, &source)?;
+        let tiers = protection::expected_tiers(&tx, &set, &source, now).await?;
+        let wanted = request.objects.iter().map(|upload| {
+            must_be_allowed(&upload.object)?;
+            let content_md5 = content_md5(upload)?;
+            let UploadLock { retain_until, need } = upload_lock(
+                &set.policy,
+                lock_ahead_days,
+                &source.schedule,
+                deadline,
+                now,
+                &tiers,
+                &upload.object.hash,
+            )?;
+            Ok(WantedObject {
+                new: NewObject {
+                    object: upload.object,
+                    content_md5,
+                    signed_until: retain_until,
+                },
+                needed_until: need,
+            })
         });
+        let wanted: Vec<WantedObject> = wanted.collect::<Result<_, ApiError>>()?;
+        must_be_distinct(&wanted)?;
+        let hashes: Vec<ObjectHash> = wanted.iter().map(|wanted| wanted.new.object.hash).collect();
+        let known = db::ledger::find(&tx, source.id, &hashes).await?;
+        Ok(Self {
+            run: run.id,
+            deadline,
+            source: source.id,
+            set,
+            account,
+            wanted,
+            known: known.into_iter().map(|row| (row.object.hash, row)).collect(),
+        })
     }
-    Ok(tickets)
+
+    /// The objects that are to be sent.
+    fn to_put(&self, decisions: &[UploadDecision]) -> impl Iterator<Item = &NewObject> {
+        self.wanted
+            .iter()
+            .zip(decisions)
+            .filter(|(_, decision)| matches!(decision, UploadDecision::Put { .. }))
+            .map(|(wanted, _)| &wanted.new)
+    }
+
+    /// Those of them that the upload budget does not count yet: an object whose address is still valid is counted already.
+    fn uncounted(&self, decisions: &[UploadDecision], now: Timestamp) -> impl Iterator<Item = &ObjectRef> {
+        let is_counted = move |new: &NewObject| {
+            let known = self.known.get(&new.object.hash);
+            known
+                .and_then(|row| row.signed_at)
+                .is_some_and(|at| at > now - ADDRESS_LIFE)
+        };
+        self.to_put(decisions)
+            .filter(move |new| !is_counted(new))
+            .map(|new| &new.object)
+    }
+
+    /// Writes the decisions to the ledger, if the run is still under way.
+    async fn record(
+        &self,
+        app: &App,
+        caller: &Caller,
+        decisions: &[UploadDecision],
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let new: Vec<NewObject> = self.to_put(decisions).cloned().collect();
+        let tx = app.db.tenant(&caller.scope).await?;
+        let (run, _) = own_run(&tx, caller, self.run).await?;
+        must_run(&run, now)?;
+        db::ledger::sign(&tx, self.source, run.id, &new, now).await?;
+        db::groom::add_spares(&tx, self.source, &self.superseded(decisions)).await?;
+        for (wanted, decision) in self.wanted.iter().zip(decisions) {
+            if let UploadDecision::Stored {
+                confirmed: Some(lock),
+            } = decision
+            {
+                db::ledger::confirm(&tx, self.source, wanted.new.object.hash, lock, now).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The versions that new ones supersede: they are deleted when their locks end.
+    fn superseded(&self, decisions: &[UploadDecision]) -> Vec<SpareVersion> {
+        let mut spares = Vec::new();
+        for (wanted, decision) in self.wanted.iter().zip(decisions) {
+            let object = &wanted.new.object;
+            if let UploadDecision::Put { superseded } = decision {
+                spares.extend(superseded.iter().map(|lock| SpareVersion {
+                    key: self.key(object),
+                    version_id: lock.version_id.clone(),
+                    size_bytes: object.size_bytes,
+                    locked_until: lock.locked_until,
+                }));
+            }
+        }
+        spares
+    }
+
+    /// The answer to the agent, with signed addresses.
+    async fn tickets(
+        &self,
+        store: &dyn ObjectStore,
+        decisions: &[UploadDecision],
+        now: Timestamp,
+    ) -> Result<Vec<UploadTicket>, ApiError> {
+        let life = ADDRESS_LIFE.min(self.deadline.duration_since(now));
+        let mut tickets = Vec::with_capacity(decisions.len());
+        for (WantedObject { new, .. }, decision) in self.wanted.iter().zip(decisions) {
+            if let UploadDecision::Stored { .. } = decision {
+                tickets.push(UploadTicket::Stored);
+                continue;
+            }
+            let key = self.key(&new.object);
+            let put = SignPut {
+                bucket: &self.set.bucket,
+                key: &key,
+                size_bytes: new.object.size_bytes,
+                content_md5: new.content_md5,
+                lock: Lock {
+                    mode: self.set.policy.mode,
+                    retain_until: new.signed_until,
+                },
+            };
+            let signed = store.sign_put(put, life).await?;
+            tickets.push(UploadTicket::Put {
+                url: signed.url,
+                headers: signed.headers,
+                expires_at: now + life,
+            });
+        }
+        Ok(tickets)
+    }
+
+    /// The key of an object. Commit records, whose keys are others, are refused.
+    fn key(&self, object: &ObjectRef) -> String {
+        layout::object_key(&self.set.prefix, self.source, object.kind, &object.hash)
+    }
+}
+
+/// The MD5 of an upload, as its request names it.
+fn content_md5(upload: &UploadRequest) -> Result<[u8; 16], ApiError> {
+    let md5 = BASE64.decode(&upload.content_md5).ok();
+    md5.and_then(|md5| md5.try_into().ok()).ok_or_else(|| {
+        ApiError::invalid(
+            "content_md5",
+            format!("{}: content_md5 is not 16 bytes as base64.", upload.object.hash),
+        )
+    })
+}
+
+fn must_be_distinct(wanted: &[WantedObject]) -> Result<(), ApiError> {
+    let mut seen = HashSet::new();
+    match wanted.iter().find(|wanted| !seen.insert(wanted.new.object.hash)) {
+        None => Ok(()),
+        Some(twice) => Err(ApiError::invalid(
+            "object",
+            format!("{}: asked for twice.", twice.new.object.hash),
+        )),
+    }
 }
 
 /// Refuses what the format does not have.
@@ -223,29 +286,23 @@ fn must_be_allowed(object: &ObjectRef) -> Result<(), ApiError> {
     }
 }
 
-/// Whether the ledger alone says that the object is there. What was never committed may have gone since it was confirmed, and
-/// what counts as gone may have come back: S3 knows.
-fn is_known(row: &LedgerObject) -> bool {
-    row.state == ObjectState::Live && !row.missing
-}
-
-/// Asks S3 for those of these objects of which the ledger alone does not say that they are there. What S3 does not show, or
-/// does not answer for, is not in the answer: it is sent again.
+/// Asks S3 for those of the known objects that need it. What S3 does not show, or does not answer for, is not in the answer: it is
+/// sent again.
 async fn ask_again(
     store: &dyn ObjectStore,
-    set: &BackupSet,
-    source: SourceId,
-    rows: impl Iterator<Item = &LedgerObject>,
+    batch: &Batch,
     now: Timestamp,
 ) -> HashMap<ObjectHash, ConfirmedLock> {
-    let asked = rows.filter(|row| !is_known(row)).map(|row| async move {
-        let (key, mode) = (row.key(&set.prefix, source), set.policy.mode);
-        let just_signed = |at: Timestamp| now.duration_since(at).abs() < JUST_SIGNED;
-        let is_just_signed = row.lock.is_none() && row.signed_at.is_some_and(just_signed);
+    let set = &batch.set;
+    let rows = batch.known.values().filter(|row| needs_confirmation(row));
+    let asked = rows.map(|row| async move {
+        let key = row.key(&set.prefix, batch.source);
+        let is_recent = |at: Timestamp| now.duration_since(at).abs() < NAME_ONLY_FOR;
+        let is_just_signed = row.lock.is_none() && row.signed_at.is_some_and(is_recent);
         if is_just_signed && store.head(&set.bucket, &key, None).await.ok()?.is_none() {
             return None;
         }
-        let lock = confirm::confirm(store, &set.bucket, &key, row, mode).await;
+        let lock = confirm::confirm(store, &set.bucket, &key, row, set.policy.mode).await;
         Some((row.object.hash, lock.ok()?))
     });
     let asked: Vec<_> = asked.collect();
@@ -254,16 +311,6 @@ async fn ask_again(
         .filter_map(std::future::ready)
         .collect()
         .await
-}
-
-/// A version that another one takes the place of.
-fn spare(set: &BackupSet, source: SourceId, row: &LedgerObject, lock: ConfirmedLock) -> SpareVersion {
-    SpareVersion {
-        key: row.key(&set.prefix, source),
-        version_id: lock.version_id,
-        size_bytes: row.object.size_bytes,
-        locked_until: lock.locked_until,
-    }
 }
 
 fn check_count(count: usize) -> Result<(), ApiError> {

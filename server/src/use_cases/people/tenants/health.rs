@@ -2,26 +2,27 @@
 //! many sources and backup sets meet it: what S3 refuses is told once for each storage account and error code, and while a store is
 //! silent nothing else is told of its not answering.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+mod findings;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use shared::{
-    api::{agent::RunState, view::Health},
-    ids::StorageAccountId,
-    s3_refusal::{self, Cause},
+    api::{
+        agent::RunState,
+        view::{BucketCheckReport, BucketInspection, Health},
+    },
     words::counted,
 };
 
+use self::findings::Findings;
 use super::folder::Folder;
 use crate::{
     db::{backup_sets::BackupSet, checks::BucketCheck, sources::Source},
     use_cases::views,
 };
 
-/// Sources and backup sets, at most, that a sentence names.
-const NAMED: usize = 3;
-
-/// The worst of what is found, and a sentence for each finding.
+/// The worst of what is found, and a sentence for each finding. Pure: everything was read before.
 pub(super) fn of(folder: &Folder, now: Timestamp) -> (Health, Vec<String>) {
     if folder.sources.is_empty() {
         return (Health::Empty, vec!["Nothing is backed up yet.".to_owned()]);
@@ -39,93 +40,14 @@ pub(super) fn of(folder: &Folder, now: Timestamp) -> (Health, Vec<String>) {
     }
     silent_stores(folder, &mut found);
     for set in folder.sets.values() {
-        check(folder, set, folder.checks.get(&set.id), &mut found);
-        last_look(set, &mut found);
-    }
-    found.sentences(folder)
-}
-
-/// What is found, before the same cause is told once.
-#[derive(Default)]
-struct Findings {
-    told: Vec<(Health, String)>,
-    refusals: BTreeMap<(StorageAccountId, Cause), Refused>,
-}
-
-/// What S3 refuses of one storage account, for one cause.
-struct Refused {
-    health: Health,
-    code: String,
-    /// What met it: sources and backup sets, each once.
-    subjects: Vec<String>,
-    /// The finding as it stands, while it is the only one.
-    alone: Option<String>,
-}
-
-impl Findings {
-    fn add(&mut self, health: Health, sentence: String) {
-        self.told.push((health, sentence));
-    }
-
-    /// A finding whose reason was stored as a sentence, which may tell of a refusal of the store.
-    fn add_reason(
-        &mut self,
-        health: Health,
-        account: Option<StorageAccountId>,
-        subject: &str,
-        what: &str,
-        reason: &str,
-    ) {
-        let sentence = format!("{subject}: {what}: {reason}");
-        let refusal = account.zip(s3_refusal::in_sentence(reason));
-        let Some((account, (code, cause))) = refusal else {
-            return self.add(health, sentence);
-        };
-        let known = match self.refusals.entry((account, cause)) {
-            Entry::Vacant(entry) => entry.insert(Refused {
-                health,
-                code: code.to_owned(),
-                subjects: Vec::new(),
-                alone: Some(sentence),
-            }),
-            Entry::Occupied(entry) => {
-                let known = entry.into_mut();
-                known.alone = None;
-                known
-            }
-        };
-        known.health = known.health.min(health);
-        if !known.subjects.iter().any(|known| known == subject) {
-            known.subjects.push(subject.to_owned());
+        if let Some(check) = folder.checks.get(&set.id) {
+            last_check(folder, set, check, &mut found);
+        }
+        if let Some(inspection) = &set.inspection {
+            last_inspection(&set.name, inspection, &mut found);
         }
     }
-
-    fn sentences(mut self, folder: &Folder) -> (Health, Vec<String>) {
-        for ((account, cause), refused) in self.refusals {
-            if let Some(sentence) = refused.alone {
-                self.told.push((refused.health, sentence));
-                continue;
-            }
-            let account = folder.accounts.iter().find(|known| known.id == account);
-            let account = account.map_or("", |account| &account.name);
-            let named = refused.subjects.iter().take(NAMED).cloned().collect::<Vec<_>>();
-            let more = refused.subjects.len() - named.len();
-            let more = match more {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let sentence = format!(
-                "{account}: S3 refuses what is asked of it ({}): {}. It concerns {}{more}.",
-                refused.code,
-                cause.remedy(),
-                named.join(", ")
-            );
-            self.told.push((refused.health, sentence));
-        }
-        self.told.sort_by_key(|finding| finding.0);
-        let worst = self.told.first().map_or(Health::Protected, |finding| finding.0);
-        (worst, self.told.into_iter().map(|finding| finding.1).collect())
-    }
+    found.sentences(&folder.accounts)
 }
 
 fn of_source(folder: &Folder, source: &Source, now: Timestamp, found: &mut Findings) {
@@ -209,19 +131,28 @@ fn silent_stores(folder: &Folder, found: &mut Findings) {
     }
 }
 
-/// What the periodic check of a set's bucket has to say. Markers and unknown versions are told of by the look that was made
-/// since, if there was one.
-fn check(folder: &Folder, set: &BackupSet, check: Option<&BucketCheck>, found: &mut Findings) {
-    let Some(check) = check else {
-        return;
-    };
-    let report = &check.report;
-    let name = &set.name;
-    let looked_since = set
+/// What the periodic check of a set's bucket has to say.
+fn last_check(folder: &Folder, set: &BackupSet, check: &BucketCheck, found: &mut Findings) {
+    let inspected_since = set
         .inspection
         .as_ref()
         .is_some_and(|inspection| inspection.at > check.began_at);
-    let of_strangers = |count: u64| if looked_since { 0 } else { count };
+    for (health, sentence) in counts(&check.report, inspected_since) {
+        found.add(health, format!("{}: {sentence}", set.name));
+    }
+    if let Some(refused) = &check.report.refused
+        && !(folder.silences.contains_key(&set.storage_account_id) && of_silence(refused))
+    {
+        let what = "the bucket could not be compared with the ledger";
+        let account = Some(set.storage_account_id);
+        found.add_reason(Health::Attention, account, &set.name, what, refused);
+    }
+}
+
+/// A sentence for each count of a check that is not 0. Markers and unknown versions are told of by the inspection that was made
+/// since, if there was one.
+fn counts(report: &BucketCheckReport, inspected_since: bool) -> Vec<(Health, String)> {
+    let unless_inspected = |count: u64| if inspected_since { 0 } else { count };
     let unneeded = report.missing - report.needed_missing.min(report.missing);
     let counts = [
         (
@@ -256,13 +187,13 @@ fn check(folder: &Folder, set: &BackupSet, check: Option<&BucketCheck>, found: &
         ),
         (
             Health::Attention,
-            of_strangers(report.delete_markers),
+            unless_inspected(report.delete_markers),
             ("delete marker is", "delete markers are"),
             "in the bucket that somebody put there.",
         ),
         (
             Health::Attention,
-            of_strangers(report.unknown_versions),
+            unless_inspected(report.unknown_versions),
             (
                 "object version in the bucket is",
                 "object versions in the bucket are",
@@ -270,48 +201,35 @@ fn check(folder: &Folder, set: &BackupSet, check: Option<&BucketCheck>, found: &
             "not ours.",
         ),
     ];
-    for (health, count, (one, many), what) in counts {
-        if count > 0 {
-            found.add(health, format!("{name}: {} {what}", counted(count, one, many)));
-        }
-    }
-    if let Some(refused) = &report.refused
-        && !(folder.silences.contains_key(&set.storage_account_id) && of_silence(refused))
-    {
-        let what = "the bucket could not be compared with the ledger";
-        found.add_reason(
-            Health::Attention,
-            Some(set.storage_account_id),
-            name,
-            what,
-            refused,
-        );
-    }
+    let counts = counts.into_iter().filter(|(_, count, ..)| *count > 0);
+    counts
+        .map(|(health, count, (one, many), what)| (health, format!("{} {what}", counted(count, one, many))))
+        .collect()
 }
 
-/// What the last look into a set's bucket found, on somebody's demand.
-fn last_look(set: &BackupSet, found: &mut Findings) {
-    let Some(look) = &set.inspection else {
-        return;
-    };
-    let name = &set.name;
-    if look.missing_versions > 0 {
-        let missing = counted(look.missing_versions, "object version is", "object versions are");
+/// What the last inspection of a set's bucket found, which somebody asked for.
+fn last_inspection(name: &str, inspection: &BucketInspection, found: &mut Findings) {
+    if inspection.missing_versions > 0 {
+        let missing = counted(
+            inspection.missing_versions,
+            "object version is",
+            "object versions are",
+        );
         found.add(
             Health::Failing,
             format!("{name}: {missing} missing from the bucket."),
         );
     }
-    if look.delete_markers > 0 {
-        let markers = counted(look.delete_markers, "delete marker", "delete markers");
+    if inspection.delete_markers > 0 {
+        let markers = counted(inspection.delete_markers, "delete marker", "delete markers");
         found.add(
             Health::Attention,
             format!("{name}: somebody put {markers} into the bucket."),
         );
     }
-    if look.unknown_versions > 0 {
+    if inspection.unknown_versions > 0 {
         let unknown = counted(
-            look.unknown_versions,
+            inspection.unknown_versions,
             "object version in the bucket is",
             "object versions in the bucket are",
         );

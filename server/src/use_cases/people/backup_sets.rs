@@ -1,11 +1,12 @@
 //! Backup sets: a bucket that can hold immutable backups, and the policy.
 
+use jiff::Timestamp;
 use repository::{kit::holds_secret_words, recovery::RecoveryPublicKey};
 use shared::{
     api::{request::NewBackupSet, view::BackupSetView},
-    ids::BackupSetId,
+    ids::{BackupSetId, StorageAccountId},
     limits::Limit,
-    retention::PolicyError,
+    retention::{Policy, PolicyError},
 };
 
 use super::s3_errors::{S3Call, to_api_error};
@@ -28,38 +29,7 @@ use crate::{
 /// `Invalid` with what to do when the bucket can not hold immutable backups or the policy is not one; `Conflict`
 /// when the name is taken.
 pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<BackupSetView, ApiError> {
-    let name = name("name", &request.name)?;
-    if !request.immutable_retention {
-        return Err(ApiError::invalid(
-            "immutable_retention",
-            "Tick “Immutable retention policy”: without it whoever steals the bucket's keys can delete the backups, \
-             and Holdfast keeps no such backups.",
-        ));
-    }
-    bounded("time_zone", request.options.time_zone.len(), Limit::TimeZone)?;
-    bounded("tiers", request.options.tiers.len(), Limit::Tiers)?;
-    // Nothing of what was sent is repeated, kept or logged.
-    if holds_secret_words(&request.recovery_key) {
-        return Err(ApiError::invalid(
-            "recovery_key",
-            "recovery_key: these are secret words of a recovery kit, and not its public key. They were not kept, but they have been \
-             sent to this server: make a new kit, and give its public key, which begins with hfrk1.",
-        ));
-    }
-    bounded("recovery_key", request.recovery_key.len(), Limit::RecoveryKey)?;
-    let bucket = text("bucket", &request.bucket, Limit::Bucket, "the bucket's name")?;
-    let policy = request
-        .options
-        .policy(request.retention_days, request.mode)
-        .map_err(|error| ApiError::invalid(policy_field(&error), format!("{error}.")))?;
-    let recovery_key = RecoveryPublicKey::parse(&request.recovery_key).map_err(|error| {
-        ApiError::invalid(
-            "recovery_key",
-            format!("The recovery public key is not one: {error}. Paste the text that `holdfast-agent keygen` prints."),
-        )
-    })?;
-    let prefix = prefix(&request.prefix)?;
-
+    let draft = Draft::of(&request)?;
     let tx = app.db.tenant(&actor.scope).await?;
     let account = db::storage_accounts::find(&tx, request.storage_account_id)
         .await?
@@ -69,30 +39,18 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
     let store = app.store(&actor.scope, &account)?;
     let call = S3Call::Bucket {
         endpoint: &account.endpoint,
-        bucket: &bucket,
+        bucket: &draft.bucket,
     };
     if request.create_bucket {
         store
-            .create_bucket(&bucket)
+            .create_bucket(&draft.bucket)
             .await
             .map_err(|error| to_api_error(&error, call))?;
     }
-    check_bucket(store.as_ref(), &bucket, call).await?;
+    check_bucket(store.as_ref(), &draft.bucket, call).await?;
 
     let now = app.clock.now();
-    let set = BackupSet {
-        id: BackupSetId::from_uuid(random::uuid(now)),
-        storage_account_id: account.id,
-        name,
-        bucket,
-        prefix,
-        policy,
-        recovery_key,
-        inspection: None,
-        compliance_proven_at: None,
-        compliance_tried_at: None,
-        created_at: now,
-    };
+    let set = draft.set(BackupSetId::from_uuid(random::uuid(now)), account.id, now);
     let tx = app.db.tenant(&actor.scope).await?;
     room(&tx).await?;
     let taken = |error| {
@@ -117,6 +75,78 @@ pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<B
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
     Ok(views::backup_set(&set, &account.name))
+}
+
+/// What a request for a new backup set asks for, checked.
+#[derive(Debug)]
+struct Draft {
+    name: String,
+    bucket: String,
+    prefix: String,
+    policy: Policy,
+    recovery_key: RecoveryPublicKey,
+}
+
+impl Draft {
+    /// Checks the request. Errors name the first field that is wrong.
+    fn of(request: &NewBackupSet) -> Result<Self, ApiError> {
+        let name = name("name", &request.name)?;
+        if !request.immutable_retention {
+            return Err(ApiError::invalid(
+                "immutable_retention",
+                "Tick “Immutable retention policy”: without it whoever steals the bucket's keys can delete the backups, \
+                 and Holdfast keeps no such backups.",
+            ));
+        }
+        bounded("time_zone", request.options.time_zone.len(), Limit::TimeZone)?;
+        bounded("tiers", request.options.tiers.len(), Limit::Tiers)?;
+        // Nothing of what was sent is repeated, kept or logged.
+        if holds_secret_words(&request.recovery_key) {
+            return Err(ApiError::invalid(
+                "recovery_key",
+                "recovery_key: these are secret words of a recovery kit, and not its public key. They were not kept, but they \
+                 have been sent to this server: make a new kit, and give its public key, which begins with hfrk1.",
+            ));
+        }
+        bounded("recovery_key", request.recovery_key.len(), Limit::RecoveryKey)?;
+        let bucket = text("bucket", &request.bucket, Limit::Bucket, "the bucket's name")?;
+        let policy = request
+            .options
+            .policy(request.retention_days, request.mode)
+            .map_err(|error| ApiError::invalid(policy_field(&error), format!("{error}.")))?;
+        let recovery_key = RecoveryPublicKey::parse(&request.recovery_key).map_err(|error| {
+            ApiError::invalid(
+                "recovery_key",
+                format!(
+                    "The recovery public key is not one: {error}. Paste the text that `holdfast-agent keygen` prints."
+                ),
+            )
+        })?;
+        Ok(Self {
+            name,
+            bucket,
+            prefix: prefix(&request.prefix)?,
+            policy,
+            recovery_key,
+        })
+    }
+
+    /// The backup set in a storage account.
+    fn set(self, id: BackupSetId, account: StorageAccountId, now: Timestamp) -> BackupSet {
+        BackupSet {
+            id,
+            storage_account_id: account,
+            name: self.name,
+            bucket: self.bucket,
+            prefix: self.prefix,
+            policy: self.policy,
+            recovery_key: self.recovery_key,
+            inspection: None,
+            compliance_proven_at: None,
+            compliance_tried_at: None,
+            created_at: now,
+        }
+    }
 }
 
 async fn room(tx: &TenantTx) -> Result<(), ApiError> {

@@ -1,15 +1,17 @@
 //! Sources: paths of an agent and when they are backed up.
 
+use jiff::Timestamp;
 use shared::{
     api::{request::NewSource, view::SourceView},
     ids::SourceId,
     limits::Limit,
+    schedule::Schedule,
     source_paths::SourcePaths,
 };
 
 use crate::{
     app::App,
-    db::{self, sources::Source},
+    db::{self, agents::Agent, sources::Source},
     error::ApiError,
     random,
     scope::Actor,
@@ -25,15 +27,11 @@ use crate::{
 /// `Invalid` when paths or schedule are malformed; `NotFound` when the tenant has no such agent; `Conflict` when
 /// the agent has a source of that name.
 pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<SourceView, ApiError> {
-    let name = name("name", &request.name)?;
-    let SourcePaths { paths, excludes } = SourcePaths::read(request.paths, request.excludes)
-        .map_err(|error| ApiError::invalid(error.field(), format!("{error}.")))?;
-    bounded("time_zone", request.schedule.time_zone.len(), Limit::TimeZone)?;
     let now = app.clock.now();
-    let next_due = request.schedule.next_after(now)?;
-
+    let agent_id = request.agent_id;
+    let draft = Draft::of(request, now)?;
     let tx = app.db.tenant(&actor.scope).await?;
-    let agent = db::agents::find(&tx, request.agent_id)
+    let agent = db::agents::find(&tx, agent_id)
         .await?
         .ok_or(ApiError::NotFound("agent"))?;
     let set = db::backup_sets::find(&tx, agent.backup_set_id)
@@ -45,21 +43,7 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
         "too_many_sources",
         "Put more paths into one source, or retire one that is not needed.",
     )?;
-    let source = Source {
-        id: SourceId::from_uuid(random::uuid(now)),
-        agent_id: agent.id,
-        backup_set_id: set.id,
-        name,
-        paths,
-        excludes,
-        schedule: request.schedule,
-        next_due,
-        newest_seq: 0,
-        retired_at: None,
-        next_sweep_at: None,
-        lock_ahead_days: None,
-        created_at: now,
-    };
+    let source = draft.source(SourceId::from_uuid(random::uuid(now)), &agent, now);
     let taken = |error| {
         or_taken(
             error,
@@ -84,4 +68,105 @@ pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<Sour
         None,
         None,
     ))
+}
+
+/// What a request for a new source asks for, checked.
+#[derive(Debug)]
+struct Draft {
+    name: String,
+    paths: SourcePaths,
+    schedule: Schedule,
+    next_due: Option<Timestamp>,
+}
+
+impl Draft {
+    /// Checks the request. Errors name the first field that is wrong.
+    fn of(request: NewSource, now: Timestamp) -> Result<Self, ApiError> {
+        let name = name("name", &request.name)?;
+        let paths = SourcePaths::read(request.paths, request.excludes)
+            .map_err(|error| ApiError::invalid(error.field(), format!("{error}.")))?;
+        bounded("time_zone", request.schedule.time_zone.len(), Limit::TimeZone)?;
+        let next_due = request.schedule.next_after(now)?;
+        Ok(Self {
+            name,
+            paths,
+            schedule: request.schedule,
+            next_due,
+        })
+    }
+
+    /// The source of an agent, in the agent's backup set.
+    fn source(self, id: SourceId, agent: &Agent, now: Timestamp) -> Source {
+        let SourcePaths { paths, excludes } = self.paths;
+        Source {
+            id,
+            agent_id: agent.id,
+            backup_set_id: agent.backup_set_id,
+            name: self.name,
+            paths,
+            excludes,
+            schedule: self.schedule,
+            next_due: self.next_due,
+            newest_seq: 0,
+            retired_at: None,
+            next_sweep_at: None,
+            lock_ahead_days: None,
+            created_at: now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{ids::AgentId, schedule::Recurrence};
+
+    use super::*;
+
+    fn request() -> NewSource {
+        NewSource {
+            agent_id: AgentId::from_uuid(uuid::Uuid::from_u128(1)),
+            name: " files ".to_owned(),
+            paths: vec!["/srv".to_owned()],
+            excludes: vec!["*.tmp".to_owned()],
+            schedule: Schedule {
+                recurrence: Recurrence::Day { hour: 3, minute: 30 },
+                time_zone: "Europe/Berlin".to_owned(),
+            },
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-05-01T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_sound_request_is_due_at_its_next_occurrence() {
+        let draft = Draft::of(request(), now()).unwrap();
+        assert_eq!(draft.name, "files");
+        assert_eq!(draft.paths.paths, ["/srv"]);
+        assert_eq!(draft.paths.excludes, ["*.tmp"]);
+        assert_eq!(draft.next_due, Some("2026-05-02T01:30:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_first_field_that_is_wrong_is_named() {
+        let cases: [(&str, fn(&mut NewSource)); 4] = [
+            ("name", |request| request.name = "  ".to_owned()),
+            ("paths", |request| request.paths = Vec::new()),
+            ("time_zone", |request| {
+                request.schedule.time_zone = "Z".repeat(Limit::TimeZone.max() + 1);
+            }),
+            ("schedule", |request| {
+                request.schedule.time_zone = "Nowhere/At_all".to_owned();
+            }),
+        ];
+        for (field, change) in cases {
+            let mut request = request();
+            change(&mut request);
+            match Draft::of(request, now()) {
+                Err(ApiError::Invalid { code, .. }) => assert_eq!(code, field),
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+    }
 }

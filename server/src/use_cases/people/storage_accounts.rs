@@ -33,64 +33,25 @@ pub async fn create(
     actor: &Actor,
     request: NewStorageAccount,
 ) -> Result<StorageAccountView, ApiError> {
-    let name = name("name", &request.name)?;
-    bounded("endpoint", request.endpoint.len(), Limit::Endpoint)?;
-    let endpoint = app
-        .storage_rule
-        .endpoint(&request.endpoint)
-        .map_err(|error| ApiError::invalid("endpoint", error.to_string()))?;
-    let region = text(
-        "region",
-        &request.region,
-        Limit::Region,
-        "the provider's region, such as us-east-1",
-    )?;
-    let access_key = text(
-        "access_key",
-        &request.access_key,
-        Limit::AccessKey,
-        "the access key",
-    )?;
-    let secret = text(
-        "secret_key",
-        &request.secret_key,
-        Limit::SecretKey,
-        "the secret key",
-    )?;
-    let secret = Zeroizing::new(secret);
+    let (name, tried) = checked(app, &request)?;
     let tx = app.db.tenant(&actor.scope).await?;
     room(&tx).await?;
     drop(tx);
-    let tried = Endpoint {
-        url: endpoint.clone(),
-        region: region.clone(),
-        access_key: access_key.clone(),
-        secret_key: secret.clone(),
-        path_style: request.path_style,
-    };
     let now = app.clock.now();
     let id = StorageAccountId::from_uuid(random::uuid(now));
-    // Behind a breaker that nobody else asks: for its limits of time.
-    let store = s3::connect(&tried, &app.storage_rule, &app.clock);
-    let store = Guarded::new(store, id, &Arc::default(), &app.clock);
-    match store.try_keys().await {
-        // A key that may not list buckets is a valid key with little power, which is good.
-        Err(error) if error.code() == "AccessDenied" => {}
-        Err(error) => return Err(to_api_error(&error, S3Call::Keys { endpoint: &endpoint })),
-        Ok(()) => {}
-    }
-
-    let secret_sealed =
-        app.master_key
-            .seal(actor.scope.tenant().as_uuid(), id.as_uuid(), secret.as_bytes())?;
+    try_keys(app, id, &tried).await?;
     let account = StorageAccount {
         id,
         name,
-        endpoint,
-        region,
-        access_key,
-        secret_sealed,
-        path_style: request.path_style,
+        secret_sealed: app.master_key.seal(
+            actor.scope.tenant().as_uuid(),
+            id.as_uuid(),
+            tried.secret_key.as_bytes(),
+        )?,
+        endpoint: tried.url,
+        region: tried.region,
+        access_key: tried.access_key,
+        path_style: tried.path_style,
         provider: None,
     };
     let tx = app.db.tenant(&actor.scope).await?;
@@ -114,6 +75,51 @@ pub async fn create(
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
     Ok(views::storage_account(&account, None))
+}
+
+/// The name, and the endpoint with its keys, as they were asked for. Errors name the first field that is wrong.
+fn checked(app: &App, request: &NewStorageAccount) -> Result<(String, Endpoint), ApiError> {
+    let name = name("name", &request.name)?;
+    bounded("endpoint", request.endpoint.len(), Limit::Endpoint)?;
+    let url = app
+        .storage_rule
+        .endpoint(&request.endpoint)
+        .map_err(|error| ApiError::invalid("endpoint", error.to_string()))?;
+    let what = "the provider's region, such as us-east-1";
+    let region = text("region", &request.region, Limit::Region, what)?;
+    let access_key = text(
+        "access_key",
+        &request.access_key,
+        Limit::AccessKey,
+        "the access key",
+    )?;
+    let secret_key = text(
+        "secret_key",
+        &request.secret_key,
+        Limit::SecretKey,
+        "the secret key",
+    )?;
+    let endpoint = Endpoint {
+        url,
+        region,
+        access_key,
+        secret_key: Zeroizing::new(secret_key),
+        path_style: request.path_style,
+    };
+    Ok((name, endpoint))
+}
+
+/// Asks the endpoint whether the keys are valid.
+async fn try_keys(app: &App, id: StorageAccountId, tried: &Endpoint) -> Result<(), ApiError> {
+    // Behind a breaker that nobody else asks: for its limits of time.
+    let store = s3::connect(tried, &app.storage_rule, &app.clock);
+    let store = Guarded::new(store, id, &Arc::default(), &app.clock);
+    match store.try_keys().await {
+        // A key that may not list buckets is a valid key with little power, which is good.
+        Err(error) if error.code() == "AccessDenied" => Ok(()),
+        Err(error) => Err(to_api_error(&error, S3Call::Keys { endpoint: &tried.url })),
+        Ok(()) => Ok(()),
+    }
 }
 
 async fn room(tx: &TenantTx) -> Result<(), ApiError> {

@@ -162,31 +162,12 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
     sink.flush()?;
 
     let plan = plan_segments(run, &packs, &scanned.used, &unwanted, fresh)?;
-    let mut written: Vec<(ObjectRef, Vec<Listed>)> = Vec::new();
-    for layouts in plan.write {
-        let plain: Vec<PackLayout> = layouts.iter().map(|(_, layout)| layout.clone()).collect();
-        let (segment, sealed) = index::seal(
-            &plain,
-            &job.secret.index_key(),
-            job.recovery,
-            &mut random::draw()?,
-        )?;
-        bytes += segment.size_bytes;
-        sink.put(segment, sealed.into())?;
-        written.push((segment, layouts));
-    }
+    let written = write_segments(job, plan.write, sink)?;
+    bytes += written.iter().map(|(segment, _)| segment.size_bytes).sum::<u64>();
     sink.flush()?;
 
     let used = scanned.used.iter().filter_map(|number| packs.get(number));
-    let mut objects: Vec<ObjectRef> = used.map(|info| info.object).collect();
-    objects.extend(plan.keep);
-    for (segment, layouts) in &written {
-        objects.push(*segment);
-        objects.extend(layouts.iter().map(|(_, layout)| layout.object));
-    }
-    objects.sort_unstable_by_key(object_list::sort_key);
-    objects.dedup();
-
+    let mut objects = needed(used, plan.keep, &written);
     let mut before: HashSet<ObjectRef> = packs
         .values()
         .flat_map(|info| [info.object, info.segment])
@@ -214,17 +195,11 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
     // The pages are needed like everything else.
     before.extend(job.parent.list.pages());
     objects.extend(list.list.pages());
-    let now: HashSet<ObjectRef> = objects.iter().copied().collect();
-    let mut dropped: Vec<ObjectHash> = before.difference(&now).map(|object| object.hash).collect();
-    dropped.sort_unstable();
+    let (added, dropped) = change(&before, &objects);
     Ok(Prepared {
         manifest,
         parent_seq: job.parent.seq,
-        added: objects
-            .iter()
-            .filter(|object| !before.contains(object))
-            .copied()
-            .collect(),
+        added,
         dropped,
         objects,
         totals,
@@ -238,6 +213,54 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         unused,
         list,
     })
+}
+
+/// Seals index segments and sends them.
+fn write_segments(
+    job: &Job<'_>,
+    segments: Vec<Vec<Listed>>,
+    sink: &dyn ObjectSink,
+) -> Result<Vec<(ObjectRef, Vec<Listed>)>, BackupError> {
+    let mut written = Vec::with_capacity(segments.len());
+    for layouts in segments {
+        let plain: Vec<PackLayout> = layouts.iter().map(|(_, layout)| layout.clone()).collect();
+        let (segment, sealed) = index::seal(
+            &plain,
+            &job.secret.index_key(),
+            job.recovery,
+            &mut random::draw()?,
+        )?;
+        sink.put(segment, sealed.into())?;
+        written.push((segment, layouts));
+    }
+    Ok(written)
+}
+
+/// What the snapshot needs, apart from pages of its list and its manifest, in the order of lists: packs in use, segments that stay,
+/// and new segments with their packs.
+fn needed<'a>(
+    used: impl Iterator<Item = &'a PackInfo>,
+    kept_segments: Vec<ObjectRef>,
+    written: &[(ObjectRef, Vec<Listed>)],
+) -> Vec<ObjectRef> {
+    let mut objects: Vec<ObjectRef> = used.map(|info| info.object).collect();
+    objects.extend(kept_segments);
+    for (segment, layouts) in written {
+        objects.push(*segment);
+        objects.extend(layouts.iter().map(|(_, layout)| layout.object));
+    }
+    objects.sort_unstable_by_key(object_list::sort_key);
+    objects.dedup();
+    objects
+}
+
+/// What is needed `now` and was not `before`, and the hashes of what was and is not any more, ascending.
+fn change(before: &HashSet<ObjectRef>, now: &[ObjectRef]) -> (Vec<ObjectRef>, Vec<ObjectHash>) {
+    let added = now.iter().filter(|object| !before.contains(object));
+    let still: HashSet<ObjectRef> = now.iter().copied().collect();
+    let mut dropped: Vec<ObjectHash> = before.difference(&still).map(|object| object.hash).collect();
+    dropped.sort_unstable();
+    (added.copied().collect(), dropped)
 }
 
 /// What the walk found and sent.

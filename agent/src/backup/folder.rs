@@ -197,12 +197,8 @@ impl Walk<'_, '_> {
         names: Vec<Name>,
     ) -> Result<(), BackupError> {
         let record = self.known.folder(&node.key)?;
-        let mut before = record
-            .as_deref()
-            .map(decode_files)
-            .unwrap_or_default()
-            .into_iter()
-            .peekable();
+        let before = record.as_deref().map(decode_files).unwrap_or_default();
+        let mut before = before.into_iter().peekable();
         let mut path = self.filter.has_patterns().then(|| node.path_of(b""));
         let mut same = 0;
         let mut folders = Vec::new();
@@ -215,12 +211,7 @@ impl Walk<'_, '_> {
                 bytes: name,
                 is_folder,
             } = name;
-            let stat = if is_folder {
-                None
-            } else {
-                Some(folder.stat_of(&name))
-            };
-            let stat = match stat.transpose() {
+            let stat = match (!is_folder).then(|| folder.stat_of(&name)).transpose() {
                 Ok(stat) => stat,
                 Err(error) => {
                     self.warn(node.path_of(&name), unreadable(&error), &error);

@@ -70,20 +70,10 @@ impl Lockbox {
             .write(move |tx| {
                 let record = find::existing_bucket(&tx.buckets, &bucket)?;
                 find::upload(&tx.uploads, &bucket, &key, &upload_id)?;
-                let mut present: HashMap<u32, PartRecord> =
-                    find::parts(&tx.parts, &upload_id)?.into_iter().collect();
-                for (number, part) in &chosen {
-                    let same = present
-                        .remove(number)
-                        .is_some_and(|p| p.piece.blob == part.piece.blob);
-                    if !same {
-                        return Err(s3_error!(OperationAborted, "A part was replaced meanwhile.").into());
-                    }
-                }
+                let unused = unused_parts(find::parts(&tx.parts, &upload_id)?, &chosen)?;
                 let object = Box::new(with_lock(object, &record, now)?);
                 let version = insert(tx, &bucket, &record, &key, Some(object), &condition, now)?;
-                for (number, part) in present {
-                    // Sent, but not named in the completion.
+                for (number, part) in unused {
                     tx.remove_piece(part.piece)?;
                     tx.parts.remove((upload_id.as_str(), number))?;
                 }
@@ -147,6 +137,23 @@ impl Lockbox {
             full_object: asked.full_object,
         }))
     }
+}
+
+/// Those parts that were sent and are not named in the completion. Refused when a part was replaced since it was chosen.
+fn unused_parts(
+    present: Vec<(u32, PartRecord)>,
+    chosen: &[(u32, PartRecord)],
+) -> S3Result<HashMap<u32, PartRecord>> {
+    let mut present: HashMap<u32, PartRecord> = present.into_iter().collect();
+    for (number, part) in chosen {
+        let same = present
+            .remove(number)
+            .is_some_and(|p| p.piece.blob == part.piece.blob);
+        if !same {
+            return Err(s3_error!(OperationAborted, "A part was replaced meanwhile."));
+        }
+    }
+    Ok(present)
 }
 
 /// The parts that the client names, checked against those that are there.

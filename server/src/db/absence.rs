@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use serde::Serialize;
@@ -83,8 +83,7 @@ pub async fn note(
                         AS n(hash text, askings integer, since timestamptz, asked_at timestamptz, gone boolean)
                    WHERE o.source_id = $1 AND o.hash = decode(n.hash, 'hex')";
         let values = [source.as_uuid().into(), to_json(&rows)?.into()];
-        let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-        tx.tx.execute_raw(statement).await?;
+        tx.tx.run(sql, values).await?;
     }
     Ok(noted)
 }
@@ -140,12 +139,7 @@ pub async fn doubtful(
         .filter(object::Column::Hash.gt(after.map_or(Vec::new(), |hash| hash.as_bytes().to_vec())))
         .order_by_asc(object::Column::Hash)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// How many objects of a source are suspected and not yet believed to be gone.
@@ -191,8 +185,7 @@ pub async fn damage(
     let ids: Option<Vec<uuid::Uuid>> =
         snapshots.map(|snapshots| snapshots.iter().map(|id| id.as_uuid()).collect());
     let ids = ids.as_ref().map(to_json).transpose()?;
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, [ids.into()]);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Row> = tx.tx.rows(sql, [ids.into()]).await?;
     rows.into_iter()
         .map(|row| {
             let damage = Damage {
@@ -225,12 +218,7 @@ pub async fn asked_before(
                 .add(object::Column::ConfirmedAt.is_null()),
         )
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// When the lock that was shown longest ago was shown, among what snapshot `seq` needs.

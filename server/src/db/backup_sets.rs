@@ -121,20 +121,13 @@ pub async fn add(tx: &TenantTx, set: &BackupSet) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn all(tx: &TenantTx) -> Result<Vec<BackupSet>, DbError> {
-    let rows = backup_set::Entity::find()
-        .order_by_asc(backup_set::Column::Name)
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    let query = backup_set::Entity::find().order_by_asc(backup_set::Column::Name);
+    tx.tx.records(query).await
 }
 
 /// One backup set.
 pub async fn find(tx: &TenantTx, id: BackupSetId) -> Result<Option<BackupSet>, DbError> {
-    backup_set::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx.record(backup_set::Entity::find_by_id(id.as_uuid())).await
 }
 
 /// Locks a backup set's row until this transaction ends: its checks and findings are changed behind it.

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, Statement,
+    ColumnTrait, EntityTrait, FromQueryResult, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::OnConflict,
 };
 use shared::{
@@ -78,8 +77,7 @@ pub async fn due(tx: &TenantTx, now: Timestamp) -> Result<Vec<(BackupSetId, Opti
     let sql = "SELECT id, next_check_at FROM backup_sets
                WHERE next_check_at IS NULL OR next_check_at <= $1 ORDER BY id";
     let values = [At::try_from(now)?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Row> = tx.tx.rows(sql, values).await?;
     rows.into_iter()
         .map(|row| Ok((BackupSetId::from_uuid(row.id), optional_time(row.next_check_at)?)))
         .collect()
@@ -89,13 +87,7 @@ pub async fn due(tx: &TenantTx, now: Timestamp) -> Result<Vec<(BackupSetId, Opti
 pub async fn set_next(tx: &TenantTx, set: BackupSetId, at: Timestamp) -> Result<(), DbError> {
     let sql = "UPDATE backup_sets SET next_check_at = $2 WHERE id = $1";
     let values = [set.as_uuid().into(), At::try_from(at)?.into()];
-    tx.tx
-        .execute_raw(Statement::from_sql_and_values(
-            tx.tx.get_database_backend(),
-            sql,
-            values,
-        ))
-        .await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
@@ -138,11 +130,7 @@ pub async fn newest(tx: &TenantTx, set: BackupSetId) -> Result<Option<BucketChec
 /// The newest check of each backup set of the tenant.
 pub async fn newest_of_all(tx: &TenantTx) -> Result<HashMap<BackupSetId, BucketCheck>, DbError> {
     let sql = "SELECT DISTINCT ON (backup_set_id) * FROM bucket_checks ORDER BY backup_set_id, id DESC";
-    let statement = Statement::from_string(tx.tx.get_database_backend(), sql);
-    let rows = bucket_check::Entity::find()
-        .from_raw_sql(statement)
-        .all(&tx.tx)
-        .await?;
+    let rows: Vec<bucket_check::Model> = tx.tx.rows(sql, []).await?;
     rows.into_iter()
         .map(|row| BucketCheck::try_from(row).map(|check| (check.backup_set_id, check)))
         .collect()

@@ -2,10 +2,7 @@
 //! being confirmed, and no longer.
 
 use repository::hash;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    Statement,
-};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use shared::{
     api::{
         agent::CommitRequest,
@@ -166,8 +163,7 @@ pub async fn with_ended_runs(tx: &TenantTx) -> Result<Vec<SourceId>, DbError> {
     let sql = "SELECT DISTINCT r.source_id FROM runs r
                JOIN (SELECT run_id FROM commit_pages UNION SELECT run_id FROM commit_requests) c ON c.run_id = r.id
                WHERE r.state NOT IN ('running', 'committing')";
-    let statement = Statement::from_string(tx.tx.get_database_backend(), sql);
-    let rows = Source::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Source> = tx.tx.rows(sql, []).await?;
     Ok(rows
         .into_iter()
         .map(|row| SourceId::from_uuid(row.source_id))
@@ -182,8 +178,7 @@ pub async fn forget_ended(tx: &TenantTx, source: SourceId) -> Result<(), DbError
              WHERE r.id = c.run_id AND r.source_id = $1 AND r.state NOT IN ('running', 'committing')"
         );
         let values = [source.as_uuid().into()];
-        let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-        tx.tx.execute_raw(statement).await?;
+        tx.tx.run(sql, values).await?;
     }
     Ok(())
 }

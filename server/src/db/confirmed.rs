@@ -80,8 +80,7 @@ pub async fn confirmed_between(
         to.map(|hash| hash.as_bytes().to_vec()).into(),
         signed("limit", limit)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Row> = tx.tx.rows(sql, values).await?;
     rows.into_iter()
         .map(|row| {
             Ok(Confirmed {
@@ -185,8 +184,7 @@ pub async fn range_states(
         i16::from(kind.tag()).into(),
         to_json(&ranges)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Row> = tx.tx.rows(sql, values).await?;
     rows.into_iter()
         .map(|row| {
             Ok(RangeState {

@@ -1,7 +1,7 @@
 //! What the planner must see of the ledger: the objects inside its [`Bounds`], and sums over the rest.
 
 use jiff::Timestamp;
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Statement, Value};
+use sea_orm::{FromQueryResult, Value};
 use serde::Serialize;
 use shared::{
     ids::SourceId,
@@ -110,8 +110,7 @@ pub async fn due(tx: &TenantTx, source: SourceId, query: DueQuery<'_>) -> Result
             .into(),
         signed("limit", query.limit)?.into(),
     ]);
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = object::Entity::find().from_raw_sql(statement).all(&tx.tx).await?;
+    let rows: Vec<object::Model> = tx.tx.rows(sql, values).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -152,8 +151,7 @@ pub async fn awaiting(
     );
     let mut values = values(source, bounds, open_run, Timestamp::MAX)?;
     values.push(At::try_from(bounds.unlocked)?.into());
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Row> = tx.tx.rows(sql, values).await?;
     rows.into_iter()
         .map(|row| {
             Ok(AwaitingRow {
@@ -203,8 +201,7 @@ pub async fn churn(
         // Without a window nothing was dropped in it.
         signed("objects.dropped", first.map_or(newest + 1, Seq::get))?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let row: Option<Row> = tx.tx.row(sql, values).await?;
     let row = row.ok_or_else(|| DbError::corrupt("objects", "an aggregate without a row"))?;
     Ok(Sums {
         objects: unsigned("count", row.objects)?,
@@ -224,8 +221,7 @@ pub async fn earliest_lock(tx: &TenantTx, source: SourceId, seq: Seq) -> Result<
     let sql = "SELECT count(*) FILTER (WHERE missing_since IS NOT NULL OR absent_askings > 0) = 0 AS whole, min(locked_until) AS earliest FROM objects
                WHERE source_id = $1 AND state = 'live' AND born <= $2 AND (dropped IS NULL OR dropped > $2)";
     let values = [source.as_uuid().into(), signed("objects.born", seq.get())?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let row: Option<Row> = tx.tx.row(sql, values).await?;
     match row {
         Some(row) if row.whole => optional_time(row.earliest),
         _ => Ok(None),
@@ -259,8 +255,7 @@ pub async fn needs(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Needs, D
                FROM objects
                WHERE source_id = $1 AND state = 'live' AND born <= $2 AND (dropped IS NULL OR dropped > $2)";
     let values = [source.as_uuid().into(), signed("objects.born", seq)?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let row: Option<Row> = tx.tx.row(sql, values).await?;
     let row = row.ok_or_else(|| DbError::corrupt("objects", "an aggregate without a row"))?;
     Ok(Needs {
         objects: unsigned("count", row.objects)?,

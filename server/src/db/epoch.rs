@@ -23,7 +23,6 @@ pub async fn find(tx: &InstanceTx) -> Result<Option<u64>, DbError> {
 pub async fn set(tx: &InstanceTx, epoch: u64) -> Result<(), DbError> {
     let sql = "INSERT INTO server_epoch (epoch) VALUES ($1) ON CONFLICT (single) DO UPDATE SET epoch = $1";
     let values = [signed("server_epoch.epoch", epoch)?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }

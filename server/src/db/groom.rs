@@ -84,12 +84,7 @@ pub async fn deleting(
         .filter(Expr::expr(lock).lt(At::try_from(unlocked)?))
         .order_by_asc(object::Column::Hash)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// Notes that S3 shows a longer lock on what is being deleted: it goes when that has ended.

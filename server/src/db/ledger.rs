@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use repository::layout;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Value,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde::Serialize;
@@ -265,8 +265,7 @@ pub async fn unsent(
         agent.as_uuid().into(),
         At::try_from(since)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = Row::find_by_statement(statement).one(&tx.tx).await?;
+    let row: Option<Row> = tx.tx.row(sql, values).await?;
     let Some(row) = row else {
         return Ok(Unsent::default());
     };
@@ -292,12 +291,7 @@ pub async fn newest_unsent(
         .filter(object::Column::SignedAt.gt(At::try_from(since)?))
         .order_by_desc(object::Column::SignedAt)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// Notes the number of the snapshot whose commit record an object is: its key has it, also when it never becomes live. That
@@ -449,8 +443,7 @@ pub async fn set_live_bytes(tx: &TenantTx, source: SourceId, packs: &[PackLivene
                UPDATE objects o SET live_bytes = LEAST(w.live_bytes, o.size_bytes)::bigint FROM worn w
                WHERE o.source_id = $1 AND o.hash = w.hash AND o.state = 'live'";
     let values: [Value; 2] = [source.as_uuid().into(), to_json(&rows)?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
@@ -494,12 +487,7 @@ pub async fn short_of(
                 .add(object::Column::LockedUntil.is_null()),
         )
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// What the newest snapshot shares with the next and whose content must enter the next backup again: S3 no longer has it, or
@@ -544,12 +532,7 @@ pub async fn needed_among(
 /// Every object of a source.
 pub async fn all(tx: &TenantTx, source: SourceId) -> Result<Vec<LedgerObject>, DbError> {
     let query = object::Entity::find().filter(object::Column::SourceId.eq(source.as_uuid()));
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// How many rows a source has of each kind.

@@ -32,6 +32,7 @@ pub mod needed;
 pub mod notices;
 pub mod order;
 mod pool;
+mod query;
 pub mod rebuild;
 pub mod restores;
 pub mod runs;

@@ -1,7 +1,7 @@
 //! What the operators of the instance have to know.
 
 use jiff::Timestamp;
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use sea_orm::FromQueryResult;
 use shared::{
     api::notice::{Notice, NoticeKind},
     ids::NoticeId,
@@ -24,8 +24,7 @@ pub async fn add(tx: &InstanceTx, id: NoticeId, kind: NoticeKind, now: Timestamp
         to_text(&kind)?.into(),
         At::try_from(now)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
@@ -40,8 +39,7 @@ pub async fn open(tx: &InstanceTx, limit: u32) -> Result<Vec<Notice>, DbError> {
     let sql = "SELECT id, kind, found_at FROM instance_notices WHERE settled_at IS NULL
                ORDER BY found_at DESC, id DESC LIMIT $1";
     let values = [i64::from(limit).into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = Row::find_by_statement(statement).all(&tx.tx).await?;
+    let rows: Vec<Row> = tx.tx.rows(sql, values).await?;
     rows.into_iter()
         .map(|row| {
             let kind: NoticeKind = from_text("instance_notices.kind", row.kind)?;
@@ -60,6 +58,5 @@ pub async fn settle(tx: &InstanceTx, id: NoticeId, by: &str, now: Timestamp) -> 
     let sql = "UPDATE instance_notices SET settled_at = $2, settled_by = $3
                WHERE id = $1 AND settled_at IS NULL";
     let values = [id.as_uuid().into(), At::try_from(now)?.into(), by.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    Ok(tx.tx.execute_raw(statement).await?.rows_affected() == 1)
+    Ok(tx.tx.run(sql, values).await? == 1)
 }

@@ -69,9 +69,7 @@ pub async fn mark(tx: &TenantTx, source: SourceId) -> Result<Mark, DbError> {
 /// Whether a job of the source is at work.
 pub async fn job_is_running(tx: &TenantTx, source: SourceId) -> Result<bool, DbError> {
     let sql = "SELECT 1 AS one FROM jobs WHERE source_id = $1 AND state = 'running' LIMIT 1";
-    let statement =
-        Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, [source.as_uuid().into()]);
-    Ok(tx.tx.query_one_raw(statement).await?.is_some())
+    tx.tx.exists(sql, [source.as_uuid().into()]).await
 }
 
 /// Adds the run of a snapshot, unless it is known. All that is told of it is when its commit came and that it succeeded.

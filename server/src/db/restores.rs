@@ -112,11 +112,8 @@ pub async fn add(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
 /// One restore, its row locked until this transaction ends: change it, then [`save`] it. The transaction must hold the row of
 /// its snapshot's source.
 pub async fn lock(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
-    let row = restore::Entity::find_by_id(id.as_uuid())
-        .lock(LockType::NoKeyUpdate)
-        .one(&tx.tx)
-        .await?;
-    row.map(TryInto::try_into).transpose()
+    let query = restore::Entity::find_by_id(id.as_uuid()).lock(LockType::NoKeyUpdate);
+    tx.tx.record(query).await
 }
 
 /// Writes a restore that [`lock`] gave.
@@ -140,11 +137,7 @@ pub async fn save(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
 
 /// One restore.
 pub async fn find(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbError> {
-    restore::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx.record(restore::Entity::find_by_id(id.as_uuid())).await
 }
 
 /// The restores of one snapshot, newest first.
@@ -152,12 +145,7 @@ pub async fn of_snapshot(tx: &TenantTx, snapshot: SnapshotId) -> Result<Vec<Rest
     let query = restore::Entity::find()
         .filter(restore::Column::SnapshotId.eq(snapshot.as_uuid()))
         .order_by_desc(restore::Column::CreatedAt);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// The newest restores of one snapshot, newest first.
@@ -170,12 +158,7 @@ pub async fn newest_of_snapshot(
         .filter(restore::Column::SnapshotId.eq(snapshot.as_uuid()))
         .order_by_desc(restore::Column::CreatedAt)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// The snapshots of a source that an open restore holds.
@@ -211,10 +194,5 @@ pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Restore>, DbError> 
     let query = restore::Entity::find()
         .order_by_desc(restore::Column::CreatedAt)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }

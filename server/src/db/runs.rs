@@ -180,21 +180,14 @@ pub async fn add(tx: &TenantTx, run: &Run) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn find(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
-    run::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx.record(run::Entity::find_by_id(id.as_uuid())).await
 }
 
 /// One run, its row locked until this transaction ends: change it, then [`save`] it. The transaction must hold the source's
 /// row.
 pub async fn lock(tx: &TenantTx, id: RunId) -> Result<Option<Run>, DbError> {
-    let row = run::Entity::find_by_id(id.as_uuid())
-        .lock(LockType::NoKeyUpdate)
-        .one(&tx.tx)
-        .await?;
-    row.map(TryInto::try_into).transpose()
+    let query = run::Entity::find_by_id(id.as_uuid()).lock(LockType::NoKeyUpdate);
+    tx.tx.record(query).await
 }
 
 /// Writes a run that [`lock`] gave. What it commits is forgotten when the ledger has it, or the run has ended.
@@ -236,7 +229,7 @@ pub async fn open_of_source(tx: &TenantTx, source: SourceId) -> Result<Option<Ru
     let query = run::Entity::find()
         .filter(run::Column::SourceId.eq(source.as_uuid()))
         .filter(open_states());
-    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    tx.tx.record(query).await
 }
 
 /// Whether a run of a source has begun and not ended: it may commit. One that waits for its agent has sent nothing, and it
@@ -253,12 +246,7 @@ pub async fn open(tx: &TenantTx) -> Result<Vec<Run>, DbError> {
     let query = run::Entity::find()
         .filter(open_states())
         .order_by_desc(run::Column::CreatedAt);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// Runs under way that have passed their deadline, and their sources.
@@ -299,12 +287,7 @@ pub async fn open_of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Run>, Db
         .filter(run::Column::SourceId.in_subquery(sources))
         .filter(open_states())
         .order_by_asc(run::Column::CreatedAt);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// The newest ended runs of the tenant, newest first.
@@ -313,12 +296,7 @@ pub async fn newest_ended(tx: &TenantTx, limit: u64) -> Result<Vec<Run>, DbError
         .filter(run::Column::State.is_in(["succeeded", "failed"]))
         .order_by_desc(run::Column::CreatedAt)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// The newest ended run of a source.
@@ -327,5 +305,5 @@ pub async fn newest_ended_of_source(tx: &TenantTx, source: SourceId) -> Result<O
         .filter(run::Column::SourceId.eq(source.as_uuid()))
         .filter(run::Column::State.is_in(["succeeded", "failed"]))
         .order_by_desc(run::Column::CreatedAt);
-    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    tx.tx.record(query).await
 }

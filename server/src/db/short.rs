@@ -1,7 +1,7 @@
 //! Objects whose locks fall short, in parts that fit into memory.
 
 use jiff::Timestamp;
-use sea_orm::{ConnectionTrait, EntityTrait, Statement, Value};
+use sea_orm::Value;
 use shared::{ids::SourceId, object::ObjectHash};
 
 use super::{
@@ -42,7 +42,6 @@ pub async fn short_after(
             .into(),
         i64::from(limit).into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let rows = object::Entity::find().from_raw_sql(statement).all(&tx.tx).await?;
+    let rows: Vec<object::Model> = tx.tx.rows(sql, values).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }

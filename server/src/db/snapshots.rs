@@ -118,11 +118,7 @@ pub async fn add(tx: &TenantTx, snapshot: &Snapshot) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn find(tx: &TenantTx, id: SnapshotId) -> Result<Option<Snapshot>, DbError> {
-    snapshot::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx.record(snapshot::Entity::find_by_id(id.as_uuid())).await
 }
 
 /// The snapshot of a number.
@@ -130,7 +126,7 @@ pub async fn by_seq(tx: &TenantTx, source: SourceId, seq: u64) -> Result<Option<
     let query = snapshot::Entity::find()
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::Seq.eq(signed("snapshots.seq", seq)?));
-    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    tx.tx.record(query).await
 }
 
 /// Every snapshot of a source that is complete or has expired, by number.
@@ -139,12 +135,7 @@ pub async fn of_source(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>,
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::State.is_in(["complete", "expired"]))
         .order_by_asc(snapshot::Column::Seq);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// Every broken snapshot of a source, by number.
@@ -153,12 +144,7 @@ pub async fn broken(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>, Db
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::State.eq("broken"))
         .order_by_asc(snapshot::Column::Seq);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// Those that are complete or have expired, carry a tier and were received at `since` or later.
@@ -197,7 +183,7 @@ pub async fn newest_complete(tx: &TenantTx, source: SourceId) -> Result<Option<S
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::State.eq("complete"))
         .order_by_desc(snapshot::Column::Seq);
-    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    tx.tx.record(query).await
 }
 
 /// Complete snapshots after number `seq` whose data may be there when some of that one's is lost: the newest, then those that
@@ -236,7 +222,7 @@ pub async fn parent(tx: &TenantTx, source: SourceId) -> Result<Option<Snapshot>,
         .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
         .filter(snapshot::Column::State.is_in(["complete", "broken"]))
         .order_by_desc(snapshot::Column::Seq);
-    query.one(&tx.tx).await?.map(TryInto::try_into).transpose()
+    tx.tx.record(query).await
 }
 
 /// The newest snapshots of the tenant, newest first.
@@ -244,12 +230,7 @@ pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Snapshot>, DbError>
     let query = snapshot::Entity::find()
         .order_by_desc(snapshot::Column::ReceivedAt)
         .limit(limit);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// The complete snapshots of one agent's sources, newest first.
@@ -263,12 +244,7 @@ pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Snapshot>, Db
         .filter(snapshot::Column::SourceId.in_subquery(sources))
         .filter(snapshot::Column::State.eq("complete"))
         .order_by_desc(snapshot::Column::ReceivedAt);
-    query
-        .all(&tx.tx)
-        .await?
-        .into_iter()
-        .map(TryInto::try_into)
-        .collect()
+    tx.tx.records(query).await
 }
 
 /// How many of these snapshots each source has.

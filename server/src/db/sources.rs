@@ -120,31 +120,24 @@ pub async fn add(tx: &TenantTx, source: &Source) -> Result<(), DbError> {
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn all(tx: &TenantTx) -> Result<Vec<Source>, DbError> {
-    let rows = source::Entity::find()
-        .order_by_asc(source::Column::Name)
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    let query = source::Entity::find().order_by_asc(source::Column::Name);
+    tx.tx.records(query).await
 }
 
 /// The sources of one agent.
 pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Source>, DbError> {
-    let rows = source::Entity::find()
+    let query = source::Entity::find()
         .filter(source::Column::AgentId.eq(agent.as_uuid()))
-        .order_by_asc(source::Column::Name)
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+        .order_by_asc(source::Column::Name);
+    tx.tx.records(query).await
 }
 
 /// The sources whose next run is due; none that is retired.
 pub async fn due(tx: &TenantTx, now: Timestamp) -> Result<Vec<Source>, DbError> {
-    let rows = source::Entity::find()
+    let query = source::Entity::find()
         .filter(source::Column::NextDue.lte(At::try_from(now)?))
-        .filter(source::Column::RetiredAt.is_null())
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+        .filter(source::Column::RetiredAt.is_null());
+    tx.tx.records(query).await
 }
 
 /// The sources that are to be swept.
@@ -158,21 +151,14 @@ pub async fn due_for_sweep(tx: &TenantTx, now: Timestamp) -> Result<Vec<Source>,
 
 /// One source.
 pub async fn find(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
-    source::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx.record(source::Entity::find_by_id(id.as_uuid())).await
 }
 
 /// One source, its row locked until this transaction ends: nobody else changes anything that belongs to it. A transaction
 /// locks one source at most ([`super::order`]).
 pub async fn lock(tx: &TenantTx, id: SourceId) -> Result<Option<Source>, DbError> {
-    let row = source::Entity::find_by_id(id.as_uuid())
-        .lock(LockType::NoKeyUpdate)
-        .one(&tx.tx)
-        .await?;
-    row.map(TryInto::try_into).transpose()
+    let query = source::Entity::find_by_id(id.as_uuid()).lock(LockType::NoKeyUpdate);
+    tx.tx.record(query).await
 }
 
 /// Keeps the next scheduled run.

@@ -78,20 +78,15 @@ pub async fn add(tx: &TenantTx, account: &StorageAccount, now: Timestamp) -> Res
 /// # Errors
 /// When the database does not answer; likewise below.
 pub async fn all(tx: &TenantTx) -> Result<Vec<StorageAccount>, DbError> {
-    let rows = storage_account::Entity::find()
-        .order_by_asc(storage_account::Column::Name)
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    let query = storage_account::Entity::find().order_by_asc(storage_account::Column::Name);
+    tx.tx.records(query).await
 }
 
 /// One storage account.
 pub async fn find(tx: &TenantTx, id: StorageAccountId) -> Result<Option<StorageAccount>, DbError> {
-    storage_account::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx
+        .record(storage_account::Entity::find_by_id(id.as_uuid()))
+        .await
 }
 
 /// How many there are in the tenant.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
 };
 use shared::{api::view::SweepReport, ids::SourceId};
 
@@ -77,8 +77,7 @@ pub async fn add(tx: &TenantTx, sweep: &Sweep) -> Result<(), DbError> {
 /// The newest sweep of each source of the tenant.
 pub async fn newest(tx: &TenantTx) -> Result<HashMap<SourceId, Sweep>, DbError> {
     let sql = "SELECT DISTINCT ON (source_id) * FROM sweeps ORDER BY source_id, id DESC";
-    let statement = Statement::from_string(tx.tx.get_database_backend(), sql);
-    let rows = sweep::Entity::find().from_raw_sql(statement).all(&tx.tx).await?;
+    let rows: Vec<sweep::Model> = tx.tx.rows(sql, []).await?;
     rows.into_iter()
         .map(|row| Sweep::try_from(row).map(|sweep| (sweep.source_id, sweep)))
         .collect()
@@ -86,10 +85,8 @@ pub async fn newest(tx: &TenantTx) -> Result<HashMap<SourceId, Sweep>, DbError> 
 
 /// The sweeps of a source, newest first.
 pub async fn of_source(tx: &TenantTx, source: SourceId) -> Result<Vec<Sweep>, DbError> {
-    let rows = sweep::Entity::find()
+    let query = sweep::Entity::find()
         .filter(sweep::Column::SourceId.eq(source.as_uuid()))
-        .order_by_desc(sweep::Column::Id)
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+        .order_by_desc(sweep::Column::Id);
+    tx.tx.records(query).await
 }

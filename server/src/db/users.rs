@@ -1,7 +1,7 @@
 //! People who sign in.
 
 use jiff::Timestamp;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use shared::ids::UserId;
 
 use super::{DbError, InstanceTx, entity::user, types::At};
@@ -58,8 +58,7 @@ pub async fn add_first_operator(tx: &InstanceTx, user: &NewUser, now: Timestamp)
         user.password_hash.as_str().into(),
         At::try_from(now)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 

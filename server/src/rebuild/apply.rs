@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use repository::manifest::ManifestHeader;
-use shared::{api::view::SnapshotState, schedule::Schedule};
+use shared::{api::view::SnapshotState, ids::SourceId, schedule::Schedule};
 
 use super::{compare::Comparison, ledger::Ledger, report::Written, scan::Found};
 use crate::{
@@ -35,33 +35,7 @@ pub(super) async fn apply(
     if let Some(header) = &found.newest_header {
         owner(&tx, set, header, ledger, now).await?;
     }
-    let Some(source) = db::sources::lock(&tx, id).await? else {
-        return Err(ApiError::conflict(
-            "no_owner",
-            "No manifest of it can be used, so its agent is not known, and the database does not know the source.",
-        ));
-    };
-    if source.backup_set_id != set.id {
-        return Err(ApiError::conflict(
-            "other_set",
-            format!(
-                "The database has it in another backup set, {}.",
-                source.backup_set_id
-            ),
-        ));
-    }
-    if db::runs::is_active(&tx, id).await? || db::rebuild::job_is_running(&tx, id).await? {
-        return Err(ApiError::conflict(
-            "run_open",
-            "A run, a commit or a sweep of it is under way. Wait for its end, then rebuild again.",
-        ));
-    }
-    if db::rebuild::mark(&tx, id).await? != ledger.mark {
-        return Err(ApiError::conflict(
-            "moved_on",
-            "A commit or a sweep changed its ledger meanwhile. Rebuild again.",
-        ));
-    }
+    let source = writable(&tx, set, id, ledger).await?;
     for snapshot in &comparison.snapshots {
         if ledger.snapshots.contains_key(&snapshot.seq) {
             db::rebuild::correct_snapshot(&tx, snapshot).await?;
@@ -107,6 +81,38 @@ pub(super) async fn apply(
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
     Ok(written)
+}
+
+/// The source, its row locked, if its ledger may be written.
+async fn writable(tx: &TenantTx, set: &BackupSet, id: SourceId, ledger: &Ledger) -> Result<Source, ApiError> {
+    let Some(source) = db::sources::lock(tx, id).await? else {
+        return Err(ApiError::conflict(
+            "no_owner",
+            "No manifest of it can be used, so its agent is not known, and the database does not know the source.",
+        ));
+    };
+    if source.backup_set_id != set.id {
+        return Err(ApiError::conflict(
+            "other_set",
+            format!(
+                "The database has it in another backup set, {}.",
+                source.backup_set_id
+            ),
+        ));
+    }
+    if db::runs::is_active(tx, id).await? || db::rebuild::job_is_running(tx, id).await? {
+        return Err(ApiError::conflict(
+            "run_open",
+            "A run, a commit or a sweep of it is under way. Wait for its end, then rebuild again.",
+        ));
+    }
+    if db::rebuild::mark(tx, id).await? != ledger.mark {
+        return Err(ApiError::conflict(
+            "moved_on",
+            "A commit or a sweep changed its ledger meanwhile. Rebuild again.",
+        ));
+    }
+    Ok(source)
 }
 
 /// Makes the agent and the source where the database does not know them. Both are *unclaimed*: no credential opens the

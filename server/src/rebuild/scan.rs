@@ -3,7 +3,10 @@
 
 mod records;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    mem,
+};
 
 use repository::{
     commit::{CommitRecord, CommitVerifyingKey},
@@ -19,6 +22,7 @@ use shared::{
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
+use self::records::Counted;
 use super::{
     ledger::Ledger,
     report::{Finding, Kind},
@@ -143,32 +147,7 @@ pub(super) async fn source(
     let mut signers = BTreeMap::new();
     let mut newest_header = None;
     for (seq, candidates) in &mut records {
-        let mut chosen = None;
-        for counted in candidates.drain(..) {
-            let header = match scan.manifest(&counted.record).await? {
-                Ok(header) => header,
-                Err(reason) => {
-                    let key = scan.key(&counted.record.manifest);
-                    findings.push(Finding::new(Kind::OtherManifest, key, None, Some(reason)));
-                    continue;
-                }
-            };
-            // Without a signature to go by, a record counts only with the manifest that it fits.
-            let is_signed =
-                |header: &ManifestHeader| trust.signer.is_none_or(|signer| signer == header.signer);
-            if let (false, Some(header)) = (counted.is_verified, &header)
-                && !is_signed(header)
-            {
-                let (key, signer) = (scan.key(&counted.record.manifest), header.signer.to_hex());
-                let reason = format!("it is signed by {signer}, which is not the agent's key");
-                findings.push(Finding::new(Kind::OtherManifest, key, None, Some(reason)));
-                continue;
-            }
-            if header.is_some() || counted.is_verified {
-                chosen = Some((counted.record, counted.object, header));
-                break;
-            }
-        }
+        let chosen = scan.choose(mem::take(candidates), &mut findings).await?;
         let Some((record, object, header)) = chosen else {
             continue;
         };
@@ -289,6 +268,39 @@ impl Scan<'_> {
             }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The first of the commit records of one number that counts, with the header of its manifest where that is there.
+    async fn choose(
+        &self,
+        candidates: Vec<Counted>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<(CommitRecord, ObjectRef, Option<ManifestHeader>)>, S3Error> {
+        for counted in candidates {
+            let header = match self.manifest(&counted.record).await? {
+                Ok(header) => header,
+                Err(reason) => {
+                    let key = self.key(&counted.record.manifest);
+                    findings.push(Finding::new(Kind::OtherManifest, key, None, Some(reason)));
+                    continue;
+                }
+            };
+            // Without a signature to go by, a record counts only with the manifest that it fits.
+            let is_signed =
+                |header: &ManifestHeader| self.trust.signer.is_none_or(|signer| signer == header.signer);
+            if let (false, Some(header)) = (counted.is_verified, &header)
+                && !is_signed(header)
+            {
+                let (key, signer) = (self.key(&counted.record.manifest), header.signer.to_hex());
+                let reason = format!("it is signed by {signer}, which is not the agent's key");
+                findings.push(Finding::new(Kind::OtherManifest, key, None, Some(reason)));
+                continue;
+            }
+            if header.is_some() || counted.is_verified {
+                return Ok(Some((counted.record, counted.object, header)));
+            }
+        }
+        Ok(None)
     }
 
     /// The manifest that a record means: the earliest version with the right hash. None when there is none; a reason when it

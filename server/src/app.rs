@@ -16,12 +16,11 @@ use crate::{
     clock::Clock,
     clocks::Clocks,
     db::{Db, storage_accounts::StorageAccount},
-    error::ApiError,
     live::Live,
     polls::Polls,
     s3::{self, Endpoint, Guarded, ObjectStore, address::AddressRule},
     scope::TenantScope,
-    secrets::{BearerKey, MasterKey},
+    secrets::{BearerKey, MasterKey, SecretError},
     sign_in::{Budgets, Guess, Passwords, Refusals},
     visits::Visits,
 };
@@ -131,7 +130,7 @@ impl App {
         &self,
         scope: &TenantScope,
         account: &StorageAccount,
-    ) -> Result<Arc<dyn ObjectStore>, ApiError> {
+    ) -> Result<Arc<dyn ObjectStore>, SecretError> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = stores.get(&account.id) {
             return Ok(store.clone());
@@ -141,8 +140,7 @@ impl App {
             account.id.as_uuid(),
             &account.secret_sealed,
         )?;
-        let secret = String::from_utf8(secret.to_vec())
-            .map_err(|_| ApiError::Internal("a sealed S3 secret is not text".into()))?;
+        let secret = String::from_utf8(secret.to_vec()).map_err(|_| SecretError::NotText)?;
         let endpoint = Endpoint {
             url: account.endpoint.clone(),
             region: account.region.clone(),

@@ -13,7 +13,11 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use shared::ids::StorageAccountId;
 
-use crate::{clock::Clock, db::Db, error::ApiError, s3::ObjectStore};
+use crate::{
+    clock::Clock,
+    db::{Db, DbError},
+    s3::{ObjectStore, S3Error},
+};
 
 /// How far two of the clocks may be apart.
 const BOUND: SignedDuration = SignedDuration::from_mins(5);
@@ -63,18 +67,12 @@ impl Reading {
     /// Refuses when they are too far apart.
     ///
     /// # Errors
-    /// `Conflict` with what each clock shows.
-    pub fn agreed(self) -> Result<Self, ApiError> {
+    /// `Disagree` with what each clock shows.
+    pub fn agreed(self) -> Result<Self, ClocksError> {
         if self.spread() <= BOUND {
             return Ok(self);
         }
-        Err(ApiError::conflict(
-            CLOCKS_DISAGREE,
-            format!(
-                "The clocks disagree by more than 5 minutes ({self}). Nothing is signed, extended or deleted until they \
-                 agree: set the one that is wrong by a time server."
-            ),
-        ))
+        Err(ClocksError::Disagree(self))
     }
 }
 
@@ -88,10 +86,28 @@ impl fmt::Display for Reading {
     }
 }
 
-/// The code of the refusal when they disagree.
-pub const CLOCKS_DISAGREE: &str = "clocks_disagree";
-/// The code of the refusal when the store's time is not known.
-pub const CLOCK_UNKNOWN: &str = "clock_unknown";
+/// Why the clocks are not relied on.
+#[derive(Debug, thiserror::Error)]
+pub enum ClocksError {
+    /// They are too far apart.
+    #[error(
+        "The clocks disagree by more than 5 minutes ({0}). Nothing is signed, extended or deleted until they agree: set the one \
+         that is wrong by a time server."
+    )]
+    Disagree(Reading),
+    /// The store has not told its time for too long.
+    #[error(
+        "The time of the S3 endpoint is not known: it has not told it for an hour. Nothing is signed, extended or deleted until it \
+         does, since locks of a wrong length cannot be taken back. Check that the endpoint answers."
+    )]
+    Unknown,
+    /// The database could not be asked.
+    #[error("database: {0}")]
+    Database(#[from] DbError),
+    /// The store could not be asked.
+    #[error("object store: {0}")]
+    Store(#[from] S3Error),
+}
 
 /// Compares the three clocks.
 #[derive(Debug)]
@@ -116,13 +132,13 @@ impl Clocks {
     /// Asks all three now.
     ///
     /// # Errors
-    /// `Conflict` when they disagree; otherwise when one of them can not be asked.
+    /// `Disagree`, or when one of them can not be asked.
     pub async fn compare(
         &self,
         account: StorageAccountId,
         store: &dyn ObjectStore,
         bucket: &str,
-    ) -> Result<Reading, ApiError> {
+    ) -> Result<Reading, ClocksError> {
         let database = self.db.time().await? + self.clock.travelled();
         let before = self.clock.now();
         // Whether or not the store answers.
@@ -141,7 +157,7 @@ impl Clocks {
     }
 
     /// A disagreement ends what was known of the store.
-    fn judged(&self, account: StorageAccountId, reading: Reading) -> Result<Reading, ApiError> {
+    fn judged(&self, account: StorageAccountId, reading: Reading) -> Result<Reading, ClocksError> {
         reading.agreed().inspect_err(|_| {
             let mut known = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
             known.remove(&account);
@@ -153,13 +169,13 @@ impl Clocks {
     /// within the last hour.
     ///
     /// # Errors
-    /// `Conflict` when they disagree, or the store's time is not known; when the database does not answer.
+    /// `Disagree`, `Unknown`, or when the database does not answer.
     pub async fn must_agree(
         &self,
         account: StorageAccountId,
         store: &dyn ObjectStore,
         bucket: &str,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), ClocksError> {
         let now = self.clock.now();
         let last = {
             let known = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,24 +187,14 @@ impl Clocks {
         }
         match self.compare(account, store, bucket).await {
             Ok(_) => Ok(()),
-            Err(
-                error @ ApiError::Conflict {
-                    code: CLOCKS_DISAGREE,
-                    ..
-                },
-            ) => Err(error),
+            Err(error @ ClocksError::Disagree(_)) => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the clocks could not be compared");
                 if last.is_some_and(|last| is_known(last, now)) {
                     // The database was compared before the store was asked, or did not answer: then nothing goes on.
                     return self.db.time().await.map(drop).map_err(Into::into);
                 }
-                Err(ApiError::conflict(
-                    CLOCK_UNKNOWN,
-                    "The time of the S3 endpoint is not known: it has not told it for an hour. Nothing is signed, extended \
-                     or deleted until it does, since locks of a wrong length cannot be taken back. Check that the endpoint \
-                     answers.",
-                ))
+                Err(ClocksError::Unknown)
             }
         }
     }

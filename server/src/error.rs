@@ -8,7 +8,7 @@ use axum::{
 use frontend::error::ConsoleError;
 use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError, text};
 
-use crate::{db::DbError, s3::S3Error, secrets::SecretError, visits::TooMany};
+use crate::{clocks::ClocksError, db::DbError, s3::S3Error, secrets::SecretError, visits::TooMany};
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +238,17 @@ impl From<SecretError> for ApiError {
 impl From<S3Error> for ApiError {
     fn from(error: S3Error) -> Self {
         Self::Internal(format!("object store: {error}"))
+    }
+}
+
+impl From<ClocksError> for ApiError {
+    fn from(error: ClocksError) -> Self {
+        match error {
+            ClocksError::Disagree(_) => Self::conflict("clocks_disagree", error.to_string()),
+            ClocksError::Unknown => Self::conflict("clock_unknown", error.to_string()),
+            ClocksError::Database(error) => error.into(),
+            ClocksError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub enum SecretError {
     /// The sealed text does not open.
     #[error("a sealed secret does not open: the master key is another one, or the row was changed")]
     DoesNotOpen,
+    /// A sealed S3 secret opens and is not UTF-8.
+    #[error("a sealed S3 secret is not text")]
+    NotText,
     /// Argon2 refused.
     #[error("password hashing failed: {0}")]
     Password(String),

@@ -5,7 +5,7 @@ use repository::identity::AgentPublicKey;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryOrder};
 use shared::ids::{AgentId, BackupSetId};
 
-use super::{DbError, TenantTx, entity::agent, insert, types::optional_time};
+use super::{DbError, TenantTx, entity::agent, insert, sources::Source, types::optional_time};
 
 /// An enrolled endpoint.
 #[derive(Debug, Clone)]
@@ -72,20 +72,19 @@ pub async fn add(tx: &TenantTx, agent: &Agent) -> Result<(), DbError> {
 
 /// One agent.
 pub async fn find(tx: &TenantTx, id: AgentId) -> Result<Option<Agent>, DbError> {
-    agent::Entity::find_by_id(id.as_uuid())
-        .one(&tx.tx)
-        .await?
-        .map(TryInto::try_into)
-        .transpose()
+    tx.tx.record(agent::Entity::find_by_id(id.as_uuid())).await
+}
+
+/// The agent of a source. A foreign key keeps it.
+pub async fn of_source(tx: &TenantTx, source: &Source) -> Result<Agent, DbError> {
+    let agent = find(tx, source.agent_id).await?;
+    agent.ok_or_else(|| DbError::corrupt("sources.agent_id", source.agent_id))
 }
 
 /// Every agent of the tenant, by host name.
 pub async fn all(tx: &TenantTx) -> Result<Vec<Agent>, DbError> {
-    let rows = agent::Entity::find()
-        .order_by_asc(agent::Column::Hostname)
-        .all(&tx.tx)
-        .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    let query = agent::Entity::find().order_by_asc(agent::Column::Hostname);
+    tx.tx.records(query).await
 }
 
 /// Notes that the agent called.

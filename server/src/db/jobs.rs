@@ -2,7 +2,7 @@
 //! database's, so that a test can live through a year.
 
 use jiff::Timestamp;
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use shared::ids::{SourceId, StorageAccountId, TenantId};
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub enum JobKind {
 
 /// A claimed job.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct ClaimedJob {
     id: Uuid,
     /// The tenant that it was queued under.
     pub tenant: TenantId,
@@ -80,7 +80,7 @@ pub struct Turns {
 
 impl Turns {
     /// Takes note of whose job was claimed.
-    pub fn had(&mut self, job: &Job) {
+    pub fn had(&mut self, job: &ClaimedJob) {
         let had = |list: &mut Vec<Uuid>, id: Uuid| {
             list.retain(|known| *known != id);
             list.push(id);
@@ -129,8 +129,7 @@ pub async fn queue(
         source.map(SourceId::as_uuid).into(),
         At::try_from(run_at)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
@@ -151,14 +150,45 @@ pub async fn queue_by(
         subject.into(),
         At::try_from(run_at)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
 /// Held while a job is claimed, so that two servers that claim together do not both fill the last place under a ceiling. An
 /// arbitrary constant.
 const CLAIM_LOCK: i64 = 0x486f_6c64_4a6f_6273;
+
+/// Claims one job. Parameters in their order: now, end of the lease, ceilings of a tenant, a storage account, an endpoint and of checks,
+/// tenants and storage accounts in the order of their last turns, and the ceilings of all that are shared and of those in the background.
+const CLAIM: &str = "WITH at_work AS MATERIALIZED (
+        SELECT tenant_id, storage_account_id, endpoint, kind FROM jobs
+        WHERE state = 'running' AND lease_until >= $1)
+    UPDATE jobs SET state = 'running', lease_until = $2, attempt = attempt + 1
+    WHERE id = (SELECT id FROM jobs j
+                WHERE ((state = 'ready' AND run_at <= $1) OR (state = 'running' AND lease_until < $1))
+                  AND NOT EXISTS (SELECT FROM jobs other
+                                  WHERE other.source_id = j.source_id AND other.state = 'running'
+                                    AND other.id <> j.id)
+                  AND (SELECT count(*) FROM at_work w WHERE w.tenant_id = j.tenant_id) < $3
+                  AND (SELECT count(*) FROM at_work w
+                       WHERE w.storage_account_id = j.storage_account_id) < $4
+                  AND (SELECT count(*) FROM at_work w WHERE w.endpoint = j.endpoint) < $5
+                  AND (j.kind <> 'check'
+                       OR (SELECT count(*) FROM at_work w WHERE w.kind = 'check') < $6)
+                  AND ((SELECT count(*) FROM at_work) < $9
+                       OR NOT EXISTS (SELECT FROM at_work w WHERE w.tenant_id = j.tenant_id))
+                  AND (j.kind = 'commit'
+                       OR ((SELECT count(*) FROM at_work w
+                            WHERE w.storage_account_id = j.storage_account_id AND w.kind <> 'commit') < $10
+                           AND (SELECT count(*) FROM at_work w
+                                WHERE w.endpoint = j.endpoint AND w.kind <> 'commit') < $11
+                           AND (SELECT count(*) FROM at_work w WHERE w.kind <> 'commit') < $12))
+                ORDER BY COALESCE(array_position($7::text::uuid[], j.tenant_id), 0),
+                         COALESCE(array_position($8::text::uuid[], j.storage_account_id), 0),
+                         CASE j.kind WHEN 'commit' THEN 0 WHEN 'sweep' THEN 1 ELSE 2 END,
+                         j.run_at
+                FOR UPDATE SKIP LOCKED LIMIT 1)
+    RETURNING id, tenant_id, kind, subject, storage_account_id, attempt";
 
 /// Claims a job that is due, until `lease_until`: of the tenant and then of the storage account whose turn is longest ago,
 /// commits before sweeps before checks, and then what has been due longest. A job whose lease has run out counts as due: its
@@ -170,7 +200,7 @@ pub async fn claim(
     lease_until: Timestamp,
     ceilings: Ceilings,
     turns: &Turns,
-) -> Result<Option<Job>, DbError> {
+) -> Result<Option<ClaimedJob>, DbError> {
     #[derive(FromQueryResult)]
     struct Row {
         id: Uuid,
@@ -181,38 +211,9 @@ pub async fn claim(
         attempt: i32,
     }
     // A statement of its own: the one that claims must see what was committed while this one waited.
-    let lock = "SELECT pg_advisory_xact_lock($1)";
-    let lock = Statement::from_sql_and_values(tx.tx.get_database_backend(), lock, [CLAIM_LOCK.into()]);
-    tx.tx.execute_raw(lock).await?;
-    let sql = "WITH at_work AS MATERIALIZED (
-                   SELECT tenant_id, storage_account_id, endpoint, kind FROM jobs
-                   WHERE state = 'running' AND lease_until >= $1)
-               UPDATE jobs SET state = 'running', lease_until = $2, attempt = attempt + 1
-               WHERE id = (SELECT id FROM jobs j
-                           WHERE ((state = 'ready' AND run_at <= $1) OR (state = 'running' AND lease_until < $1))
-                             AND NOT EXISTS (SELECT FROM jobs other
-                                             WHERE other.source_id = j.source_id AND other.state = 'running'
-                                               AND other.id <> j.id)
-                             AND (SELECT count(*) FROM at_work w WHERE w.tenant_id = j.tenant_id) < $3
-                             AND (SELECT count(*) FROM at_work w
-                                  WHERE w.storage_account_id = j.storage_account_id) < $4
-                             AND (SELECT count(*) FROM at_work w WHERE w.endpoint = j.endpoint) < $5
-                             AND (j.kind <> 'check'
-                                  OR (SELECT count(*) FROM at_work w WHERE w.kind = 'check') < $6)
-                             AND ((SELECT count(*) FROM at_work) < $9
-                                  OR NOT EXISTS (SELECT FROM at_work w WHERE w.tenant_id = j.tenant_id))
-                             AND (j.kind = 'commit'
-                                  OR ((SELECT count(*) FROM at_work w
-                                       WHERE w.storage_account_id = j.storage_account_id AND w.kind <> 'commit') < $10
-                                      AND (SELECT count(*) FROM at_work w
-                                           WHERE w.endpoint = j.endpoint AND w.kind <> 'commit') < $11
-                                      AND (SELECT count(*) FROM at_work w WHERE w.kind <> 'commit') < $12))
-                           ORDER BY COALESCE(array_position($7::text::uuid[], j.tenant_id), 0),
-                                    COALESCE(array_position($8::text::uuid[], j.storage_account_id), 0),
-                                    CASE j.kind WHEN 'commit' THEN 0 WHEN 'sweep' THEN 1 ELSE 2 END,
-                                    j.run_at
-                           FOR UPDATE SKIP LOCKED LIMIT 1)
-               RETURNING id, tenant_id, kind, subject, storage_account_id, attempt";
+    tx.tx
+        .run("SELECT pg_advisory_xact_lock($1)", [CLAIM_LOCK.into()])
+        .await?;
     let values = [
         At::try_from(now)?.into(),
         At::try_from(lease_until)?.into(),
@@ -227,18 +228,13 @@ pub async fn claim(
         ceilings.background.endpoint.into(),
         ceilings.background.all.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    let row = match Row::find_by_statement(statement)
-        .one(&tx.tx)
-        .await
-        .map_err(DbError::from)
-    {
+    let row: Option<Row> = match tx.tx.row(CLAIM, values).await {
         // Another worker has just begun a job of the same source.
         Err(error) if error.is_duplicate() => return Ok(None),
         row => row?,
     };
     row.map(|row| {
-        Ok(Job {
+        Ok(ClaimedJob {
             id: row.id,
             tenant: TenantId::from_uuid(row.tenant_id),
             kind: from_text("jobs.kind", row.kind)?,
@@ -264,45 +260,35 @@ pub async fn another_waits(
         to_text(&kind)?.into(),
         At::try_from(now)?.into(),
     ];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    Ok(tx.tx.query_one_raw(statement).await?.is_some())
+    tx.tx.exists(sql, values).await
 }
 
 /// Holds on to a job; `false` when somebody else has claimed it since.
-pub async fn renew(tx: &InstanceTx, job: &Job, lease_until: Timestamp) -> Result<bool, DbError> {
+pub async fn renew(tx: &InstanceTx, job: &ClaimedJob, lease_until: Timestamp) -> Result<bool, DbError> {
     let sql = "UPDATE jobs SET lease_until = $3 WHERE id = $1 AND attempt = $2";
     let values = [
         job.id.into(),
         job.attempt.into(),
         At::try_from(lease_until)?.into(),
     ];
-    let done = tx
-        .tx
-        .execute_raw(Statement::from_sql_and_values(
-            tx.tx.get_database_backend(),
-            sql,
-            values,
-        ))
-        .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(tx.tx.run(sql, values).await? == 1)
 }
 
 /// Ends a job.
-pub async fn finish(tx: &InstanceTx, job: &Job) -> Result<(), DbError> {
+pub async fn finish(tx: &InstanceTx, job: &ClaimedJob) -> Result<(), DbError> {
     let sql = "DELETE FROM jobs WHERE id = $1 AND attempt = $2";
     let values = [job.id.into(), job.attempt.into()];
-    tx.tx
-        .execute_raw(Statement::from_sql_and_values(
-            tx.tx.get_database_backend(),
-            sql,
-            values,
-        ))
-        .await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
 /// Puts a job back, to be tried again at `run_at`.
-pub async fn postpone(tx: &InstanceTx, job: &Job, run_at: Timestamp, error: &str) -> Result<(), DbError> {
+pub async fn postpone(
+    tx: &InstanceTx,
+    job: &ClaimedJob,
+    run_at: Timestamp,
+    error: &str,
+) -> Result<(), DbError> {
     let sql = "UPDATE jobs SET state = 'ready', lease_until = NULL, run_at = $3, last_error = $4
                WHERE id = $1 AND attempt = $2";
     let values = [
@@ -311,13 +297,7 @@ pub async fn postpone(tx: &InstanceTx, job: &Job, run_at: Timestamp, error: &str
         At::try_from(run_at)?.into(),
         error.into(),
     ];
-    tx.tx
-        .execute_raw(Statement::from_sql_and_values(
-            tx.tx.get_database_backend(),
-            sql,
-            values,
-        ))
-        .await?;
+    tx.tx.run(sql, values).await?;
     Ok(())
 }
 
@@ -326,12 +306,10 @@ pub async fn withdraw(tx: &TenantTx, kind: JobKind, subject: Uuid, now: Timestam
     let sql = "DELETE FROM jobs WHERE kind = $1 AND subject = $2
                AND (state = 'ready' OR (state = 'running' AND lease_until < $3))";
     let values = [to_text(&kind)?.into(), subject.into(), At::try_from(now)?.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    tx.tx.execute_raw(statement).await?;
+    tx.tx.run(sql, values).await?;
     let sql = "SELECT 1 AS one FROM jobs WHERE kind = $1 AND subject = $2";
     let values = [to_text(&kind)?.into(), subject.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    Ok(tx.tx.query_one_raw(statement).await?.is_none())
+    Ok(!tx.tx.exists(sql, values).await?)
 }
 
 /// Takes a job out of the queue that nobody ever took up; `false` when somebody did. The transaction holds what the job would
@@ -344,8 +322,7 @@ pub async fn withdraw_untried(
 ) -> Result<bool, DbError> {
     let sql = "SELECT 1 AS one FROM jobs WHERE kind = $1 AND subject = $2 AND attempt > 0";
     let values = [to_text(&kind)?.into(), subject.into()];
-    let statement = Statement::from_sql_and_values(tx.tx.get_database_backend(), sql, values);
-    if tx.tx.query_one_raw(statement).await?.is_some() {
+    if tx.tx.exists(sql, values).await? {
         return Ok(false);
     }
     withdraw(tx, kind, subject, now).await

@@ -6,14 +6,19 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, Semaphore};
 
-use super::{check, commit, sweep};
+use super::{
+    check::Check,
+    commit::Commit,
+    error::JobError,
+    job::{Context, perform},
+    sweep::Sweep,
+};
 use crate::{
     app::App,
     db::{
-        self,
-        jobs::{Background, Ceilings, Job, JobKind, Turns},
+        self, DbError,
+        jobs::{Background, Ceilings, ClaimedJob, JobKind, Turns},
     },
-    error::ApiError,
     scope::TenantScope,
 };
 
@@ -76,7 +81,7 @@ pub(super) async fn dispatch(app: App) {
     }
 }
 
-async fn claim(app: &App, turns: &Turns) -> Result<Option<Job>, ApiError> {
+async fn claim(app: &App, turns: &Turns) -> Result<Option<ClaimedJob>, DbError> {
     let now = app.clock.now();
     let tx = app.db.instance().await?;
     let job = db::jobs::claim(&tx, now, now + LEASE, CEILINGS, turns).await?;
@@ -84,26 +89,32 @@ async fn claim(app: &App, turns: &Turns) -> Result<Option<Job>, ApiError> {
     Ok(job)
 }
 
-async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
+async fn run(app: &App, job: &ClaimedJob) -> Result<(), DbError> {
     let scope = TenantScope::of_job(job);
     let held = hold(app, job);
+    let context = Context {
+        app,
+        scope: &scope,
+        subject: job.subject,
+        attempt: job.attempt,
+    };
     let work = async {
         match job.kind {
-            JobKind::Commit => commit::execute(app, &scope, job.subject, job.attempt).await,
-            JobKind::Sweep => sweep::execute(app, &scope, job.subject).await,
-            JobKind::Check => check::execute(app, &scope, job.subject).await,
+            JobKind::Commit => perform::<Commit<'_>>(context).await,
+            JobKind::Sweep => perform::<Sweep<'_>>(context).await,
+            JobKind::Check => perform::<Check<'_>>(context).await,
         }
     };
     // A panic must not take the slot's task with it before the job is put back.
     let work = AssertUnwindSafe(work).catch_unwind();
     let outcome = tokio::select! {
-        outcome = work => outcome.unwrap_or_else(|_| Err(ApiError::Internal("the job panicked".into()))),
+        outcome = work => outcome.unwrap_or_else(|_| Err(JobError::Internal("the job panicked".into()))),
         () = held => return Ok(()),
     };
     let now = app.clock.now();
     let tx = app.db.instance().await?;
     match outcome {
-        Ok(()) => db::jobs::finish(&tx, job).await?,
+        Ok(()) | Err(JobError::GiveUp(_)) => db::jobs::finish(&tx, job).await?,
         Err(error) => {
             let at = next_try(app, job, now);
             tracing::warn!(%error, ?job, %at, "a job failed and will be tried again");
@@ -115,7 +126,7 @@ async fn run(app: &App, job: &Job) -> Result<(), ApiError> {
 }
 
 /// When a job is tried again: when its silent store is, or after a pause that grows.
-fn next_try(app: &App, job: &Job, now: Timestamp) -> Timestamp {
+fn next_try(app: &App, job: &ClaimedJob, now: Timestamp) -> Timestamp {
     let silence = job.account.and_then(|account| app.breakers.silence(account));
     match silence {
         Some(silence) if silence.until > now => silence.until,
@@ -126,14 +137,14 @@ fn next_try(app: &App, job: &Job, now: Timestamp) -> Timestamp {
 }
 
 /// Renews the lease until somebody else has the job, or the future is dropped.
-async fn hold(app: &App, job: &Job) {
+async fn hold(app: &App, job: &ClaimedJob) {
     loop {
         tokio::time::sleep(LEASE.unsigned_abs() / 3).await;
         let renewed = async {
             let tx = app.db.instance().await?;
             let renewed = db::jobs::renew(&tx, job, app.clock.now() + LEASE).await?;
             tx.commit().await?;
-            Ok::<_, ApiError>(renewed)
+            Ok::<_, DbError>(renewed)
         };
         match renewed.await {
             Ok(true) => {}

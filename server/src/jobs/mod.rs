@@ -2,17 +2,19 @@
 //!
 //! One dispatcher claims jobs and starts each as a task. No tenant, no storage account and no endpoint can have all of the
 //! slots ([`dispatch`]), tenants and accounts take turns, and a job that is at work for longer than its kind may is stopped
-//! and goes on later ([`deadline`]).
+//! and goes on later ([`job`]).
 
 mod check;
 mod commit;
-mod deadline;
 mod dispatch;
+mod error;
+mod job;
 mod rounds;
 mod sweep;
 
 #[cfg(test)]
 pub(crate) use dispatch::CEILINGS;
+pub use error::JobError;
 pub use rounds::{forget_ended_commits, once as round};
 
 use crate::app::App;

@@ -5,11 +5,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use shared::api::agent::RunState;
 
-use super::{check, commit};
+use super::{check, commit, error::JobError};
 use crate::{
     app::App,
     db::{self, jobs::JobKind, runs::Run, sessions::PostgresSessions},
-    error::ApiError,
     random,
     scope::TenantScope,
     use_cases::system::{refused_sign_ins, runs},
@@ -36,7 +35,7 @@ pub async fn schedule(app: App) {
 ///
 /// # Errors
 /// When the list of tenants can not be read.
-pub async fn once(app: &App) -> Result<(), ApiError> {
+pub async fn once(app: &App) -> Result<(), JobError> {
     for scope in TenantScope::all(&app.db).await? {
         // One tenant's trouble must not stop the others' backups.
         if let Err(error) = round(app, &scope).await {
@@ -46,7 +45,7 @@ pub async fn once(app: &App) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn round(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+async fn round(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     queue_due(app, scope).await?;
     fail_overdue(app, scope).await?;
     fail_unclaimed_commits(app, scope).await?;
@@ -55,7 +54,7 @@ async fn round(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
 }
 
 /// A day after the last one; the first within a day, at a time of its own for each backup set, so that they are spread.
-async fn queue_checks(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+async fn queue_checks(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let due = db::checks::due(&tx, now).await?;
@@ -81,7 +80,7 @@ async fn queue_checks(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let due = db::sources::due_for_sweep(&tx, now).await?;
@@ -96,7 +95,7 @@ async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
         }
         let set = db::backup_sets::find(&tx, source.backup_set_id)
             .await?
-            .ok_or(ApiError::NotFound("backup set"))?;
+            .ok_or_else(|| JobError::Internal("no such backup set".into()))?;
         db::sources::set_next_sweep(&tx, source.id, now + set.policy.sweep_every()).await?;
         db::jobs::queue(
             &tx,
@@ -113,7 +112,7 @@ async fn queue_sweeps(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let due = db::sources::due(&tx, now).await?;
@@ -139,7 +138,7 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let overdue = db::runs::overdue(&tx, now).await?;
@@ -160,7 +159,7 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
 
 /// Fails commits that have waited for too long and that nobody ever took up: a job gives up by itself, but only when it has its
 /// turn, and it may have none. One that a server finds waiting at its start is left for another round, in which it had its turn.
-async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), ApiError> {
+async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
     let waiting = db::runs::committing_since(&tx, now - commit::GIVE_UP).await?;
@@ -188,10 +187,10 @@ async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), Ap
 }
 
 /// Ends the transaction in which a run was failed, and tells of it.
-async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, run: &Run) -> Result<(), ApiError> {
+async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, run: &Run) -> Result<(), JobError> {
     let source = db::sources::find(&tx, run.source_id)
         .await?
-        .ok_or(ApiError::NotFound("source"))?;
+        .ok_or_else(|| JobError::Internal("no such source".into()))?;
     let view = runs::view(&tx, run, &source).await?;
     tx.commit().await?;
     runs::announce(app, scope, view);
@@ -202,7 +201,7 @@ async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, run: &Run) -> Res
 ///
 /// # Errors
 /// When the list of tenants can not be read.
-pub async fn forget_ended_commits(app: &App) -> Result<(), ApiError> {
+pub async fn forget_ended_commits(app: &App) -> Result<(), JobError> {
     for scope in TenantScope::all(&app.db).await? {
         let tx = app.db.tenant(&scope).await?;
         let sources = db::commit_pages::with_ended_runs(&tx).await?;

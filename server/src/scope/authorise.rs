@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::tenant::TenantScope;
 use crate::{
-    db::{self, Db, agents::Agent, enrollment::EnrollmentToken, jobs::Job},
+    db::{self, Db, DbError, agents::Agent, enrollment::EnrollmentToken, jobs::ClaimedJob},
     error::ApiError,
     secrets::{Bearer, BearerKey},
 };
@@ -17,7 +17,7 @@ use crate::{
 impl TenantScope {
     /// The scope of a claimed job: it was queued under this tenant.
     #[must_use]
-    pub fn of_job(job: &Job) -> Self {
+    pub fn of_job(job: &ClaimedJob) -> Self {
         Self::new(job.tenant)
     }
 
@@ -25,7 +25,7 @@ impl TenantScope {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn all(db: &Db) -> Result<Vec<Self>, ApiError> {
+    pub async fn all(db: &Db) -> Result<Vec<Self>, DbError> {
         let tx = db.instance().await?;
         Ok(db::tenants::all(&tx)
             .await?

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use uuid::Uuid;
 
-use super::{Job, JobKind, Turns, claim, finish, postpone, queue_by};
+use super::{ClaimedJob, JobKind, Turns, claim, finish, postpone, queue_by};
 use crate::{
     db::{
         Db,
@@ -59,7 +59,7 @@ impl Queue {
         id
     }
 
-    async fn claim_at(&mut self, at: Timestamp) -> Option<Job> {
+    async fn claim_at(&mut self, at: Timestamp) -> Option<ClaimedJob> {
         let tx = self.db.instance().await.unwrap();
         let lease = at + SignedDuration::from_secs(60);
         let job = claim(&tx, at, lease, CEILINGS, &self.turns).await.unwrap();
@@ -70,11 +70,11 @@ impl Queue {
         job
     }
 
-    async fn claim(&mut self) -> Option<Job> {
+    async fn claim(&mut self) -> Option<ClaimedJob> {
         self.claim_at(now()).await
     }
 
-    async fn end(&self, job: &Job) {
+    async fn end(&self, job: &ClaimedJob) {
         let tx = self.db.instance().await.unwrap();
         finish(&tx, job).await.unwrap();
         tx.commit().await.unwrap();

@@ -19,7 +19,7 @@ use crate::{
         checks::NewFinding,
         ledger::{ConfirmedLock, LedgerObject},
     },
-    error::ApiError,
+    jobs::error::JobError,
     presence::Unseen,
     s3::{Bounds, S3Error, VersionHead},
     scope::TenantScope,
@@ -64,7 +64,7 @@ pub(super) async fn source(
     id: SourceId,
     (slice, slices): (u32, u32),
     again: &HashSet<String>,
-) -> Result<Compared, ApiError> {
+) -> Result<Compared, JobError> {
     // The bucket first: what is put meanwhile is then in the ledger and missed in the listing, and asked for by name.
     let tx = app.db.tenant(scope).await?;
     let expected = db::ledger::count(&tx, id).await?;
@@ -72,79 +72,28 @@ pub(super) async fn source(
     let shelf = place.shelf(id, Bounds::expecting(expected)).await?;
     let ledger = Ledger::load(app, scope, place.prefix, id).await?;
     let mut out = Compared::default();
-    let mut suspects = Vec::new();
-    let mut sample = Vec::new();
-    for row in ledger.stored() {
-        let Some(lock) = &row.lock else {
-            // Known to be missing, and noted so, since a rebuild.
-            suspects.push(row);
-            continue;
-        };
-        let key = row.key(place.prefix, id);
-        let listed = shelf
-            .versions(&key)
-            .iter()
-            .find(|version| version.id == lock.version_id);
-        out.objects += 1;
-        out.bytes += row.object.size_bytes;
-        match listed {
-            None => suspects.push(row),
-            Some(version) if version.size_bytes != row.object.size_bytes => {
-                let detail = format!(
-                    "{} instead of {}",
-                    counted(version.size_bytes, "byte", "bytes"),
-                    count(row.object.size_bytes)
-                );
-                out.findings
-                    .push(ledger.finding(BucketFindingKind::OtherSize, row, key, detail));
-            }
-            Some(_) => {
-                let [a, b, ..] = *row.object.hash.as_bytes();
-                let is_turn = u32::from(u16::from_be_bytes([a, b])) % slices == slice;
-                if is_turn || row.in_doubt || again.contains(&key) {
-                    sample.push(row);
-                }
-            }
-        }
-    }
-    let missing = heads(place, id, suspects).await?;
-    for (row, head) in missing {
-        if head.is_some() {
-            out.seen.extend(row.in_doubt.then_some(row.object.hash));
-        } else {
-            let key = row.key(place.prefix, id);
-            let detail = "the version that was confirmed is no longer there".to_owned();
-            out.findings
-                .push(ledger.finding(BucketFindingKind::Missing, row, key, detail));
-            out.gone.push((row.object.hash, Unseen::Absent));
-        }
+    let Questions { suspects, sample } =
+        ledger.beside(&shelf, place.prefix, (slice, slices), again, &mut out);
+    for (row, head) in heads(place, id, suspects).await? {
+        ledger.take_suspect(row, head.as_ref(), place.prefix, &mut out);
     }
     let asked = heads(place, id, sample).await?;
     out.locks_asked = asked.len() as u64;
     for (row, head) in asked {
-        let key = row.key(place.prefix, id);
-        match head {
-            None => {
-                // One of the two answers is false: that is told, and decides nothing soon.
-                let detail = "it is listed, and S3 does not give it".to_owned();
-                out.findings
-                    .push(ledger.finding(BucketFindingKind::Missing, row, key, detail));
-                out.gone.push((row.object.hash, Unseen::OnlyListed));
-            }
-            Some(head) => {
-                out.seen.extend(row.in_doubt.then_some(row.object.hash));
-                out.shorter
-                    .extend(shorter(row, &head).map(|lock| (row.object.hash, lock)));
-                if let Some(detail) = weakness(row, &head) {
-                    out.findings
-                        .push(ledger.finding(BucketFindingKind::WeakLock, row, key, detail));
-                }
-            }
-        }
+        ledger.take_sampled(row, head.as_ref(), place.prefix, &mut out);
     }
     strangers(place, id, &shelf, &ledger, &mut out).await?;
     ledger.drop_what_moved(app, scope, &mut out).await?;
     Ok(out)
+}
+
+/// What S3 is asked for by name after a listing.
+#[derive(Default)]
+struct Questions<'l> {
+    /// Objects that are not listed as they were confirmed.
+    suspects: Vec<&'l LedgerObject>,
+    /// Objects that are listed and whose locks are asked for.
+    sample: Vec<&'l LedgerObject>,
 }
 
 /// How the lock falls short of what S3 had confirmed.
@@ -272,7 +221,7 @@ struct Ledger {
 }
 
 impl Ledger {
-    async fn load(app: &App, scope: &TenantScope, prefix: &str, id: SourceId) -> Result<Self, ApiError> {
+    async fn load(app: &App, scope: &TenantScope, prefix: &str, id: SourceId) -> Result<Self, JobError> {
         let tx = app.db.tenant(scope).await?;
         let newest = db::sources::find(&tx, id)
             .await?
@@ -326,6 +275,86 @@ impl Ledger {
         })
     }
 
+    /// Compares with a listing: counts, notes other sizes, and gives what S3 is to be asked for. `slice` of `slices` parts has its locks
+    /// asked for, and so have the keys in `again`.
+    fn beside<'l>(
+        &'l self,
+        shelf: &Shelf,
+        prefix: &str,
+        (slice, slices): (u32, u32),
+        again: &HashSet<String>,
+        out: &mut Compared,
+    ) -> Questions<'l> {
+        let mut questions = Questions::default();
+        for row in self.stored() {
+            let Some(lock) = &row.lock else {
+                // Known to be missing, and noted so, since a rebuild.
+                questions.suspects.push(row);
+                continue;
+            };
+            let key = row.key(prefix, self.id);
+            let listed = shelf
+                .versions(&key)
+                .iter()
+                .find(|version| version.id == lock.version_id);
+            out.objects += 1;
+            out.bytes += row.object.size_bytes;
+            match listed {
+                None => questions.suspects.push(row),
+                Some(version) if version.size_bytes != row.object.size_bytes => {
+                    let detail = format!(
+                        "{} instead of {}",
+                        counted(version.size_bytes, "byte", "bytes"),
+                        count(row.object.size_bytes)
+                    );
+                    out.findings
+                        .push(self.finding(BucketFindingKind::OtherSize, row, key, detail));
+                }
+                Some(_) => {
+                    let [a, b, ..] = *row.object.hash.as_bytes();
+                    let is_turn = u32::from(u16::from_be_bytes([a, b])) % slices == slice;
+                    if is_turn || row.in_doubt || again.contains(&key) {
+                        questions.sample.push(row);
+                    }
+                }
+            }
+        }
+        questions
+    }
+
+    /// Takes what S3 shows of an object that is not listed.
+    fn take_suspect(&self, row: &LedgerObject, head: Option<&VersionHead>, prefix: &str, out: &mut Compared) {
+        if head.is_some() {
+            out.seen.extend(row.in_doubt.then_some(row.object.hash));
+            return;
+        }
+        let key = row.key(prefix, self.id);
+        let detail = "the version that was confirmed is no longer there".to_owned();
+        out.findings
+            .push(self.finding(BucketFindingKind::Missing, row, key, detail));
+        out.gone.push((row.object.hash, Unseen::Absent));
+    }
+
+    /// Takes what S3 shows of an object that is listed.
+    fn take_sampled(&self, row: &LedgerObject, head: Option<&VersionHead>, prefix: &str, out: &mut Compared) {
+        let key = row.key(prefix, self.id);
+        let Some(head) = head else {
+            // One of the two answers is false: that is told, and decides nothing soon.
+            let detail = "it is listed, and S3 does not give it".to_owned();
+            out.findings
+                .push(self.finding(BucketFindingKind::Missing, row, key, detail));
+            out.gone.push((row.object.hash, Unseen::OnlyListed));
+            return;
+        };
+        out.seen.extend(row.in_doubt.then_some(row.object.hash));
+        out.shorter
+            .extend(shorter(row, head).map(|lock| (row.object.hash, lock)));
+        if let Some(detail) = weakness(row, head) {
+            out.findings
+                .push(self.finding(BucketFindingKind::WeakLock, row, key, detail));
+        }
+    }
+
     fn finding(
         &self,
         kind: BucketFindingKind,
@@ -357,7 +386,7 @@ impl Ledger {
         app: &App,
         scope: &TenantScope,
         out: &mut Compared,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), JobError> {
         if out.findings.is_empty() {
             return Ok(());
         }

@@ -10,7 +10,7 @@
 
 mod compare;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
@@ -19,20 +19,20 @@ use shared::{
     ids::SourceId,
     object::ObjectHash,
 };
-use uuid::Uuid;
 
 use self::compare::Compared;
-use super::deadline::within;
+use super::{
+    error::JobError,
+    job::{Context, Job},
+};
 use crate::{
     app::App,
     db::{
         self,
         backup_sets::BackupSet,
         checks::{BucketCheck, NewFinding},
-        jobs::JobKind,
         ledger::ConfirmedLock,
     },
-    error::ApiError,
     presence::Unseen,
     scope::TenantScope,
     shelf::Place,
@@ -51,53 +51,12 @@ pub(super) fn first_within(set: BackupSetId, every: SignedDuration) -> SignedDur
     every / (i32::from(u16::MAX) + 1) * parts
 }
 
-/// Checks one backup set.
-///
-/// # Errors
-/// When it should be tried again soon.
-pub async fn execute(app: &App, scope: &TenantScope, set: Uuid) -> Result<(), ApiError> {
-    let tx = app.db.tenant(scope).await?;
-    let Some(set) = db::backup_sets::find(&tx, BackupSetId::from_uuid(set)).await? else {
-        return Ok(());
-    };
-    let before = db::checks::newest(&tx, set.id).await?.map(|check| check.report);
-    drop(tx);
-    let mut check = Check {
-        app,
-        scope,
-        report: BucketCheckReport {
-            slices: SLICES,
-            slice: before.as_ref().map_or(0, |before| match before.refused {
-                // It has not been through.
-                Some(_) => before.slice,
-                None => (before.slice + 1) % SLICES,
-            }),
-            whole_at: before.and_then(|before| before.whole_at),
-            ..BucketCheckReport::default()
-        },
-        set,
-        findings: Vec::new(),
-        gone: Vec::new(),
-        seen: Vec::new(),
-        shorter: Vec::new(),
-    };
-    let began_at = app.clock.now();
-    let outcome = within(JobKind::Check, check.drive()).await;
-    if let Err(error) = &outcome {
-        tracing::warn!(%error, set = %check.set.id, "a bucket could not be compared with the ledger");
-        check.report.refused = Some(match error {
-            ApiError::Conflict { message, .. } => message.clone(),
-            _ => "The check broke off; the server's log says why. It is tried again.".to_owned(),
-        });
-    }
-    check.record(began_at).await?;
-    outcome
-}
-
-struct Check<'a> {
+/// A check of one backup set.
+pub(super) struct Check<'a> {
     app: &'a App,
     scope: &'a TenantScope,
     set: BackupSet,
+    began_at: Timestamp,
     report: BucketCheckReport,
     findings: Vec<NewFinding>,
     /// Objects of the ledger that S3 does not show.
@@ -108,12 +67,63 @@ struct Check<'a> {
     shorter: Vec<(SourceId, ObjectHash, ConfirmedLock)>,
 }
 
+impl<'a> Job<'a> for Check<'a> {
+    /// A check that is stopped begins anew.
+    const LONGEST: Duration = Duration::from_secs(6 * 3_600);
+
+    async fn load(context: Context<'a>) -> Result<Option<Self>, JobError> {
+        let Context { app, scope, .. } = context;
+        let tx = app.db.tenant(scope).await?;
+        let set = BackupSetId::from_uuid(context.subject);
+        let Some(set) = db::backup_sets::find(&tx, set).await? else {
+            return Ok(None);
+        };
+        let before = db::checks::newest(&tx, set.id).await?.map(|check| check.report);
+        Ok(Some(Self {
+            app,
+            scope,
+            set,
+            began_at: app.clock.now(),
+            report: BucketCheckReport {
+                slices: SLICES,
+                slice: before.as_ref().map_or(0, |before| match before.refused {
+                    // It has not been through.
+                    Some(_) => before.slice,
+                    None => (before.slice + 1) % SLICES,
+                }),
+                whole_at: before.and_then(|before| before.whole_at),
+                ..BucketCheckReport::default()
+            },
+            findings: Vec::new(),
+            gone: Vec::new(),
+            seen: Vec::new(),
+            shorter: Vec::new(),
+        }))
+    }
+
+    async fn work(&mut self) -> Result<(), JobError> {
+        self.drive().await
+    }
+
+    /// Writes the report, and notes in the ledger what a whole check found.
+    async fn conclude(mut self, outcome: Result<(), JobError>) -> Result<(), JobError> {
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, set = %self.set.id, "a bucket could not be compared with the ledger");
+            self.report.refused = Some(error.sentence().unwrap_or_else(|| {
+                "The check broke off; the server's log says why. It is tried again.".to_owned()
+            }));
+        }
+        self.record().await?;
+        outcome
+    }
+}
+
 impl Check<'_> {
-    async fn drive(&mut self) -> Result<(), ApiError> {
+    async fn drive(&mut self) -> Result<(), JobError> {
         let tx = self.app.db.tenant(self.scope).await?;
         let account = db::storage_accounts::find(&tx, self.set.storage_account_id)
             .await?
-            .ok_or(ApiError::NotFound("storage account"))?;
+            .ok_or_else(|| JobError::Internal("no such storage account".into()))?;
         let mut sources = db::sources::all(&tx).await?;
         sources.retain(|source| source.backup_set_id == self.set.id);
         let before = db::checks::findings(&tx, self.set.id, None).await?;
@@ -137,7 +147,7 @@ impl Check<'_> {
             .clocks
             .compare(account.id, store.as_ref(), &self.set.bucket)
             .await
-            .map_err(unanswered)?;
+            .map_err(|error| unanswered(error.into()))?;
         let mut done = Vec::with_capacity(sources.len());
         for source in sources {
             let compared = compare::source(self.app, self.scope, place, source.id, parts, &again)
@@ -184,7 +194,7 @@ impl Check<'_> {
     }
 
     /// What is there, what is gone and which locks end too soon, one source after the other.
-    async fn tell_ledger(&self, now: Timestamp) -> Result<(), ApiError> {
+    async fn tell_ledger(&self, now: Timestamp) -> Result<(), JobError> {
         let seen = self.seen.iter().map(|(source, _)| *source);
         let gone = self.gone.iter().map(|(source, _)| *source);
         let shorter = self.shorter.iter().map(|(source, ..)| *source);
@@ -210,7 +220,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn record(mut self, began_at: Timestamp) -> Result<(), ApiError> {
+    async fn record(mut self) -> Result<(), JobError> {
         let now = self.app.clock.now();
         let is_whole = self.report.refused.is_none();
         if is_whole {
@@ -233,9 +243,9 @@ impl Check<'_> {
         }
         let check = BucketCheck {
             backup_set_id: self.set.id,
-            began_at,
+            began_at: self.began_at,
             // A clock that was set back in between makes no check end before it began.
-            ended_at: now.max(began_at),
+            ended_at: now.max(self.began_at),
             report: self.report,
         };
         db::checks::add(&tx, &check).await?;
@@ -260,12 +270,11 @@ impl Check<'_> {
     }
 }
 
-fn unanswered(error: ApiError) -> ApiError {
-    match error {
-        ApiError::Conflict { .. } => error,
-        error => ApiError::conflict(
-            "object_store",
-            format!("The S3 endpoint or the database could not be asked: {error}."),
-        ),
+fn unanswered(error: JobError) -> JobError {
+    match error.sentence() {
+        Some(_) => error,
+        None => JobError::store(format!(
+            "The S3 endpoint or the database could not be asked: {error}."
+        )),
     }
 }

@@ -5,14 +5,14 @@ use shared::api::agent::RunState;
 use super::state::Commit;
 use crate::{
     db::{self, jobs::JobKind},
-    error::ApiError,
+    jobs::error::JobError,
     random,
 };
 
 impl Commit<'_> {
     /// Ends the snapshot as `broken`, and its run as failed: the number stays, nothing was promised, and the next run builds
     /// on what is there.
-    pub(super) async fn break_snapshot(&mut self, reason: String) -> Result<(), ApiError> {
+    pub(super) async fn break_snapshot(&mut self, reason: String) -> Result<(), JobError> {
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
         let Some(source) = db::sources::lock(&tx, self.source.id).await? else {

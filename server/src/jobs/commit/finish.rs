@@ -26,7 +26,7 @@ use crate::{
         ledger::{ConfirmedLock, LedgerObject, Missing, NewObject},
         snapshots::Snapshot,
     },
-    error::ApiError,
+    jobs::error::JobError,
     random,
     s3::{Lock, SignPut},
     use_cases::system::confirm::{self, NotConfirmed},
@@ -177,10 +177,9 @@ impl Commit<'_> {
         match confirm::confirm(self.store.as_ref(), &self.set.bucket, &key, &row, snapshot.mode).await {
             Ok(lock) if lock.locked_until >= snapshot.protected_until => Ok(Some((row, lock))),
             Ok(_) | Err(NotConfirmed::Absent { .. } | NotConfirmed::Unlocked { .. }) => Ok(None),
-            Err(NotConfirmed::Store(error)) => Err(Failure::Passing(ApiError::conflict(
-                "object_store",
-                format!("Whether the commit record is there could not be asked: {error}"),
-            ))),
+            Err(NotConfirmed::Store(error)) => Err(Failure::Passing(JobError::store(format!(
+                "Whether the commit record is there could not be asked: {error}"
+            )))),
         }
     }
 
@@ -191,31 +190,8 @@ impl Commit<'_> {
     ) -> Result<(LedgerObject, ConfirmedLock), Failure> {
         let now = self.app.clock.now();
         let (object, bytes) = self.record(snapshot).await?;
-        let lock = upload_lock(
-            &self.set.policy,
-            self.lock_ahead_days,
-            &self.source.schedule,
-            now,
-            now,
-            &snapshot.tiers,
-            &object.hash,
-        )?;
-        let retain_until = lock.retain_until.max(snapshot.protected_until);
-        let content_md5 = crate::s3::content_md5(&bytes);
-        let new = NewObject {
-            object,
-            content_md5,
-            signed_until: retain_until,
-        };
-        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
-        db::ledger::sign(&tx, self.source.id, self.run.id, &[new], now).await?;
-        db::ledger::set_number(&tx, self.source.id, object.hash, snapshot.seq).await?;
-        let rows = db::ledger::find(&tx, self.source.id, &[object.hash]).await?;
-        tx.commit().await?;
-        let row = rows
-            .into_iter()
-            .next()
-            .ok_or_else(|| Failure::Run("The commit record has no row.".into()))?;
+        let new = self.new_record(snapshot, object, crate::s3::content_md5(&bytes), now)?;
+        let row = self.enter_record(snapshot, new.clone(), now).await?;
 
         let key = layout::commit_key(&self.set.prefix, self.source.id, snapshot.seq);
         let store = self.store.as_ref();
@@ -231,10 +207,10 @@ impl Commit<'_> {
             bucket: &self.set.bucket,
             key: &key,
             size_bytes: object.size_bytes,
-            content_md5,
+            content_md5: new.content_md5,
             lock: Lock {
                 mode: snapshot.mode,
-                retain_until,
+                retain_until: new.signed_until,
             },
         };
         store
@@ -257,6 +233,41 @@ impl Commit<'_> {
             return Err(Failure::Refused("The commit record is locked too short.".into()));
         }
         Ok((row, confirmed))
+    }
+
+    /// The commit record as it is put: locked like an upload of now, and at least for as long as the snapshot is protected.
+    fn new_record(
+        &self,
+        snapshot: &Snapshot,
+        object: ObjectRef,
+        content_md5: [u8; 16],
+        now: Timestamp,
+    ) -> Result<NewObject, Failure> {
+        let (policy, schedule) = (&self.set.policy, &self.source.schedule);
+        let (days, tiers) = (self.lock_ahead_days, &snapshot.tiers);
+        let lock = upload_lock(policy, days, schedule, now, now, tiers, &object.hash)?;
+        Ok(NewObject {
+            object,
+            content_md5,
+            signed_until: lock.retain_until.max(snapshot.protected_until),
+        })
+    }
+
+    /// Enters the commit record into the ledger before it is put.
+    async fn enter_record(
+        &self,
+        snapshot: &Snapshot,
+        new: NewObject,
+        now: Timestamp,
+    ) -> Result<LedgerObject, Failure> {
+        let hash = new.object.hash;
+        let tx = self.app.db.of_source(self.scope, self.source.id).await?;
+        db::ledger::sign(&tx, self.source.id, self.run.id, &[new], now).await?;
+        db::ledger::set_number(&tx, self.source.id, hash, snapshot.seq).await?;
+        let rows = db::ledger::find(&tx, self.source.id, &[hash]).await?;
+        tx.commit().await?;
+        let row = rows.into_iter().next();
+        row.ok_or_else(|| Failure::Run("The commit record has no row.".into()))
     }
 
     /// The end: everything is confirmed, so the snapshot is complete.
@@ -284,7 +295,7 @@ impl Commit<'_> {
         let short =
             db::ledger::short_of(&tx, source.id, snapshot.seq, snapshot.protected_until, part).await?;
         if !short.is_empty() {
-            return Err(Failure::Passing(ApiError::Internal(
+            return Err(Failure::Passing(JobError::Internal(
                 "a lock is still too short".into(),
             )));
         }

@@ -13,82 +13,71 @@
 //!
 //! Every step can be repeated: after a crash the job is claimed again and finds what is already done. Nothing fails by one
 //! answer of S3: what is not found is asked for over minutes (see [`crate::presence`]), and a refusal is believed when it
-//! met tries in a row for [`REFUSED_FOR`]. After [`GIVE_UP`] the run ends, whatever it waits for.
+//! met tries in a row for minutes (see [`failure`]). After [`GIVE_UP`] the run ends, whatever it waits for.
 
 mod broken;
 mod change;
 mod confirm;
 mod failure;
 mod finish;
+mod manifest;
 mod number;
 mod presence;
 mod set;
 mod state;
 mod trial;
 
-use jiff::SignedDuration;
+use std::time::Duration;
+
 use shared::{
     api::agent::{CommitRequest, RunState},
     ids::RunId,
 };
-use uuid::Uuid;
 
+pub(super) use self::{failure::GIVE_UP, state::Commit};
 use self::{
-    failure::{Failure, words},
-    state::{Commit, Gone},
+    failure::{Failure, Next, Tries, next, words},
+    state::Gone,
 };
-use super::deadline::within;
-use crate::{
-    app::App,
-    clocks::CLOCKS_DISAGREE,
-    db::{self, jobs::JobKind, runs::Refusals},
-    error::ApiError,
-    scope::TenantScope,
+use super::{
+    error::JobError,
+    job::{Context, Job},
 };
+use crate::db::{self, runs::Refusals};
 
-/// A refusal of S3 is believed when tries in a row met one for so long,
-const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(5);
-/// and so many of them.
-const REFUSALS: u32 = 4;
-/// A commit is given up when it was received so long ago,
-pub(super) const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
-/// and so many tries have failed: pauses are a quarter of an hour at most, so that a server that was down for a day still tries for
-/// about half of one.
-const GIVE_UP_TRIES: i32 = 50;
+impl<'a> Job<'a> for Commit<'a> {
+    /// What was confirmed and extended is kept, so the next try goes on from there.
+    const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Takes a run from `committing` to a complete snapshot, or to `failed`. `attempt` counts the tries of the job from 1.
-///
-/// # Errors
-/// When it should be tried again later.
-pub async fn execute(app: &App, scope: &TenantScope, run: Uuid, attempt: i32) -> Result<(), ApiError> {
-    let Some(mut commit) = Commit::load(app, scope, RunId::from_uuid(run)).await? else {
-        return Ok(());
-    };
-    let Err(failure) = Box::pin(within(JobKind::Commit, commit.drive())).await else {
-        return Ok(());
-    };
-    let now = app.clock.now();
-    let (again, refusals) = match failure {
-        Failure::Run(reason) => return commit.end(reason).await,
-        Failure::Refused(reason) => {
-            let refusals = Refusals::with(commit.run.refusals, now);
-            let refused_for = now.duration_since(refusals.since);
-            if refused_for >= REFUSED_FOR && refusals.count >= REFUSALS {
-                return commit.end(reason).await;
-            }
-            (ApiError::conflict("object_store", reason), Some(refusals))
-        }
-        Failure::Passing(error) => (error, None),
-    };
-    // A clock that disagrees with the others says nothing of how long it has been.
-    let is_timed = !matches!(&again, ApiError::Conflict { code, .. } if *code == CLOCKS_DISAGREE);
-    let waited = now.duration_since(commit.run.received_at.unwrap_or(commit.run.created_at));
-    if is_timed && waited >= GIVE_UP && attempt >= GIVE_UP_TRIES {
-        let reason = format!("Given up after 24 hours: {}", words(&again));
-        return commit.end(reason).await;
+    async fn load(context: Context<'a>) -> Result<Option<Self>, JobError> {
+        Self::read(context, RunId::from_uuid(context.subject)).await
     }
-    commit.note_waiting(&again, refusals).await?;
-    Err(again)
+
+    async fn work(&mut self) -> Result<(), JobError> {
+        self.drive().await.map_err(Failure::into_job_error)
+    }
+
+    /// Ends the run or notes why it waits.
+    async fn conclude(mut self, outcome: Result<(), JobError>) -> Result<(), JobError> {
+        let Err(error) = outcome else {
+            return Ok(());
+        };
+        let tries = Tries {
+            refusals: self.run.refusals,
+            since: self.run.received_at.unwrap_or(self.run.created_at),
+            attempt: self.attempt,
+        };
+        match next(error, tries, self.app.clock.now()) {
+            Next::End(reason) => {
+                self.end(reason.clone()).await?;
+                Err(JobError::GiveUp(reason))
+            }
+            Next::Again { error, refusals } => {
+                self.note_waiting(&error, refusals).await?;
+                Err(error)
+            }
+        }
+    }
 }
 
 impl Commit<'_> {
@@ -142,7 +131,7 @@ impl Commit<'_> {
     }
 
     /// The run does not become a complete snapshot. Before it has a number that costs nothing but the run.
-    async fn end(&mut self, reason: String) -> Result<(), ApiError> {
+    async fn end(&mut self, reason: String) -> Result<(), JobError> {
         if self.run.state == RunState::Locking {
             self.break_snapshot(reason).await
         } else {
@@ -150,7 +139,7 @@ impl Commit<'_> {
         }
     }
 
-    async fn fail(&mut self, reason: String) -> Result<(), ApiError> {
+    async fn fail(&mut self, reason: String) -> Result<(), JobError> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());
@@ -168,7 +157,7 @@ impl Commit<'_> {
     }
 
     /// Tells the technician why it is taking so long.
-    async fn note_waiting(&mut self, error: &ApiError, refusals: Option<Refusals>) -> Result<(), ApiError> {
+    async fn note_waiting(&mut self, error: &JobError, refusals: Option<Refusals>) -> Result<(), JobError> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let Some(mut run) = db::runs::lock(&tx, self.run.id).await? else {
             return Ok(());

@@ -1,10 +1,7 @@
-//! Step 2 of a commit: the manifest is verified, and the snapshot gets its number.
+//! Step 2 of a commit: the snapshot gets its number.
 
 use jiff::Timestamp;
-use repository::{
-    layout,
-    manifest::{self, ManifestHeader},
-};
+use repository::manifest::ManifestHeader;
 use shared::{
     api::{
         agent::{CommitRequest, RunState},
@@ -12,77 +9,16 @@ use shared::{
         view::SnapshotState,
     },
     ids::SnapshotId,
-    object::ObjectKind,
     retention::{self, LockError, Period, TierCandidate, assign_tiers},
 };
 
-use super::{
-    failure::{Failure, of_store},
-    presence,
-    set::Touched,
-    state::Commit,
-};
+use super::{failure::Failure, presence, set::Touched, state::Commit};
 use crate::{
     db::{self, TenantTx, snapshots::Snapshot},
     random,
 };
 
 impl Commit<'_> {
-    /// The manifest as the bucket holds it: signed by this agent, of this run, on this parent.
-    pub(super) async fn read_manifest(&self, request: &CommitRequest) -> Result<ManifestHeader, Failure> {
-        let tx = self.app.db.tenant(self.scope).await?;
-        let rows = db::ledger::find(&tx, self.source.id, &[request.manifest.hash]).await?;
-        let parent = db::snapshots::by_seq(&tx, self.source.id, request.parent_seq).await?;
-        drop(tx);
-        let version = rows
-            .into_iter()
-            .find_map(|row| row.lock)
-            .map(|lock| lock.version_id);
-        let version = version.ok_or_else(|| Failure::Run("The manifest is not confirmed.".into()))?;
-        let key = layout::object_key(
-            &self.set.prefix,
-            self.source.id,
-            ObjectKind::Manifest,
-            &request.manifest.hash,
-        );
-        let bytes = self
-            .store
-            .get(
-                &self.set.bucket,
-                &key,
-                &version,
-                manifest::MAX_MANIFEST_BYTES as u64,
-            )
-            .await
-            .map_err(|error| of_store("The manifest could not be read", error))?;
-        let refused = |reason: String| Failure::Run(format!("Not committed: the manifest {reason}."));
-        if repository::hash(&bytes) != request.manifest.hash {
-            // Perhaps something between here and the bucket answered in its place.
-            return Err(Failure::Refused(
-                "Not committed: the manifest in the bucket is not the one that was announced.".into(),
-            ));
-        }
-        let header = manifest::open_header(&bytes, &self.agent.signing_key)
-            .map_err(|error| refused(format!("is not acceptable: {error}")))?;
-        if header.source_id != self.source.id
-            || header.run_id != self.run.id
-            || header.agent_id != self.agent.id
-        {
-            return Err(refused("belongs to another agent, source or run".into()));
-        }
-        let named = header.parent.as_ref().map(|parent| (parent.seq, parent.manifest));
-        if named != parent.map(|parent| (parent.seq, parent.manifest.hash)) {
-            return Err(refused("builds on another snapshot".into()));
-        }
-        if header.recovery != self.set.recovery_key.fingerprint() {
-            return Err(refused("is sealed to another recovery key".into()));
-        }
-        if header.totals != request.totals {
-            return Err(refused("tells other totals than the commit".into()));
-        }
-        Ok(header)
-    }
-
     /// Step 2: the snapshot gets its number, the ledger what was added and dropped, all or nothing.
     pub(super) async fn number(
         &mut self,

@@ -33,7 +33,7 @@ use crate::{
         groom::SpareVersion,
         ledger::LedgerObject,
     },
-    error::ApiError,
+    jobs::error::JobError,
     presence::{self, Presence, Unseen},
     s3::{Bounds, Listed, ObjectStore, S3Error, Walk},
     scope::TenantScope,
@@ -179,7 +179,7 @@ impl Lister {
         }
         let mut shown = Vec::new();
         while let Some(ended) = listings.join_next().await {
-            let held = ended.map_err(|error| ApiError::Internal(format!("a listing: {error}")))?;
+            let held = ended.map_err(|error| JobError::Internal(format!("a listing: {error}")))?;
             shown.push(held?);
             if let Some(slice) = waiting.next() {
                 begin(slice, &mut listings);
@@ -331,13 +331,10 @@ impl Commit<'_> {
         for part in absent.chunks(ASKED_BY_NAME) {
             let seen = self.ask_by_name(part).await?;
             if seen * 2 > ASKED_BY_NAME {
-                return Err(Failure::Passing(ApiError::conflict(
-                    "object_store",
-                    format!(
-                        "The bucket's listing lacks {} objects that are there; it is read again.",
-                        absent.len()
-                    ),
-                )));
+                return Err(Failure::Passing(JobError::store(format!(
+                    "The bucket's listing lacks {} objects that are there; it is read again.",
+                    absent.len()
+                ))));
             }
         }
         self.present_at = Some(now);
@@ -572,13 +569,10 @@ fn decide(doubt: Noted) -> Result<(), Failure> {
 
 /// One asking too few.
 pub(super) fn suspected(objects: u64) -> Failure {
-    Failure::Passing(ApiError::conflict(
-        "not_found_yet",
-        format!(
-            "{} not found in the bucket. That is believed after several askings over some minutes.",
-            needed(objects)
-        ),
-    ))
+    Failure::Passing(JobError::store(format!(
+        "{} not found in the bucket. That is believed after several askings over some minutes.",
+        needed(objects)
+    )))
 }
 
 /// Believed.

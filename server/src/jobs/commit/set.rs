@@ -15,7 +15,7 @@ use shared::object::{ObjectHash, ObjectKind, ObjectRef};
 use super::{failure::Failure, state::Commit};
 use crate::{
     db::{self, TenantTx, needed::Needed},
-    error::ApiError,
+    jobs::error::JobError,
 };
 
 /// Smaller sets are counted in full, within a few hundredths of a second.
@@ -137,5 +137,5 @@ impl Commit<'_> {
 }
 
 fn of_order(error: ListError) -> Failure {
-    Failure::Passing(ApiError::Internal(format!("the ledger is not in order: {error}")))
+    Failure::Passing(JobError::Internal(format!("the ledger is not in order: {error}")))
 }

@@ -8,7 +8,7 @@ use shared::ids::RunId;
 use crate::{
     app::App,
     db::{self, agents::Agent, backup_sets::BackupSet, runs::Run, sources::Source},
-    error::ApiError,
+    jobs::{error::JobError, job::Context},
     s3::ObjectStore,
     scope::TenantScope,
     use_cases::{
@@ -30,13 +30,15 @@ pub(super) enum Gone {
 }
 
 /// A try of a run's commit.
-pub(super) struct Commit<'a> {
+pub(in crate::jobs) struct Commit<'a> {
     pub(super) app: &'a App,
     pub(super) scope: &'a TenantScope,
     pub(super) run: Run,
     pub(super) source: Source,
     pub(super) set: BackupSet,
     pub(super) agent: Agent,
+    /// Tries of the job, with this one.
+    pub(super) attempt: i32,
     /// Q.
     pub(super) lock_ahead_days: u32,
     pub(super) store: Arc<dyn ObjectStore>,
@@ -48,13 +50,12 @@ pub(super) struct Commit<'a> {
 
 impl<'a> Commit<'a> {
     /// Reads what the commit of a run needs. `None` when the run is gone.
-    pub(super) async fn load(
-        app: &'a App,
-        scope: &'a TenantScope,
-        id: RunId,
-    ) -> Result<Option<Self>, ApiError> {
+    pub(super) async fn read(context: Context<'a>, id: RunId) -> Result<Option<Self>, JobError> {
+        let Context {
+            app, scope, attempt, ..
+        } = context;
         let tx = app.db.tenant(scope).await?;
-        let missing = |what: &str| ApiError::Internal(format!("run {id}: its {what} is gone"));
+        let missing = |what: &str| JobError::Internal(format!("run {id}: its {what} is gone"));
         let Some(run) = db::runs::find(&tx, id).await? else {
             return Ok(None);
         };
@@ -78,6 +79,7 @@ impl<'a> Commit<'a> {
             source,
             set,
             agent,
+            attempt,
             lock_ahead_days,
             store,
             present_at: None,

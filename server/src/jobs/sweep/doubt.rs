@@ -7,7 +7,7 @@ use shared::{object::ObjectHash, words::counted};
 use super::state::Sweep;
 use crate::{
     db::{self, TenantTx, ledger::LedgerObject},
-    error::ApiError,
+    jobs::error::JobError,
     presence::{self, Presence, Unseen},
 };
 
@@ -20,7 +20,7 @@ const PARALLEL: usize = 16;
 
 impl Sweep<'_> {
     /// Asks for every object in doubt, also for those that count as gone: a later sighting clears that.
-    pub(super) async fn ask_for_doubtful(&mut self) -> Result<(), ApiError> {
+    pub(super) async fn ask_for_doubtful(&mut self) -> Result<(), JobError> {
         let mut after = None;
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
@@ -72,7 +72,7 @@ impl Sweep<'_> {
         tx: &TenantTx,
         absent: &[(ObjectHash, Unseen)],
         now: Timestamp,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), JobError> {
         let noted = db::absence::note(tx, self.source.id, absent, now).await?;
         self.suspected += noted.suspected;
         if noted.gone > 0 {

@@ -8,14 +8,14 @@ use shared::object::ObjectHash;
 use super::state::Sweep;
 use crate::{
     db,
-    error::ApiError,
+    jobs::error::JobError,
     s3::{VersionName, versions_of_key},
 };
 
 impl Sweep<'_> {
     /// Whether a listing of its key confirms that a version which S3 did not know is gone: it is not listed, and no version
     /// of the object's size is listed that the ledger does not know. Otherwise the report tells, and the row stays.
-    pub(super) async fn is_gone(&mut self, version: &VersionName, size_bytes: u64) -> Result<bool, ApiError> {
+    pub(super) async fn is_gone(&mut self, version: &VersionName, size_bytes: u64) -> Result<bool, JobError> {
         let key = &version.key;
         let listed = match versions_of_key(self.store.as_ref(), &self.set.bucket, key).await {
             Ok(listed) => listed,
@@ -49,7 +49,7 @@ impl Sweep<'_> {
     }
 
     /// The versions under a key that the ledger has.
-    async fn known_versions(&self, key: &str) -> Result<HashSet<String>, ApiError> {
+    async fn known_versions(&self, key: &str) -> Result<HashSet<String>, JobError> {
         let tx = self.app.db.tenant(self.scope).await?;
         let spares = db::groom::spares(&tx, self.source.id, None, None).await?;
         let hash = key

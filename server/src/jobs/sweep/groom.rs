@@ -17,7 +17,7 @@ use shared::{
 use super::state::{Pace, Sweep};
 use crate::{
     db::{self, due::DueQuery, groom::SpareVersion, ledger::LedgerObject},
-    error::ApiError,
+    jobs::error::JobError,
     s3::{Deletion, S3Error, VersionName},
     use_cases::system::confirm,
 };
@@ -36,7 +36,7 @@ struct Gone {
 impl Sweep<'_> {
     /// Gives up the snapshots that nothing keeps. Under the source's row: a restore that is allowed at the same moment
     /// either holds its snapshot or finds it expired.
-    pub(super) async fn expire(&mut self, now: Timestamp) -> Result<(), ApiError> {
+    pub(super) async fn expire(&mut self, now: Timestamp) -> Result<(), JobError> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let loaded = self.source_input(&tx, now).await?;
         let plan = self.planned(loaded.source.clone(), Vec::new(), now)?;
@@ -72,7 +72,7 @@ impl Sweep<'_> {
 
     // Promise: P4
     /// Deletes what is neither needed nor locked. `now` is the earliest of the three clocks.
-    pub(super) async fn groom(&mut self, now: Timestamp) -> Result<Pace, ApiError> {
+    pub(super) async fn groom(&mut self, now: Timestamp) -> Result<Pace, JobError> {
         // What a crash left behind comes first.
         self.delete_objects(now).await?;
         let mut after = None;
@@ -95,7 +95,7 @@ impl Sweep<'_> {
     }
 
     /// Step 1.
-    async fn fence(&self, now: Timestamp, after: Option<ObjectHash>) -> Result<Fenced, ApiError> {
+    async fn fence(&self, now: Timestamp, after: Option<ObjectHash>) -> Result<Fenced, JobError> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let loaded = self.source_input(&tx, now).await?;
         if loaded.source.open_run {
@@ -135,14 +135,14 @@ impl Sweep<'_> {
             .collect();
         let set = db::groom::set_deleting(&tx, self.source.id, &going).await?;
         if set != going.len() as u64 {
-            return Err(ApiError::Internal("an object changed behind the fence".into()));
+            return Err(JobError::Internal("an object changed behind the fence".into()));
         }
         tx.commit().await?;
         Ok(Fenced::Some(last))
     }
 
     /// Steps 2 and 3, for everything that is `deleting` and unlocked.
-    async fn delete_objects(&mut self, now: Timestamp) -> Result<(), ApiError> {
+    async fn delete_objects(&mut self, now: Timestamp) -> Result<(), JobError> {
         let mut after = None;
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
@@ -156,7 +156,7 @@ impl Sweep<'_> {
         }
     }
 
-    async fn delete_page(&mut self, rows: Vec<LedgerObject>, now: Timestamp) -> Result<(), ApiError> {
+    async fn delete_page(&mut self, rows: Vec<LedgerObject>, now: Timestamp) -> Result<(), JobError> {
         let mut named: Vec<(usize, VersionName)> = Vec::with_capacity(rows.len());
         // How many versions of each object are still there.
         let mut left = vec![0_u64; rows.len()];
@@ -212,7 +212,7 @@ impl Sweep<'_> {
         row: &LedgerObject,
         now: Timestamp,
         left: &mut u64,
-    ) -> Result<Vec<String>, ApiError> {
+    ) -> Result<Vec<String>, JobError> {
         if let Some(lock) = &row.lock {
             return Ok(vec![lock.version_id.clone()]);
         }
@@ -236,7 +236,7 @@ impl Sweep<'_> {
     }
 
     /// Versions that another one took the place of: the same three steps.
-    async fn delete_spares(&mut self, now: Timestamp) -> Result<(), ApiError> {
+    async fn delete_spares(&mut self, now: Timestamp) -> Result<(), JobError> {
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
             let spares = db::groom::spares(&tx, self.source.id, Some(now), Some(PAGE)).await?;
@@ -309,7 +309,7 @@ impl Sweep<'_> {
         self.refuse_object(&version.key, why);
     }
 
-    async fn forget(&mut self, gone: &Gone, spares: Option<&[SpareVersion]>) -> Result<(), ApiError> {
+    async fn forget(&mut self, gone: &Gone, spares: Option<&[SpareVersion]>) -> Result<(), JobError> {
         let now = self.app.clock.now();
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         db::groom::forget(&tx, self.source.id, &gone.objects).await?;

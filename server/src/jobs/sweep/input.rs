@@ -12,7 +12,7 @@ use shared::{
 use super::state::Sweep;
 use crate::{
     db::{self, TenantTx},
-    error::ApiError,
+    jobs::error::JobError,
 };
 
 /// A source without its objects, and the ids of its snapshots, in the same order.
@@ -24,11 +24,11 @@ pub(super) struct Loaded {
 impl Sweep<'_> {
     /// The source and its snapshots as this transaction sees them. A snapshot whose locks are still being extended is left
     /// out, and so is a broken one: the planner keeps what lies beyond those that it knows, which the next run builds on.
-    pub(super) async fn source_input(&self, tx: &TenantTx, now: Timestamp) -> Result<Loaded, ApiError> {
+    pub(super) async fn source_input(&self, tx: &TenantTx, now: Timestamp) -> Result<Loaded, JobError> {
         let id = self.source.id;
         let source = db::sources::find(tx, id)
             .await?
-            .ok_or(ApiError::NotFound("source"))?;
+            .ok_or_else(|| JobError::Internal(format!("source {id} is gone")))?;
         let open_run = db::runs::is_active(tx, id).await?;
         let held = db::restores::holding(tx, id, now).await?;
         let rows = db::snapshots::of_source(tx, id).await?;
@@ -68,7 +68,7 @@ impl Sweep<'_> {
     }
 
     /// Reckons Q from the ledger's sums and keeps it for uploads and commits until the next sweep.
-    pub(super) async fn reckon_lock_ahead(&mut self) -> Result<u32, ApiError> {
+    pub(super) async fn reckon_lock_ahead(&mut self) -> Result<u32, JobError> {
         let now = self.app.clock.now();
         let tx = self.app.db.tenant(self.scope).await?;
         let source = self.source_input(&tx, now).await?.source;
@@ -100,7 +100,7 @@ impl Sweep<'_> {
         mut source: SourceInput,
         objects: Vec<ObjectInput>,
         now: Timestamp,
-    ) -> Result<Plan, ApiError> {
+    ) -> Result<Plan, JobError> {
         source.objects = objects;
         let input = PlanInput {
             policy: self.policy(),
@@ -108,27 +108,20 @@ impl Sweep<'_> {
             sources: vec![source],
         };
         let plan = plan(&input, now).map_err(|error| {
-            ApiError::conflict(
-                "no_plan",
-                format!("Nothing could be planned, so nothing was done: {error}."),
-            )
+            JobError::unworkable(format!("Nothing could be planned, so nothing was done: {error}."))
         })?;
         let violations = check(&input, &plan, now);
         if let Some(first) = violations.first() {
             tracing::error!(source = %self.source.id, ?violations, "a plan was refused by its check");
-            return Err(ApiError::conflict(
-                "check",
-                format!(
-                    "The plan was refused by its own check, so nothing was done; report this as a fault: {first} (and {} \
-                     more).",
-                    violations.len() - 1
-                ),
-            ));
+            return Err(JobError::unworkable(format!(
+                "The plan was refused by its own check, so nothing was done; report this as a fault: {first} (and {} more).",
+                violations.len() - 1
+            )));
         }
         Ok(plan)
     }
 }
 
-fn seq(seq: u64) -> Result<Seq, ApiError> {
-    Seq::new(seq).ok_or_else(|| ApiError::Internal("a snapshot has the number 0".into()))
+fn seq(seq: u64) -> Result<Seq, JobError> {
+    Seq::new(seq).ok_or_else(|| JobError::Internal("a snapshot has the number 0".into()))
 }

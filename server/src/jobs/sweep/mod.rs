@@ -18,6 +18,8 @@ mod refresh;
 mod refusals;
 mod state;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use shared::{
     api::view::{AwaitReason, AwaitingUnlock, LiveEvent, SweepReport},
@@ -25,48 +27,46 @@ use shared::{
     retention::{Policy, due},
     words::counted,
 };
-use uuid::Uuid;
 
-use self::state::{Pace, Sweep};
-use super::deadline::within;
+use self::state::Pace;
+pub(super) use self::state::Sweep;
+use super::{
+    error::JobError,
+    job::{Context, Job},
+};
 use crate::{
-    app::App,
-    clocks::{CLOCKS_DISAGREE, Reading},
+    clocks::{ClocksError, Reading},
     db::{self, jobs::JobKind, sweeps},
-    error::ApiError,
-    scope::TenantScope,
 };
 
-/// The code of a sweep that could not do everything.
-const INCOMPLETE: &str = "sweep_incomplete";
+impl<'a> Job<'a> for Sweep<'a> {
+    /// What was refreshed and deleted is kept, so the next try goes on from there.
+    const LONGEST: Duration = Duration::from_secs(2 * 3_600);
 
-/// Sweeps one source.
-///
-/// # Errors
-/// When something was not done that should be tried again soon.
-pub async fn execute(app: &App, scope: &TenantScope, source: Uuid) -> Result<(), ApiError> {
-    let Some(mut sweep) = Sweep::load(app, scope, SourceId::from_uuid(source)).await? else {
-        return Ok(());
-    };
-    let began_at = app.clock.now();
-    let outcome = Box::pin(within(JobKind::Sweep, sweep.drive())).await;
-    match &outcome {
-        Ok(()) => {}
-        // What was not done is told of already.
-        Err(ApiError::Conflict { code: INCOMPLETE, .. }) => {}
-        Err(ApiError::Conflict { message, .. } | ApiError::Invalid { message, .. }) => {
-            sweep.refuse(message.clone());
-        }
-        Err(_) => {
-            sweep.refuse("The sweep broke off; the server's log says why. It is tried again.".to_owned());
-        }
+    async fn load(context: Context<'a>) -> Result<Option<Self>, JobError> {
+        Self::read(context, SourceId::from_uuid(context.subject)).await
     }
-    sweep.record(began_at).await?;
-    outcome
+
+    async fn work(&mut self) -> Result<(), JobError> {
+        self.drive().await
+    }
+
+    /// Writes the report. What was not done is in it.
+    async fn conclude(mut self, outcome: Result<(), JobError>) -> Result<(), JobError> {
+        match &outcome {
+            // What is incomplete is told of already.
+            Ok(()) | Err(JobError::Incomplete(_)) => {}
+            Err(error) => self.refuse(error.sentence().unwrap_or_else(|| {
+                "The sweep broke off; the server's log says why. It is tried again.".to_owned()
+            })),
+        }
+        self.record().await?;
+        outcome
+    }
 }
 
 impl Sweep<'_> {
-    async fn drive(&mut self) -> Result<(), ApiError> {
+    async fn drive(&mut self) -> Result<(), JobError> {
         let clocks = self.clocks().await?;
         self.ask_for_doubtful().await?;
         let days = self.reckon_lock_ahead().await?;
@@ -89,19 +89,16 @@ impl Sweep<'_> {
         db::sources::set_next_sweep(&tx, self.source.id, next).await?;
         tx.commit().await?;
         if self.failed > 0 {
-            return Err(ApiError::Conflict {
-                code: INCOMPLETE,
-                message: format!(
-                    "{} tried again soon.",
-                    counted(self.failed, "object is", "objects are")
-                ),
-            });
+            return Err(JobError::Incomplete(format!(
+                "{} tried again soon.",
+                counted(self.failed, "object is", "objects are")
+            )));
         }
         Ok(())
     }
 
     /// The three clocks, if they agree; a store that does not answer is told in words.
-    async fn clocks(&self) -> Result<Reading, ApiError> {
+    async fn clocks(&self) -> Result<Reading, JobError> {
         let (account, bucket) = (self.set.storage_account_id, &self.set.bucket);
         let compared = self
             .app
@@ -109,15 +106,12 @@ impl Sweep<'_> {
             .compare(account, self.store.as_ref(), bucket)
             .await;
         compared.map_err(|error| match error {
-            ApiError::Conflict { code, .. } if code == CLOCKS_DISAGREE => error,
+            ClocksError::Disagree(_) => error.into(),
             error => {
                 tracing::warn!(%error, source = %self.source.id, "a sweep could not begin");
-                ApiError::conflict(
-                    "object_store",
-                    format!(
-                        "The S3 endpoint or the database could not be asked, so nothing was done: {error}."
-                    ),
-                )
+                JobError::store(format!(
+                    "The S3 endpoint or the database could not be asked, so nothing was done: {error}."
+                ))
             }
         })
     }
@@ -131,7 +125,7 @@ impl Sweep<'_> {
     }
 
     /// What nobody needs and is still locked.
-    async fn await_unlock(&mut self, now: Timestamp) -> Result<(), ApiError> {
+    async fn await_unlock(&mut self, now: Timestamp) -> Result<(), JobError> {
         let tx = self.app.db.tenant(self.scope).await?;
         let input = self.source_input(&tx, now).await?;
         let bounds = due(&self.policy(), &input.source, now);
@@ -168,16 +162,13 @@ impl Sweep<'_> {
     /// Whether a commit of this source waits. It must not wait for a long sweep: agents and technicians look at it.
     ///
     /// # Errors
-    /// `Conflict` when the store has fallen silent: what is left is not asked for object by object.
-    async fn pace(&self) -> Result<Pace, ApiError> {
+    /// `Store` when the store has fallen silent: what is left is not asked for object by object.
+    async fn pace(&self) -> Result<Pace, JobError> {
         if let Some(silence) = self.app.breakers.silence(self.set.storage_account_id) {
-            return Err(ApiError::conflict(
-                "object_store",
-                format!(
-                    "The S3 endpoint has not answered since {:.0}. The sweep goes on when it does.",
-                    silence.since
-                ),
-            ));
+            return Err(JobError::store(format!(
+                "The S3 endpoint has not answered since {:.0}. The sweep goes on when it does.",
+                silence.since
+            )));
         }
         let tx = self.app.db.tenant(self.scope).await?;
         let waits =
@@ -185,14 +176,14 @@ impl Sweep<'_> {
         Ok(if waits { Pace::GiveWay } else { Pace::GoOn })
     }
 
-    async fn record(&self, began_at: Timestamp) -> Result<(), ApiError> {
+    async fn record(&self) -> Result<(), JobError> {
         let ended_at = self.app.clock.now();
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let sweep = sweeps::Sweep {
             source_id: self.source.id,
-            began_at,
+            began_at: self.began_at,
             // A clock that was set back in between makes no sweep end before it began.
-            ended_at: ended_at.max(began_at),
+            ended_at: ended_at.max(self.began_at),
             report: SweepReport {
                 refused: self.refusals.sentences(),
                 ..self.report.clone()

@@ -15,7 +15,7 @@ use crate::{
         groom::SpareVersion,
         ledger::{ConfirmedLock, LedgerObject},
     },
-    error::ApiError,
+    jobs::error::JobError,
     presence::Unseen,
     s3::{Lock, ObjectStore, S3Error, SignPut},
     use_cases::system::confirm::{self, NotExtended},
@@ -48,7 +48,7 @@ enum Move {
 impl Sweep<'_> {
     // Promise: P2
     /// Refreshes what falls short at `now`.
-    pub(super) async fn refresh(&mut self, now: Timestamp) -> Result<Pace, ApiError> {
+    pub(super) async fn refresh(&mut self, now: Timestamp) -> Result<Pace, JobError> {
         let mut after = None;
         loop {
             let tx = self.app.db.tenant(self.scope).await?;
@@ -81,7 +81,7 @@ impl Sweep<'_> {
         plan: &Plan,
         rows: Vec<LedgerObject>,
         now: Timestamp,
-    ) -> Result<Pace, ApiError> {
+    ) -> Result<Pace, JobError> {
         let verdicts = plan.sources.iter().flat_map(|source| &source.objects);
         let mut again: Vec<ObjectHash> = Vec::new();
         let mut moves: Vec<(LedgerObject, Move)> = Vec::new();
@@ -115,7 +115,7 @@ impl Sweep<'_> {
         }
     }
 
-    async fn move_locks(&mut self, batch: Vec<(LedgerObject, Move)>) -> Result<(), ApiError> {
+    async fn move_locks(&mut self, batch: Vec<(LedgerObject, Move)>) -> Result<(), JobError> {
         let (store, set, source) = (self.store.clone(), self.set.clone(), self.source.id);
         let work = batch.into_iter().map(|(row, todo)| {
             let store = store.clone();
@@ -170,7 +170,7 @@ impl Sweep<'_> {
 
     /// Raises the stored promise of snapshots that a tier or a longer policy gives more, once everything they need is
     /// confirmed to be locked for so long. Only then is it shown.
-    pub(super) async fn promote(&mut self, now: Timestamp) -> Result<(), ApiError> {
+    pub(super) async fn promote(&mut self, now: Timestamp) -> Result<(), JobError> {
         let tx = self.app.db.of_source(self.scope, self.source.id).await?;
         let loaded = self.source_input(&tx, now).await?;
         let plan = self.planned(loaded.source.clone(), Vec::new(), now)?;

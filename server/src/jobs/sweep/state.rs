@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use shared::{api::view::SweepReport, ids::SourceId, retention::Provider};
 
 use super::refusals::Refusals;
 use crate::{
     app::App,
     db::{self, backup_sets::BackupSet, sources::Source},
-    error::ApiError,
+    jobs::{error::JobError, job::Context},
     s3::ObjectStore,
     scope::TenantScope,
 };
@@ -22,13 +23,14 @@ pub(super) enum Pace {
 }
 
 /// A sweep of one source.
-pub(super) struct Sweep<'a> {
+pub(in crate::jobs) struct Sweep<'a> {
     pub(super) app: &'a App,
     pub(super) scope: &'a TenantScope,
     pub(super) source: Source,
     pub(super) set: BackupSet,
     pub(super) provider: Provider,
     pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) began_at: Timestamp,
     pub(super) report: SweepReport,
     /// What was not done: it is tried again soon.
     pub(super) failed: u64,
@@ -40,13 +42,10 @@ pub(super) struct Sweep<'a> {
 
 impl<'a> Sweep<'a> {
     /// Reads what a sweep needs. `None` when the source is gone.
-    pub(super) async fn load(
-        app: &'a App,
-        scope: &'a TenantScope,
-        id: SourceId,
-    ) -> Result<Option<Self>, ApiError> {
+    pub(super) async fn read(context: Context<'a>, id: SourceId) -> Result<Option<Self>, JobError> {
+        let Context { app, scope, .. } = context;
         let tx = app.db.tenant(scope).await?;
-        let missing = |what: &str| ApiError::Internal(format!("source {id}: its {what} is gone"));
+        let missing = |what: &str| JobError::Internal(format!("source {id}: its {what} is gone"));
         let Some(source) = db::sources::find(&tx, id).await? else {
             return Ok(None);
         };
@@ -63,6 +62,7 @@ impl<'a> Sweep<'a> {
             set,
             provider: crate::use_cases::system::protection::provider(&account),
             store: app.store(scope, &account)?,
+            began_at: app.clock.now(),
             report: SweepReport::default(),
             failed: 0,
             suspected: 0,

@@ -45,7 +45,7 @@ pub async fn view(app: &App, actor: &Actor, run: RunId) -> Result<RunView, ApiEr
     let source = db::sources::find(&tx, run.source_id)
         .await?
         .ok_or(ApiError::NotFound("source"))?;
-    runs::view(&tx, &run, &source).await
+    Ok(runs::view(&tx, &run, &source).await?)
 }
 
 /// Cancels a run that has no snapshot yet. A commit is cancelled while nobody is at work on it, also between two tries.

@@ -8,7 +8,7 @@ use shared::{
 
 use crate::{
     app::App,
-    db::{self, TenantTx, runs::Run, sources::Source},
+    db::{self, DbError, TenantTx, runs::Run, sources::Source},
     error::ApiError,
     random,
     scope::TenantScope,
@@ -33,7 +33,7 @@ pub fn must_not_be_retired(source: &Source) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn queue(tx: &TenantTx, source: &Source, now: Timestamp) -> Result<(Run, bool), ApiError> {
+pub async fn queue(tx: &TenantTx, source: &Source, now: Timestamp) -> Result<(Run, bool), DbError> {
     if let Some(open) = db::runs::open_of_source(tx, source.id).await? {
         return Ok((open, false));
     }
@@ -46,10 +46,8 @@ pub async fn queue(tx: &TenantTx, source: &Source, now: Timestamp) -> Result<(Ru
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn view(tx: &TenantTx, run: &Run, source: &Source) -> Result<RunView, ApiError> {
-    let agent = db::agents::find(tx, source.agent_id)
-        .await?
-        .ok_or(ApiError::NotFound("agent"))?;
+pub async fn view(tx: &TenantTx, run: &Run, source: &Source) -> Result<RunView, DbError> {
+    let agent = db::agents::of_source(tx, source).await?;
     Ok(views::run(run, source, &agent.hostname))
 }
 

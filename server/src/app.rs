@@ -15,14 +15,14 @@ use crate::{
     breaker::Breakers,
     clock::Clock,
     clocks::Clocks,
+    connections::Connections,
     db::{Db, storage_accounts::StorageAccount},
     live::Live,
-    polls::Polls,
+    long_polls::LongPolls,
     s3::{self, Endpoint, Guarded, ObjectStore, address::AddressRule},
     scope::TenantScope,
     secrets::{BearerKey, MasterKey, SecretError},
     sign_in::{Budgets, Guess, Passwords, Refusals},
-    visits::Visits,
 };
 
 /// Commits that are remembered as overdue.
@@ -53,7 +53,7 @@ pub struct Parts {
     /// Where storage endpoints may be.
     pub storage_rule: AddressRule,
     /// Who is connected.
-    pub visits: Visits,
+    pub connections: Connections,
     /// What wrong passwords and tokens are counted under.
     pub guesses: Budgets<Guess>,
     /// The threads that check passwords.
@@ -63,7 +63,7 @@ pub struct Parts {
     /// Something moved on, for browsers that watch.
     pub live: Arc<Live>,
     /// Agents that wait for work.
-    pub polls: Polls,
+    pub long_polls: LongPolls,
     /// A job is ready: the dispatcher looks again.
     pub jobs: Notify,
     /// Commits that a round has found waiting for too long.
@@ -100,12 +100,12 @@ impl App {
             master_key,
             public_url: public_url.trim_end_matches('/').to_owned(),
             storage_rule,
-            visits: Visits::default(),
+            connections: Connections::default(),
             guesses: Budgets::default(),
             passwords: Passwords::default(),
             refusals: Refusals::default(),
             live: Arc::default(),
-            polls: Polls::default(),
+            long_polls: LongPolls::default(),
             jobs: Notify::new(),
             overdue: Mutex::default(),
             stores: Mutex::new(HashMap::new()),

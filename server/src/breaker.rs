@@ -13,13 +13,13 @@ use jiff::{SignedDuration, Timestamp};
 use shared::ids::StorageAccountId;
 
 /// So many requests in a row without an answer open the breaker.
-const SILENCES: u32 = 3;
+const SILENCES_TO_OPEN: u32 = 3;
 /// How long a store is left alone at first. It doubles with each request that then has no answer either.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 /// And at most.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(300);
 /// A trial request that has told nothing for so long was given up by whoever sent it.
-const TRIAL_LIFE: SignedDuration = SignedDuration::from_secs(150);
+const TRIAL_TIMEOUT: SignedDuration = SignedDuration::from_secs(150);
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +82,8 @@ impl Breaker {
             return Leave::Refused(open.silence);
         }
         match open.trial_at {
-            Some(trial_at) if within(trial_at, TRIAL_LIFE) => Leave::Refused(Silence {
-                until: trial_at + TRIAL_LIFE,
+            Some(trial_at) if within(trial_at, TRIAL_TIMEOUT) => Leave::Refused(Silence {
+                until: trial_at + TRIAL_TIMEOUT,
                 ..open.silence
             }),
             _ => Leave::Trial,
@@ -117,7 +117,7 @@ impl Breaker {
         let since = self.since.unwrap_or(now);
         let silences = self.silences.saturating_add(1);
         let pause = match self.open {
-            None if silences < SILENCES => None,
+            None if silences < SILENCES_TO_OPEN => None,
             None => Some(FIRST_PAUSE),
             Some(Open {
                 trial_at: Some(_),
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(again.leave(at(36)), Leave::Refused(silence));
         assert_eq!(again.leave(at(37)), Leave::Trial);
         // Whoever sent the trial went away: another may try.
-        assert_eq!(on_trial.leave(at(12) + TRIAL_LIFE), Leave::Trial);
+        assert_eq!(on_trial.leave(at(12) + TRIAL_TIMEOUT), Leave::Trial);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Beyond a bound nothing is signed, extended or deleted. A clock that runs ahead would sign locks that cannot be taken
 //! back, and would take for unlocked what is not. The same goes for a clock that cannot be read: the server's and the
-//! database's are compared whatever the store does, and a store whose time was not known within [`KNOWN_FOR`] is not signed for.
+//! database's are compared whatever the store does, and a store whose time was not known within [`STORE_TIME_TTL`] is not signed for.
 
 use std::{
     collections::HashMap,
@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// How far two of the clocks may be apart.
-const BOUND: SignedDuration = SignedDuration::from_mins(5);
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// For how long an agreement is taken for granted when uploads are signed.
-const FRESH: SignedDuration = SignedDuration::from_secs(60);
+const AGREEMENT_TTL: SignedDuration = SignedDuration::from_secs(60);
 /// For how long a store's time is taken as known when the store does not tell it now.
-const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(1);
+const STORE_TIME_TTL: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the three clocks showed at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Reading {
     /// # Errors
     /// `Disagree` with what each clock shows.
     pub fn agreed(self) -> Result<Self, ClocksError> {
-        if self.spread() <= BOUND {
+        if self.spread() <= MAX_SKEW {
             return Ok(self);
         }
         Err(ClocksError::Disagree(self))
@@ -182,7 +182,7 @@ impl Clocks {
             known.get(&account).copied()
         };
         // A clock that was set meanwhile is asked again, whichever way it went.
-        if last.is_some_and(|last| now.duration_since(last).abs() <= FRESH) {
+        if last.is_some_and(|last| now.duration_since(last).abs() <= AGREEMENT_TTL) {
             return Ok(());
         }
         match self.compare(account, store, bucket).await {
@@ -202,7 +202,7 @@ impl Clocks {
 
 /// Whether a time that a store told at `last` counts as known; one that lies ahead was told before a clock was set back.
 fn is_known(last: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(last).abs() <= KNOWN_FOR
+    now.duration_since(last).abs() <= STORE_TIME_TTL
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The epoch: a number in the data folder and in the database, raised in both at each start and then once in [`EVERY`]. A
+//! The epoch: a number in the data folder and in the database, raised in both at each start and then once in [`RAISE_INTERVAL`]. A
 //! database whose epoch is lower than the folder's was restored from a backup, also one of this morning.
 //!
 //! The database is raised first. A crash between the two leaves the folder one behind, which is not taken for anything.
@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 use crate::{app::App, db, error::ApiError, random, scope::TenantScope, secrets::private_file};
 
 /// How often a running server raises the epoch: a backup of the database that is older than this is told from the database.
-pub const EVERY: Duration = Duration::from_secs(60);
+pub const RAISE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The file in the data folder: the epoch in decimal digits.
 pub const FILE: &str = "epoch";

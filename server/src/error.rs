@@ -8,7 +8,7 @@ use axum::{
 use frontend::error::ConsoleError;
 use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError, text};
 
-use crate::{clocks::ClocksError, db::DbError, s3::S3Error, secrets::SecretError, visits::TooMany};
+use crate::{clocks::ClocksError, connections::TooMany, db::DbError, s3::S3Error, secrets::SecretError};
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]

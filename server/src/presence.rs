@@ -1,9 +1,9 @@
 //! Whether a version that S3 once confirmed is still in the bucket, and when its absence is believed.
 //!
 //! One answer decides nothing that cannot be undone: stores answer 404 for objects that they hold, while a node is
-//! away or before a write has reached every replica. An object counts as gone after [`ASKINGS`] askings spread over
-//! [`SPAN`], each of which did not find it by its name, and the last neither in the listing of its key. What is listed all
-//! the time and never given (an entry of the store's index without an object) counts as gone after [`LISTED_SPAN`]. One
+//! away or before a write has reached every replica. An object counts as gone after [`MISSES_NEEDED`] askings spread over
+//! [`MISSES_SPAN`], each of which did not find it by its name, and the last neither in the listing of its key. What is listed all
+//! the time and never given (an entry of the store's index without an object) counts as gone after [`LISTED_MISSES_SPAN`]. One
 //! sighting by name in between, or any time later, clears what was noted; a listing alone clears nothing.
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::s3::{ObjectStore, S3Error, VersionHead, versions_of_key};
 
 /// So many askings in a row must have found nothing.
-const ASKINGS: u32 = 3;
+const MISSES_NEEDED: u32 = 3;
 /// At least so long must lie between the first of them and the last.
-const SPAN: SignedDuration = SignedDuration::from_mins(2);
+const MISSES_SPAN: SignedDuration = SignedDuration::from_mins(2);
 /// The same for what is listed: an index may be behind for longer than an object is not found.
-const LISTED_SPAN: SignedDuration = SignedDuration::from_hours(1);
+const LISTED_MISSES_SPAN: SignedDuration = SignedDuration::from_hours(1);
 /// Askings that follow each other faster count as one.
-const APART: SignedDuration = SignedDuration::from_secs(20);
+const MISS_INTERVAL: SignedDuration = SignedDuration::from_secs(20);
 
 /// What was noted of one object that was asked for and not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Absence {
                 since: now,
                 asked_at: now,
             },
-            Some(before) if now.duration_since(before.asked_at) < APART => before,
+            Some(before) if now.duration_since(before.asked_at) < MISS_INTERVAL => before,
             Some(before) => Self {
                 askings: before.askings.saturating_add(1),
                 asked_at: now,
@@ -54,10 +54,10 @@ impl Absence {
     #[must_use]
     pub fn is_believed(&self, last: Unseen) -> bool {
         let span = match last {
-            Unseen::Absent => SPAN,
-            Unseen::OnlyListed => LISTED_SPAN,
+            Unseen::Absent => MISSES_SPAN,
+            Unseen::OnlyListed => LISTED_MISSES_SPAN,
         };
-        self.askings >= ASKINGS && self.asked_at.duration_since(self.since) >= span
+        self.askings >= MISSES_NEEDED && self.asked_at.duration_since(self.since) >= span
     }
 }
 

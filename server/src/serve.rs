@@ -189,11 +189,11 @@ pub async fn serve(
     tokio::spawn(epoch::keep_raising(
         app.clone(),
         settings.data.clone(),
-        epoch::EVERY,
+        epoch::RAISE_INTERVAL,
     ));
     let server = Listener {
         router: http::router(app, &settings.site_root),
-        visits: app.visits.clone(),
+        connections: app.connections.clone(),
         proxies: settings.trusted_proxies.clone(),
         deadlines: settings.deadlines,
     };

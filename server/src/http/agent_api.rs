@@ -30,10 +30,10 @@ use super::{
 };
 use crate::{
     app::App,
+    connections::Owner,
     error::ApiError,
     scope,
     use_cases::agents::{caller::Caller, commit_pages, enrollment, reads, restores, runs, uploads},
-    visits::Owner,
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -101,7 +101,7 @@ where
         let turn = app.db.turn().await;
         let (scope, agent) = scope::authorise_agent(&app.db, &app.bearers, credential.trim()).await?;
         drop(turn);
-        client.visit.belongs_to(Owner::Agent(agent.id))?;
+        client.connection.belongs_to(Owner::Agent(agent.id))?;
         let caller = Caller { scope, agent };
         runs::seen(&app, &caller).await?;
         Ok(Self(caller))

@@ -23,8 +23,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::deadlines::Deadlines;
 use crate::{
+    connections::{Connection, Phase},
     error::ApiError,
-    visits::{Phase, Visit},
 };
 
 /// Why a body was not read to its end.
@@ -46,7 +46,7 @@ impl Slowness {
 /// A request's body, which must come within a time, and without long pauses.
 pub struct Timed<B> {
     inner: B,
-    visit: Arc<Visit>,
+    connection: Arc<Connection>,
     deadlines: Deadlines,
     whole: Option<Pin<Box<Sleep>>>,
     pause: Option<Pin<Box<Sleep>>>,
@@ -54,10 +54,10 @@ pub struct Timed<B> {
 }
 
 impl<B> Timed<B> {
-    pub fn new(inner: B, visit: Arc<Visit>, deadlines: Deadlines, slowness: Slowness) -> Self {
+    pub fn new(inner: B, connection: Arc<Connection>, deadlines: Deadlines, slowness: Slowness) -> Self {
         Self {
             inner,
-            visit,
+            connection,
             deadlines,
             whole: None,
             pause: None,
@@ -87,15 +87,15 @@ where
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) {
             this.pause = None;
-            this.visit.enter(Phase::Working);
+            this.connection.enter(Phase::Working);
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        this.visit.enter(Phase::Body);
+        this.connection.enter(Phase::Body);
         if is_over(&mut this.whole, this.deadlines.body, context)
             || is_over(&mut this.pause, this.deadlines.pause, context)
         {
             this.slowness.0.store(true, Ordering::Relaxed);
-            this.visit.enter(Phase::Working);
+            this.connection.enter(Phase::Working);
             return Poll::Ready(Some(Err(TooSlow.into())));
         }
         Poll::Pending
@@ -185,8 +185,8 @@ pub fn closing(error: ApiError) -> Response {
 
 /// The end of an answer, sent or dropped: the server waits for the next request.
 struct Answered {
-    connection: Arc<Visit>,
-    _counted: Arc<Visit>,
+    connection: Arc<Connection>,
+    _counted: Arc<Connection>,
 }
 
 impl Drop for Answered {
@@ -196,7 +196,7 @@ impl Drop for Answered {
 }
 
 /// Counts the request until its answer is sent.
-pub fn held(body: Body, connection: Arc<Visit>, counted: Arc<Visit>) -> Body {
+pub fn held(body: Body, connection: Arc<Connection>, counted: Arc<Connection>) -> Body {
     let answered = Answered {
         connection,
         _counted: counted,

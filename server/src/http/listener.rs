@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     client_address::TrustedProxies,
+    connections::{Connection, Connections, Phase, TooMany},
     error::ApiError,
-    visits::{Phase, TooMany, Visit, Visits},
 };
 
 /// Pause after a connection could not be accepted: there are no more files, or the client is gone already.
@@ -43,7 +43,7 @@ pub struct Client {
     /// The client address.
     pub address: IpAddr,
     /// The connection or, behind a trusted proxy, the request.
-    pub visit: Arc<Visit>,
+    pub connection: Arc<Connection>,
 }
 
 /// What serves connections.
@@ -52,7 +52,7 @@ pub struct Listener {
     /// What answers.
     pub router: Router,
     /// Who is connected.
-    pub visits: Visits,
+    pub connections: Connections,
     /// Whose word is taken where requests come from.
     pub proxies: TrustedProxies,
     /// How long connections may keep the server waiting.
@@ -94,18 +94,18 @@ impl Listener {
         // Small answers are not held back for larger ones.
         stream.set_nodelay(true).ok();
         let proxied = self.proxies.contains(peer.ip());
-        let visit = if proxied {
-            self.visits.uncounted()
+        let counted = if proxied {
+            self.connections.uncounted()
         } else {
-            match self.visits.begin(peer.ip()) {
-                Ok(visit) => visit,
+            match self.connections.begin(peer.ip()) {
+                Ok(counted) => counted,
                 // Closed without a word: words cost more than the connection.
                 Err(TooMany) => return,
             }
         };
-        let visit = Arc::new(visit);
+        let counted = Arc::new(counted);
         let io = TokioIo::new(Unstalled::new(stream, self.deadlines.write));
-        let service = service_fn(|request| self.answer(request, peer.ip(), visit.clone(), proxied));
+        let service = service_fn(|request| self.answer(request, peer.ip(), counted.clone(), proxied));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // Told apart below for those who have signed in and those who have not.
@@ -115,7 +115,7 @@ impl Listener {
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
         let mut stopping = false;
-        let mut over = std::pin::pin!(self.over(&visit, proxied));
+        let mut over = std::pin::pin!(self.over(&counted, proxied));
         loop {
             tokio::select! {
                 // What a client did wrong is its own matter.
@@ -130,12 +130,12 @@ impl Listener {
     }
 
     /// Waits until a connection has kept the server waiting for too long, or has to make room.
-    async fn over(&self, visit: &Visit, proxied: bool) {
-        let mut phases = visit.phases();
+    async fn over(&self, counted: &Connection, proxied: bool) {
+        let mut phases = counted.phases();
         let late = async {
             loop {
                 let waits = *phases.borrow_and_update() == Phase::Headers;
-                let most = if proxied || visit.is_signed_in() {
+                let most = if proxied || counted.is_signed_in() {
                     self.deadlines.idle
                 } else {
                     self.deadlines.headers
@@ -152,7 +152,7 @@ impl Listener {
         }
         tokio::select! {
             () = late => {}
-            () = visit.ended() => {}
+            () = counted.ended() => {}
         }
     }
 
@@ -160,14 +160,14 @@ impl Listener {
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
-        connection: Arc<Visit>,
+        connection: Arc<Connection>,
         proxied: bool,
     ) -> Result<Response, Infallible> {
         let address = self.proxies.client(peer, request.headers());
         connection.enter(Phase::Working);
-        let visit = if proxied {
-            match self.visits.begin(address) {
-                Ok(visit) => Arc::new(visit),
+        let counted = if proxied {
+            match self.connections.begin(address) {
+                Ok(counted) => Arc::new(counted),
                 Err(TooMany) => {
                     connection.enter(Phase::Headers);
                     return Ok(ApiError::TooManyRequests.into_response());
@@ -176,22 +176,22 @@ impl Listener {
         } else {
             connection.clone()
         };
-        visit.enter(Phase::Working);
+        counted.enter(Phase::Working);
         let client = Client {
             address,
-            visit: visit.clone(),
+            connection: counted.clone(),
         };
         let slowness = Slowness::default();
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(client);
-        let body = Timed::new(body, visit.clone(), self.deadlines, slowness.clone());
+        let body = Timed::new(body, counted.clone(), self.deadlines, slowness.clone());
         let request = Request::from_parts(parts, Body::new(body));
         let answered = self.router.clone().oneshot(request);
         let answer = if proxied {
             // The request makes room; the connection is the proxy's and stays.
             tokio::select! {
                 answer = answered => answer?,
-                () = visit.ended() => ApiError::TooManyRequests.into_response(),
+                () = counted.ended() => ApiError::TooManyRequests.into_response(),
             }
         } else {
             answered.await?
@@ -201,6 +201,6 @@ impl Listener {
         } else {
             answer
         };
-        Ok(answer.map(|body| held(body, connection, visit)))
+        Ok(answer.map(|body| held(body, connection, counted)))
     }
 }

@@ -14,11 +14,11 @@ use uuid::Uuid;
 use super::listener::Client;
 use crate::{
     app::App,
+    connections::Owner,
     db::sessions::{PostgresSessions, USER_KEY},
     error::ApiError,
     scope::{self, Access},
     use_cases::people::users,
-    visits::Owner,
 };
 
 fn failed(error: impl std::fmt::Display) -> ApiError {
@@ -44,7 +44,7 @@ pub async fn user(app: &App, session: &Session, client: &Client) -> Result<Optio
     };
     let user = users::by_id(app, UserId::from_uuid(id)).await?;
     if let (Some(_), Some(session)) = (&user, session.id()) {
-        client.visit.belongs_to(Owner::Session(session.0))?;
+        client.connection.belongs_to(Owner::Session(session.0))?;
     }
     Ok(user)
 }

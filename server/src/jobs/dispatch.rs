@@ -25,7 +25,7 @@ use crate::{
 /// A worker that has not renewed its lease for so long is taken for dead, and the job is claimed anew.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How often the queue is looked at when nothing wakes the dispatcher.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Jobs that run side by side.
 const SLOTS: usize = 8;
 /// How many of them at most are of one tenant, of one storage account, of one endpoint, and checks. None of these may have
@@ -77,7 +77,7 @@ pub(super) async fn dispatch(app: App) {
                 () = ended.notified() => {}
             }
         };
-        tokio::time::timeout(POLL, woken).await.ok();
+        tokio::time::timeout(POLL_INTERVAL, woken).await.ok();
     }
 }
 

@@ -132,7 +132,7 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), JobError> {
         tx.commit().await?;
         if queued {
             runs::announce(app, scope, view);
-            app.polls.wake(source.agent_id);
+            app.long_polls.wake(source.agent_id);
         }
     }
     Ok(())
@@ -162,7 +162,7 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), JobError> {
 async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
-    let waiting = db::runs::committing_since(&tx, now - commit::GIVE_UP).await?;
+    let waiting = db::runs::committing_since(&tx, now - commit::GIVE_UP_AFTER).await?;
     drop(tx);
     for (source, run) in waiting {
         if app.waited_for(run) {

@@ -41,7 +41,7 @@ use crate::{
     error::ApiError,
     s3::S3Error,
     scope::TenantScope,
-    shelf::Place,
+    source_listing::SetLocation,
 };
 
 /// HEADs that are under way together.
@@ -115,7 +115,7 @@ pub async fn backup_set(
     let known = db::sources::all(&tx).await?;
     drop(tx);
     let store = app.store(scope, &account)?;
-    let place = Place {
+    let location = SetLocation {
         store: store.as_ref(),
         bucket: &set.bucket,
         prefix: &set.prefix,
@@ -129,7 +129,7 @@ pub async fn backup_set(
         signer: None,
         recovery: set.recovery_key.fingerprint(),
     };
-    let mut sources: BTreeSet<SourceId> = place.sources().await?.into_iter().collect();
+    let mut sources: BTreeSet<SourceId> = location.sources().await?.into_iter().collect();
     let of_set = known.iter().filter(|source| source.backup_set_id == set.id);
     sources.extend(of_set.map(|source| source.id));
     let mut report = Report {
@@ -150,10 +150,10 @@ pub async fn backup_set(
             ..trust
         };
         let expected = scan::Expected::of(&before);
-        let found = scan::source(place, id, trust, &expected).await?;
+        let found = scan::source(location, id, trust, &expected).await?;
         let agent = found.newest_header.as_ref().map(|header| header.agent_id);
         let ledger = before.with_agent(app, scope, agent).await?;
-        let versions = versions(place, &found, &ledger, set, options.read_all).await?;
+        let versions = versions(location, &found, &ledger, set, options.read_all).await?;
         let now = app.clock.now();
         let comparison = compare::compare(&found, &versions, &ledger, &set.prefix, set.policy.mode, now);
         let outcome = if options.apply {
@@ -231,7 +231,7 @@ impl Ledger {
 
 /// The version of everything that a list names or the ledger has.
 async fn versions(
-    place: Place<'_>,
+    location: SetLocation<'_>,
     found: &Found,
     ledger: &Ledger,
     set: &BackupSet,
@@ -250,9 +250,9 @@ async fn versions(
     // Part by part: a future for each of a million objects would be a gigabyte.
     for part in wanted.chunks(PART) {
         let finds = part.iter().map(|(key, object, known)| async move {
-            let shelf = &found.shelf;
+            let listing = &found.listing;
             let version =
-                versions::find(place, key, object, shelf, *known, set.policy.mode, read_all).await?;
+                versions::find(location, key, object, listing, *known, set.policy.mode, read_all).await?;
             Ok::<_, S3Error>((object.hash, version))
         });
         let finds = stream::iter(finds.collect::<Vec<_>>()).buffer_unordered(PARALLEL);

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     s3::{Bounds, S3Error},
-    shelf::{Place, Shelf, Version},
+    source_listing::{SetLocation, SourceListing, Version},
 };
 
 /// Objects that are read side by side.
@@ -81,7 +81,7 @@ pub(super) struct Found {
     pub snapshots: BTreeMap<u64, FoundSnapshot>,
     /// What they need, manifests and commit records included.
     pub spans: BTreeMap<ObjectHash, Span>,
-    pub shelf: Shelf,
+    pub listing: SourceListing,
     pub findings: Vec<Finding>,
 }
 
@@ -127,17 +127,17 @@ impl Span {
 /// # Errors
 /// When the bucket cannot be asked. What is damaged is among the findings.
 pub(super) async fn source(
-    place: Place<'_>,
+    location: SetLocation<'_>,
     id: SourceId,
     trust: Trust<'_>,
     expected: &Expected,
 ) -> Result<Found, S3Error> {
-    let shelf = place.shelf(id, expected.bounds).await?;
+    let listing = location.list_source(id, expected.bounds).await?;
     let scan = Scan {
-        place,
+        location,
         id,
         trust,
-        shelf: &shelf,
+        listing: &listing,
     };
     let mut findings = Vec::new();
     let mut records = scan.records(expected, &mut findings).await?;
@@ -182,7 +182,7 @@ pub(super) async fn source(
         spans: spans.finish(),
         snapshots,
         findings,
-        shelf,
+        listing,
     })
 }
 
@@ -240,15 +240,15 @@ impl Spans {
 }
 
 struct Scan<'a> {
-    place: Place<'a>,
+    location: SetLocation<'a>,
     id: SourceId,
     trust: Trust<'a>,
-    shelf: &'a Shelf,
+    listing: &'a SourceListing,
 }
 
 impl Scan<'_> {
     fn key(&self, object: &ObjectRef) -> String {
-        layout::object_key(self.place.prefix, self.id, object.kind, &object.hash)
+        layout::object_key(self.location.prefix, self.id, object.kind, &object.hash)
     }
 
     async fn get(&self, key: &str, version: &Version, limit: u64) -> Result<Option<Vec<u8>>, S3Error> {
@@ -256,9 +256,9 @@ impl Scan<'_> {
             return Ok(None);
         }
         match self
-            .place
+            .location
             .store
-            .get(self.place.bucket, key, &version.id, limit)
+            .get(self.location.bucket, key, &version.id, limit)
             .await
         {
             Ok(bytes) => Ok(Some(bytes)),
@@ -335,7 +335,7 @@ impl Scan<'_> {
 
     /// An object's bytes: those of the earliest version that is what its name says.
     async fn content(&self, key: &str, object: &ObjectRef, limit: u64) -> Result<Option<Vec<u8>>, S3Error> {
-        for version in &self.place.versions(self.shelf, key).await? {
+        for version in &self.location.versions(self.listing, key).await? {
             if version.size_bytes != object.size_bytes {
                 continue;
             }
@@ -378,8 +378,8 @@ impl Scan<'_> {
             let Some(parent) = snapshot.record.parent_manifest else {
                 continue;
             };
-            let key = layout::object_key(self.place.prefix, self.id, ObjectKind::Manifest, &parent);
-            if !snapshots.contains_key(&(seq - 1)) && !self.shelf.versions(&key).is_empty() {
+            let key = layout::object_key(self.location.prefix, self.id, ObjectKind::Manifest, &parent);
+            if !snapshots.contains_key(&(seq - 1)) && !self.listing.versions(&key).is_empty() {
                 let subject = format!("snapshot {}", seq - 1);
                 findings.push(Finding::new(Kind::LostRecord, subject, None, Some(key)));
             }

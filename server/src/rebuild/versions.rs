@@ -8,7 +8,7 @@ use shared::{object::ObjectRef, retention::LockMode};
 use crate::{
     db::ledger::LedgerObject,
     s3::{Lock, S3Error, VersionHead, content_md5, versions_of_key},
-    shelf::{Place, Shelf},
+    source_listing::{SetLocation, SourceListing},
 };
 
 /// How long S3 is given before it is asked again for a version that it lists and does not give.
@@ -45,17 +45,17 @@ impl FoundVersion {
 /// # Errors
 /// When S3 cannot be asked, or lists a version that it does not give.
 pub(super) async fn find(
-    place: Place<'_>,
+    location: SetLocation<'_>,
     key: &str,
     object: &ObjectRef,
-    shelf: &Shelf,
+    listing: &SourceListing,
     known: Option<&LedgerObject>,
     mode: LockMode,
     read_all: bool,
 ) -> Result<Option<FoundVersion>, S3Error> {
     let mut heads: Vec<(VersionHead, Option<[u8; 16]>)> = Vec::new();
-    for version in candidates(place, key, object, shelf, known).await? {
-        if let Some(head) = head(place, key, &version).await? {
+    for version in candidates(location, key, object, listing, known).await? {
+        if let Some(head) = head(location, key, &version).await? {
             let md5 = etag_md5(&head);
             // What is not listed has no size yet.
             heads.extend((head.size_bytes == object.size_bytes).then_some((head, md5)));
@@ -70,10 +70,10 @@ pub(super) async fn find(
         let md5 = if is_sure {
             md5
         } else {
-            match place
+            match location
                 .store
                 .get(
-                    place.bucket,
+                    location.bucket,
                     key,
                     &head.version_id,
                     object.kind.max_bytes() as u64,
@@ -114,13 +114,13 @@ pub(super) async fn find(
 /// The versions that may be the object: those that are listed with its size, the ledger's, and the newest one where none is
 /// listed.
 async fn candidates(
-    place: Place<'_>,
+    location: SetLocation<'_>,
     key: &str,
     object: &ObjectRef,
-    shelf: &Shelf,
+    listing: &SourceListing,
     known: Option<&LedgerObject>,
 ) -> Result<Vec<String>, S3Error> {
-    let versions = place.versions(shelf, key).await?;
+    let versions = location.versions(listing, key).await?;
     let ledgers = known.and_then(|row| row.lock.as_ref());
     let ledgers = ledgers
         .map(|lock| &lock.version_id)
@@ -135,12 +135,12 @@ async fn candidates(
 }
 
 /// HEAD of a version; `None` when it is gone. One answer that says so is not enough: a listing of the key must agree.
-async fn head(place: Place<'_>, key: &str, version: &str) -> Result<Option<VersionHead>, S3Error> {
+async fn head(location: SetLocation<'_>, key: &str, version: &str) -> Result<Option<VersionHead>, S3Error> {
     for pause in AGAIN_AFTER {
-        if let Some(head) = place.store.head(place.bucket, key, Some(version)).await? {
+        if let Some(head) = location.store.head(location.bucket, key, Some(version)).await? {
             return Ok(Some(head));
         }
-        let listed = versions_of_key(place.store, place.bucket, key).await?;
+        let listed = versions_of_key(location.store, location.bucket, key).await?;
         if listed.iter().all(|one| one.version_id != version) {
             return Ok(None);
         }

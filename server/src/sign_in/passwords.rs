@@ -38,10 +38,10 @@ struct Job {
 pub enum Lane {
     /// Browsers that have signed in before.
     Known,
-    /// Strangers at addresses that have not guessed wrong lately.
+    /// Unknown browsers at addresses that have not guessed wrong lately.
     Newcomers,
-    /// All other strangers.
-    Strangers,
+    /// All other unknown browsers.
+    Suspects,
 }
 
 #[derive(Default)]
@@ -154,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn right_and_wrong_are_told_apart() {
         let passwords = Passwords::with_threads(2);
-        for lane in [Lane::Known, Lane::Newcomers, Lane::Strangers] {
+        for lane in [Lane::Known, Lane::Newcomers, Lane::Suspects] {
             for (password, expected) in [("correct horse", true), ("wrong horse", false), ("", false)] {
                 let told = passwords.matches(password.into(), hash(), lane).await;
                 assert_eq!(told, Ok(expected));
@@ -172,10 +172,10 @@ mod tests {
         let passwords = Passwords::with_threads(0);
         let most = Limit::PasswordQueue.max();
         let stored = hash();
-        let ask = || passwords.matches("wrong".into(), stored.clone(), Lane::Strangers);
-        let strangers = (0..most + 40).map(|_| ask());
-        let mut strangers = Box::pin(join_all(strangers));
-        assert!(futures::poll!(&mut strangers).is_pending());
+        let ask = || passwords.matches("wrong".into(), stored.clone(), Lane::Suspects);
+        let suspects = (0..most + 40).map(|_| ask());
+        let mut suspects = Box::pin(join_all(suspects));
+        assert!(futures::poll!(&mut suspects).is_pending());
         assert_eq!(passwords.0.queue().lanes[2].len(), most);
         let newcomer = passwords.matches("newcomer".into(), stored.clone(), Lane::Newcomers);
         let known = passwords.matches("known".into(), stored.clone(), Lane::Known);
@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(shared.next().unwrap().password.as_str(), expected);
         }
         thread::spawn(move || check_all(&shared));
-        let told = strangers.await;
+        let told = suspects.await;
         // One of those that waited was taken out above.
         assert_eq!(told.iter().filter(|told| **told == Err(Busy)).count(), 40 + 1);
         assert_eq!(told.iter().filter(|told| **told == Ok(false)).count(), most - 1);
@@ -197,7 +197,7 @@ mod tests {
     async fn who_went_away_makes_room() {
         let passwords = Passwords::with_threads(0);
         for _ in 0..10 * Limit::PasswordQueue.max() {
-            let mut asked = Box::pin(passwords.matches("wrong".into(), hash_once(), Lane::Strangers));
+            let mut asked = Box::pin(passwords.matches("wrong".into(), hash_once(), Lane::Suspects));
             assert!(futures::poll!(&mut asked).is_pending());
         }
     }

@@ -24,7 +24,7 @@ use crate::db::{
 };
 
 /// Agents poll for work at least every 30 seconds: one that has been silent for four times as long is gone.
-const ONLINE: SignedDuration = SignedDuration::from_mins(2);
+const ONLINE_FOR: SignedDuration = SignedDuration::from_mins(2);
 
 /// The silence of a store.
 #[must_use]
@@ -93,7 +93,7 @@ pub fn agent(agent: &Agent, now: Timestamp) -> AgentView {
         last_seen_at: agent.last_seen_at,
         online: agent
             .last_seen_at
-            .is_some_and(|seen| now.duration_since(seen) < ONLINE),
+            .is_some_and(|seen| now.duration_since(seen) < ONLINE_FOR),
     }
 }
 

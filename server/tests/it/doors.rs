@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use agent::state::State;
 use futures::{StreamExt, future::join_all};
 use holdfast_server::{
+    connections::Owner,
     db::{CONNECTIONS, LOOK_UPS},
     http::Deadlines,
     serve::Settings,
-    visits::Owner,
 };
 use reqwest::{Method, StatusCode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -106,7 +106,7 @@ async fn half_sent_headers_are_closed() {
     let whole = "GET /healthz HTTP/1.1\r\nHost: holdfast\r\n\r\n";
     let answered = until_closed(sent(&stack, whole).await).await;
     assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
-    eventually("nobody is left", || stack.app.visits.strangers() == 0).await;
+    eventually("nobody is left", || stack.app.connections.not_signed_in() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,9 +216,9 @@ async fn an_office_of_500_agents_works_beside_900_half_sent_headers() {
         let client = site.client();
         async move { client.work(Duration::from_secs(30)).await.unwrap() }
     });
-    eventually("all of them wait", || stack.app.polls.waiting() == 500).await;
+    eventually("all of them wait", || stack.app.long_polls.waiting() == 500).await;
     // They count for themselves, and not for the address: at most while their credentials were looked at did slow ones make room.
-    let slow_left = stack.app.visits.strangers();
+    let slow_left = stack.app.connections.not_signed_in();
     assert!(
         slow_left >= Limit::ConnectionsPerAddress.max() - 500,
         "{slow_left}"
@@ -236,7 +236,7 @@ async fn an_office_of_500_agents_works_beside_900_half_sent_headers() {
         Work::None => panic!("its agent was not woken"),
     }
     // Nobody else was: their calls go on waiting.
-    assert_eq!(stack.app.polls.waiting(), 499);
+    assert_eq!(stack.app.long_polls.waiting(), 499);
     let again = others.iter().map(|credential| {
         let request = reqwest::Client::new()
             .get(format!("{}{BASE_PATH}/sources", stack.url))
@@ -248,9 +248,9 @@ async fn an_office_of_500_agents_works_beside_900_half_sent_headers() {
     assert!(Session::sign_in(&stack.url, EMAIL, PASSWORD).await.is_ok());
     // The agents of the office go.
     polls.clear();
-    eventually("nobody waits", || stack.app.polls.waiting() == 0).await;
+    eventually("nobody waits", || stack.app.long_polls.waiting() == 0).await;
     drop(slow);
-    eventually("nobody is left", || stack.app.visits.strangers() < 10).await;
+    eventually("nobody is left", || stack.app.connections.not_signed_in() < 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,9 +259,9 @@ async fn one_agent_waits_once_and_holds_few_connections() {
     let site = stack.site("acme", Schedule::manual()).await;
     let credential = credential(&site);
     let mut polls = join_all((0..300).map(|_| polling(&stack, &credential))).await;
-    eventually("the newest waits", || stack.app.polls.waiting() == 1).await;
+    eventually("the newest waits", || stack.app.long_polls.waiting() == 1).await;
     let owner = Owner::Agent(site.source.agent_id);
-    assert!(stack.app.visits.of(owner) <= Limit::ConnectionsPerAgent.max());
+    assert!(stack.app.connections.of(owner) <= Limit::ConnectionsPerAgent.max());
     // All but those few are told at once, and some displaced calls a little later: only one is left open.
     let answers = join_all(
         polls
@@ -293,7 +293,10 @@ async fn a_session_holds_few_connections() {
         open.push(socket);
     }
     let owner = Owner::Session(session_id(&stack.operator));
-    eventually("the oldest have made room", || stack.app.visits.of(owner) <= most).await;
+    eventually("the oldest have made room", || {
+        stack.app.connections.of(owner) <= most
+    })
+    .await;
     // Those are closed, and the newest go on.
     let newest = open.split_off(22);
     for oldest in open {
@@ -643,7 +646,7 @@ async fn behind_a_trusted_proxy_each_request_is_counted() {
     // The proxy keeps its connections open, and none of them counts.
     let idle = sent(&stack, "").await;
     sleep(2 * Duration::from_millis(600)).await;
-    assert_eq!(stack.app.visits.strangers(), 0);
+    assert_eq!(stack.app.connections.not_signed_in(), 0);
     let request = |credential: &str, path: &str| {
         format!(
             "GET {BASE_PATH}/{path} HTTP/1.1\r\nHost: holdfast\r\nX-Forwarded-For: 203.0.113.7\r\nAuthorization: Bearer {credential}\r\n\r\n"
@@ -660,7 +663,7 @@ async fn behind_a_trusted_proxy_each_request_is_counted() {
             .unwrap();
         assert!(so_far(&mut socket).await.starts_with("HTTP/1.1 200"));
         eventually("it counts no more", || {
-            stack.app.visits.of(Owner::Agent(agent_of(credential))) == 0
+            stack.app.connections.of(Owner::Agent(agent_of(credential))) == 0
         })
         .await;
     }
@@ -669,9 +672,9 @@ async fn behind_a_trusted_proxy_each_request_is_counted() {
         .await
         .unwrap();
     let owner = Owner::Agent(site.source.agent_id);
-    eventually("it counts for its agent", || stack.app.visits.of(owner) == 1).await;
+    eventually("it counts for its agent", || stack.app.connections.of(owner) == 1).await;
     drop(socket);
-    eventually("it counts no more", || stack.app.visits.of(owner) == 0).await;
+    eventually("it counts no more", || stack.app.connections.of(owner) == 0).await;
 }
 
 fn agent_of(credential: &str) -> AgentId {

@@ -23,7 +23,7 @@ use crate::{
     presence::Unseen,
     s3::{Bounds, S3Error, VersionHead},
     scope::TenantScope,
-    shelf::{Place, Shelf},
+    source_listing::{SetLocation, SourceListing},
 };
 
 /// HEADs that are under way together.
@@ -60,7 +60,7 @@ pub(super) struct Compared {
 pub(super) async fn source(
     app: &App,
     scope: &TenantScope,
-    place: Place<'_>,
+    location: SetLocation<'_>,
     id: SourceId,
     (slice, slices): (u32, u32),
     again: &HashSet<String>,
@@ -69,20 +69,20 @@ pub(super) async fn source(
     let tx = app.db.tenant(scope).await?;
     let expected = db::ledger::count(&tx, id).await?;
     drop(tx);
-    let shelf = place.shelf(id, Bounds::expecting(expected)).await?;
-    let ledger = Ledger::load(app, scope, place.prefix, id).await?;
+    let listing = location.list_source(id, Bounds::expecting(expected)).await?;
+    let ledger = Ledger::load(app, scope, location.prefix, id).await?;
     let mut out = Compared::default();
     let Questions { suspects, sample } =
-        ledger.beside(&shelf, place.prefix, (slice, slices), again, &mut out);
-    for (row, head) in heads(place, id, suspects).await? {
-        ledger.take_suspect(row, head.as_ref(), place.prefix, &mut out);
+        ledger.beside(&listing, location.prefix, (slice, slices), again, &mut out);
+    for (row, head) in heads(location, id, suspects).await? {
+        ledger.take_suspect(row, head.as_ref(), location.prefix, &mut out);
     }
-    let asked = heads(place, id, sample).await?;
+    let asked = heads(location, id, sample).await?;
     out.locks_asked = asked.len() as u64;
     for (row, head) in asked {
-        ledger.take_sampled(row, head.as_ref(), place.prefix, &mut out);
+        ledger.take_sampled(row, head.as_ref(), location.prefix, &mut out);
     }
-    strangers(place, id, &shelf, &ledger, &mut out).await?;
+    unknown_versions(location, id, &listing, &ledger, &mut out).await?;
     ledger.drop_what_moved(app, scope, &mut out).await?;
     Ok(out)
 }
@@ -125,7 +125,7 @@ fn shorter(row: &LedgerObject, head: &VersionHead) -> Option<ConfirmedLock> {
 }
 
 async fn heads<'r>(
-    place: Place<'_>,
+    location: SetLocation<'_>,
     id: SourceId,
     rows: Vec<&'r LedgerObject>,
 ) -> Result<Vec<(&'r LedgerObject, Option<VersionHead>)>, S3Error> {
@@ -135,10 +135,10 @@ async fn heads<'r>(
             let head = match &row.lock {
                 None => None,
                 Some(lock) => {
-                    let key = row.key(place.prefix, id);
-                    place
+                    let key = row.key(location.prefix, id);
+                    location
                         .store
-                        .head(place.bucket, &key, Some(&lock.version_id))
+                        .head(location.bucket, &key, Some(&lock.version_id))
                         .await?
                 }
             };
@@ -151,15 +151,15 @@ async fn heads<'r>(
 }
 
 /// What is listed and nobody signed, and delete markers.
-async fn strangers(
-    place: Place<'_>,
+async fn unknown_versions(
+    location: SetLocation<'_>,
     id: SourceId,
-    shelf: &Shelf,
+    listing: &SourceListing,
     ledger: &Ledger,
     out: &mut Compared,
 ) -> Result<(), S3Error> {
     let mut unknown = Vec::new();
-    for (key, versions) in &shelf.keys {
+    for (key, versions) in &listing.keys {
         if ledger.open_keys.contains(key) {
             continue;
         }
@@ -173,9 +173,9 @@ async fn strangers(
     unknown.truncate(LOOKED_AT);
     let asked = unknown.into_iter().map(|(key, version)| async move {
         // The groomer may have deleted it, and forgotten it, since it was listed.
-        let is_there = place
+        let is_there = location
             .store
-            .head(place.bucket, key, Some(&version.id))
+            .head(location.bucket, key, Some(&version.id))
             .await?
             .is_some();
         Ok::<_, S3Error>(is_there.then(|| NewFinding {
@@ -195,8 +195,8 @@ async fn strangers(
         .try_collect()
         .await?;
     out.findings.extend(found.into_iter().flatten());
-    out.unnamed_markers = shelf.markers.len().saturating_sub(LOOKED_AT) as u64;
-    let markers = shelf.markers.iter().take(LOOKED_AT);
+    out.unnamed_markers = listing.markers.len().saturating_sub(LOOKED_AT) as u64;
+    let markers = listing.markers.iter().take(LOOKED_AT);
     out.findings.extend(markers.map(|(key, version)| NewFinding {
         kind: BucketFindingKind::DeleteMarker,
         source_id: id,
@@ -279,7 +279,7 @@ impl Ledger {
     /// asked for, and so have the keys in `again`.
     fn beside<'l>(
         &'l self,
-        shelf: &Shelf,
+        listing: &SourceListing,
         prefix: &str,
         (slice, slices): (u32, u32),
         again: &HashSet<String>,
@@ -293,7 +293,7 @@ impl Ledger {
                 continue;
             };
             let key = row.key(prefix, self.id);
-            let listed = shelf
+            let listed = listing
                 .versions(&key)
                 .iter()
                 .find(|version| version.id == lock.version_id);

@@ -35,7 +35,7 @@ use crate::{
     },
     presence::Unseen,
     scope::TenantScope,
-    shelf::Place,
+    source_listing::SetLocation,
 };
 
 /// So many checks ask for every lock once.
@@ -129,7 +129,7 @@ impl Check<'_> {
         let before = db::checks::findings(&tx, self.set.id, None).await?;
         drop(tx);
         let store = self.app.store(self.scope, &account)?;
-        let place = Place {
+        let location = SetLocation {
             store: store.as_ref(),
             bucket: &self.set.bucket,
             prefix: &self.set.prefix,
@@ -150,7 +150,7 @@ impl Check<'_> {
             .map_err(|error| unanswered(error.into()))?;
         let mut done = Vec::with_capacity(sources.len());
         for source in sources {
-            let compared = compare::source(self.app, self.scope, place, source.id, parts, &again)
+            let compared = compare::source(self.app, self.scope, location, source.id, parts, &again)
                 .await
                 .map_err(unanswered)?;
             done.push((source.id, compared));

@@ -13,9 +13,9 @@ use crate::{
 /// A refusal of S3 is believed when tries in a row met one for so long,
 const REFUSED_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// and so many of them.
-const REFUSALS: u32 = 4;
+const REFUSALS_NEEDED: u32 = 4;
 /// A commit is given up when it was received so long ago,
-pub(in crate::jobs) const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+pub(in crate::jobs) const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// and so many tries have failed: pauses are a quarter of an hour at most, so that a server that was down for a day still tries for
 /// about half of one.
 const GIVE_UP_TRIES: i32 = 50;
@@ -79,7 +79,7 @@ pub(super) fn next(error: JobError, tries: Tries, now: Timestamp) -> Next {
         JobError::Refused(ref reason) => {
             let refusals = Refusals::with(tries.refusals, now);
             let refused_for = now.duration_since(refusals.since);
-            if refused_for >= REFUSED_FOR && refusals.count >= REFUSALS {
+            if refused_for >= REFUSED_FOR && refusals.count >= REFUSALS_NEEDED {
                 return Next::End(reason.clone());
             }
             Some(refusals)
@@ -87,7 +87,7 @@ pub(super) fn next(error: JobError, tries: Tries, now: Timestamp) -> Next {
         _ => None,
     };
     let is_timed = !matches!(error, JobError::ClocksDisagree(_));
-    if is_timed && now.duration_since(tries.since) >= GIVE_UP && tries.attempt >= GIVE_UP_TRIES {
+    if is_timed && now.duration_since(tries.since) >= GIVE_UP_AFTER && tries.attempt >= GIVE_UP_TRIES {
         return Next::End(format!("Given up after 24 hours: {}", words(&error)));
     }
     Next::Again { error, refusals }

@@ -13,7 +13,7 @@
 //!
 //! Every step can be repeated: after a crash the job is claimed again and finds what is already done. Nothing fails by one
 //! answer of S3: what is not found is asked for over minutes (see [`crate::presence`]), and a refusal is believed when it
-//! met tries in a row for minutes (see [`failure`]). After [`GIVE_UP`] the run ends, whatever it waits for.
+//! met tries in a row for minutes (see [`failure`]). After [`GIVE_UP_AFTER`] the run ends, whatever it waits for.
 
 mod broken;
 mod change;
@@ -34,7 +34,7 @@ use shared::{
     ids::RunId,
 };
 
-pub(super) use self::{failure::GIVE_UP, state::Commit};
+pub(super) use self::{failure::GIVE_UP_AFTER, state::Commit};
 use self::{
     failure::{Failure, Next, Tries, next, words},
     state::Gone,

@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// How often an unproven set is tried again.
-const TRY_EVERY: SignedDuration = SignedDuration::from_hours(24);
+const TRIAL_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 /// By how much the trial would shorten the lock.
-const SHORTER: SignedDuration = SignedDuration::from_hours(1);
+const TRIAL_SHORTENING: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether it is time to try: the mode is COMPLIANCE, nothing proves yet that the store keeps it, and the last trial is old enough.
 fn is_due(set: &BackupSet, now: Timestamp) -> bool {
-    let tried_lately = |at: Timestamp| now.duration_since(at).abs() < TRY_EVERY;
+    let tried_lately = |at: Timestamp| now.duration_since(at).abs() < TRIAL_INTERVAL;
     set.policy.mode == LockMode::Compliance
         && set.compliance_proven_at.is_none()
         && !set.compliance_tried_at.is_some_and(tried_lately)
@@ -102,7 +102,7 @@ impl Commit<'_> {
         };
         let shorter = Lock {
             mode,
-            retain_until: extended.locked_until - SHORTER,
+            retain_until: extended.locked_until - TRIAL_SHORTENING,
         };
         let answer = store
             .extend_lock(bucket, key, &extended.version_id, shorter)

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// When a source is swept again while something is suspected.
-pub(super) const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const DOUBT_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// Objects that are asked for together.
 const PAGE: u64 = 1_000;
 /// Requests side by side.

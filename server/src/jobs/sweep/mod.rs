@@ -81,7 +81,7 @@ impl Sweep<'_> {
         self.await_unlock(clocks.server).await?;
         let now = self.app.clock.now();
         let next = match pace {
-            Pace::GoOn if self.suspected > 0 => now + doubt::ASK_AGAIN,
+            Pace::GoOn if self.suspected > 0 => now + doubt::DOUBT_INTERVAL,
             Pace::GoOn => now + self.set.policy.sweep_every(),
             Pace::GiveWay => now,
         };

@@ -2,7 +2,7 @@
 
 mod objects;
 mod snapshots;
-mod strangers;
+mod unknown_versions;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -64,7 +64,7 @@ pub(super) fn compare(
     side.snapshots();
     side.objects();
     side.rows_of_no_list();
-    side.strangers();
+    side.unknown_versions();
     let mut out = side.out;
     out.findings
         .sort_by(|a, b| (a.kind, &a.subject).cmp(&(b.kind, &b.subject)));

@@ -10,7 +10,7 @@ use super::{Expected, PARALLEL, Scan};
 use crate::{
     rebuild::report::{Finding, Kind},
     s3::S3Error,
-    shelf::Version,
+    source_listing::Version,
 };
 
 /// A commit record is smaller.
@@ -47,7 +47,7 @@ impl Scan<'_> {
                 Ok(counted) => records.entry(seq).or_default().push(counted),
                 Err(reason) => findings.push(Finding::new(
                     Kind::UnverifiedRecord,
-                    layout::commit_key(self.place.prefix, self.id, seq),
+                    layout::commit_key(self.location.prefix, self.id, seq),
                     None,
                     Some(format!("version {}: {reason}", version.id)),
                 )),
@@ -62,12 +62,12 @@ impl Scan<'_> {
     /// The versions of every commit record, by its number. A listing that lacks some does not hide them: those of snapshots
     /// that the ledger has, those between others, and the one behind the last are asked for by name.
     async fn record_versions(&self, expected: &Expected) -> Result<BTreeMap<u64, Vec<Version>>, S3Error> {
-        let folder = format!("{}commits/", layout::source_prefix(self.place.prefix, self.id));
-        let inside = self.shelf.keys.range(folder.clone()..);
+        let folder = format!("{}commits/", layout::source_prefix(self.location.prefix, self.id));
+        let inside = self.listing.keys.range(folder.clone()..);
         let mut found = BTreeMap::new();
         for (key, versions) in inside.take_while(|(key, _)| key.starts_with(&folder)) {
             let number = key.strip_prefix(&folder).and_then(|name| name.parse().ok());
-            let is_key = |seq: &u64| layout::commit_key(self.place.prefix, self.id, *seq) == *key;
+            let is_key = |seq: &u64| layout::commit_key(self.location.prefix, self.id, *seq) == *key;
             // What has another name is told of as an unknown version.
             if let Some(seq) = number.filter(is_key) {
                 found.insert(seq, versions.clone());
@@ -99,8 +99,8 @@ impl Scan<'_> {
     }
 
     async fn ask_record(&self, seq: u64) -> Result<(u64, Vec<Version>), S3Error> {
-        let key = layout::commit_key(self.place.prefix, self.id, seq);
-        Ok((seq, self.place.versions(self.shelf, &key).await?))
+        let key = layout::commit_key(self.location.prefix, self.id, seq);
+        Ok((seq, self.location.versions(self.listing, &key).await?))
     }
 
     async fn read_record<'v>(
@@ -108,7 +108,7 @@ impl Scan<'_> {
         seq: u64,
         version: &'v Version,
     ) -> Result<(u64, &'v Version, Result<Counted, String>), S3Error> {
-        let key = layout::commit_key(self.place.prefix, self.id, seq);
+        let key = layout::commit_key(self.location.prefix, self.id, seq);
         let bytes = self.get(&key, version, MAX_RECORD_BYTES).await?;
         Ok((seq, version, self.record(seq, &bytes.unwrap_or_default())))
     }

@@ -258,19 +258,19 @@ impl Writer {
         any_commit_key: bool,
         keys: &[CommitVerifyingKey],
     ) -> Found {
-        let place = Place {
+        let location = SetLocation {
             store: &self.bucket,
             bucket: "bucket",
             prefix: PREFIX,
         };
-        assert_eq!(place.sources().await.unwrap(), [self.id]);
+        assert_eq!(location.sources().await.unwrap(), [self.id]);
         let trust = Trust {
             commit_keys: keys,
             any_commit_key,
             signer,
             recovery: self.kit.public().fingerprint(),
         };
-        source(place, self.id, trust, &self.expected).await.unwrap()
+        source(location, self.id, trust, &self.expected).await.unwrap()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     app::App,
     db::{self, TenantTx, agents::Agent, jobs::JobKind, runs::Run, sources::Source},
     error::ApiError,
-    polls::DISPLACED,
+    long_polls::DISPLACED_FOR,
     random,
     use_cases::{input::said, system::runs, views},
 };
@@ -29,7 +29,7 @@ use crate::{
 /// How long a run may take from its start to its commit.
 const RUN_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// A run whose agent has reported nothing for so long, while that agent asks for work, has lost its agent.
-const LOST: SignedDuration = SignedDuration::from_secs(60);
+const PROGRESS_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 /// How often at most an agent's *last seen* is written.
 const SEEN_EVERY: SignedDuration = SignedDuration::from_secs(15);
 
@@ -85,7 +85,7 @@ pub async fn next_work(app: &App, caller: &Caller, wait: std::time::Duration) ->
         let work = take_queued(app, caller).await?;
         return Ok(work.map_or(Work::None, |work| Work::Backup(Box::new(work))));
     }
-    let poll = app.polls.wait(caller.agent.id);
+    let poll = app.long_polls.wait(caller.agent.id);
     let deadline = tokio::time::sleep(wait);
     tokio::pin!(deadline);
     loop {
@@ -97,7 +97,7 @@ pub async fn next_work(app: &App, caller: &Caller, wait: std::time::Duration) ->
             () = &mut deadline => return Ok(Work::None),
             () = poll.woken() => {}
             () = poll.displaced() => {
-                let rest = tokio::time::sleep(DISPLACED);
+                let rest = tokio::time::sleep(DISPLACED_FOR);
                 tokio::select! {
                     () = &mut deadline => {}
                     () = rest => {}
@@ -129,7 +129,7 @@ async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, A
             && run
                 .reported_at
                 .or(run.started_at)
-                .is_some_and(|at| now.duration_since(at) > LOST);
+                .is_some_and(|at| now.duration_since(at) > PROGRESS_TIMEOUT);
         if lost {
             // The agent asks for work, so it no longer does this: it was restarted in the middle of the run.
             run.fail(

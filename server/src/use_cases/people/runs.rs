@@ -31,7 +31,7 @@ pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunVi
     let view = runs::view(&tx, &run, &source).await?;
     tx.commit().await?;
     runs::announce(app, &actor.scope, view.clone());
-    app.polls.wake(source.agent_id);
+    app.long_polls.wake(source.agent_id);
     Ok(view)
 }
 

@@ -58,7 +58,7 @@ fn count(
     };
     let first = with(vec![Guess::First(address), Guess::AllFirst]);
     let first = first.map(|counted| (counted, Lane::Newcomers));
-    first.or_else(|| with(vec![Guess::Instance]).map(|counted| (counted, Lane::Strangers)))
+    first.or_else(|| with(vec![Guess::Instance]).map(|counted| (counted, Lane::Suspects)))
 }
 
 /// The browser, and its user, when it is known for the account of this e-mail address. It waits for no turn: only what this server

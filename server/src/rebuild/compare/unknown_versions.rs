@@ -6,7 +6,7 @@ use super::{Kind, Side};
 
 impl Side<'_> {
     /// What is listed and nobody knows.
-    pub(super) fn strangers(&mut self) {
+    pub(super) fn unknown_versions(&mut self) {
         let (found, ledger) = (self.found, self.ledger);
         let mut known: HashSet<(String, &str)> = HashSet::new();
         // Signed for by a run that is under way or broke off, or about to go: any version may be theirs.
@@ -29,22 +29,22 @@ impl Side<'_> {
                 .iter()
                 .map(|spare| (spare.key.clone(), spare.version_id.as_str())),
         );
-        let mut strangers = Vec::new();
-        for (key, versions) in &found.shelf.keys {
+        let mut unknown = Vec::new();
+        for (key, versions) in &found.listing.keys {
             if open.contains(key) {
                 continue;
             }
             for version in versions {
                 if !known.contains(&(key.clone(), version.id.as_str())) {
                     let bucket = format!("version {} of {} bytes", version.id, version.size_bytes);
-                    strangers.push((key.clone(), bucket));
+                    unknown.push((key.clone(), bucket));
                 }
             }
         }
-        for (key, bucket) in strangers {
+        for (key, bucket) in unknown {
             self.tell(Kind::UnknownVersion, key, None, Some(bucket));
         }
-        for (key, version) in &found.shelf.markers {
+        for (key, version) in &found.listing.markers {
             self.tell(
                 Kind::DeleteMarker,
                 key.clone(),

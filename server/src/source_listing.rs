@@ -9,7 +9,7 @@ use crate::s3::{Bounds, Listed, ObjectStore, PageMarker, S3Error, each_page};
 
 /// A bucket, and what the keys of a backup set begin with.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct SetLocation<'a> {
     /// The store.
     pub store: &'a dyn ObjectStore,
     /// The bucket.
@@ -29,7 +29,7 @@ pub struct Version {
 
 /// What is listed below one source's prefix.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct SourceListing {
     /// The versions under each key, the earliest first.
     pub keys: BTreeMap<String, Vec<Version>>,
     /// Delete markers: key and version.
@@ -39,7 +39,7 @@ pub struct Shelf {
 /// Sources below a prefix, at most: each takes a request of its own to be passed over.
 const MAX_SOURCES: u64 = 100_000;
 
-impl Place<'_> {
+impl SetLocation<'_> {
     /// The sources that have anything below the prefix. Asks for one page a source, not for all of what they hold.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Place<'_> {
             let first = page.entries.iter().map(Listed::key).min()?;
             let name = first[folder.len()..].split('/').next().unwrap_or_default();
             let source: Option<SourceId> = format!("src_{name}").parse().ok();
-            // Another spelling of the same id is a stranger's folder.
+            // Another spelling of the same id is not a folder of Holdfast.
             found.extend(
                 source.filter(|source| first.starts_with(&layout::source_prefix(self.prefix, *source))),
             );
@@ -72,9 +72,9 @@ impl Place<'_> {
     /// Everything below one source's prefix, within `bounds`.
     ///
     /// A listing may lack what is there: nothing is missing only because it is not listed.
-    pub async fn shelf(&self, source: SourceId, bounds: Bounds) -> Result<Shelf, S3Error> {
+    pub async fn list_source(&self, source: SourceId, bounds: Bounds) -> Result<SourceListing, S3Error> {
         let folder = layout::source_prefix(self.prefix, source);
-        let mut shelf = Shelf::default();
+        let mut listing = SourceListing::default();
         let mut seen = HashSet::new();
         each_page(self.store, self.bucket, &folder, bounds, |page| {
             for entry in page.entries {
@@ -84,7 +84,7 @@ impl Place<'_> {
                         version_id,
                         size_bytes,
                     } => {
-                        let versions = shelf.keys.entry(key).or_default();
+                        let versions = listing.keys.entry(key).or_default();
                         // Some stores list an entry again at the seam of two pages.
                         if versions.iter().all(|version| version.id != version_id) {
                             versions.push(Version {
@@ -95,7 +95,7 @@ impl Place<'_> {
                     }
                     Listed::Marker { key, version_id } => {
                         if seen.insert((key.clone(), version_id.clone())) {
-                            shelf.markers.push((key, version_id));
+                            listing.markers.push((key, version_id));
                         }
                     }
                 }
@@ -104,19 +104,19 @@ impl Place<'_> {
         })
         .await?;
         // Listings have the newest version first.
-        for versions in shelf.keys.values_mut() {
+        for versions in listing.keys.values_mut() {
             versions.reverse();
         }
-        Ok(shelf)
+        Ok(listing)
     }
 
-    /// The versions under a key, the earliest first: those that the shelf has, or where it has none, the newest one, asked
+    /// The versions under a key, the earliest first: those that the listing has, or where it has none, the newest one, asked
     /// for by name.
     ///
     /// # Errors
     /// When S3 cannot be asked.
-    pub async fn versions(&self, shelf: &Shelf, key: &str) -> Result<Vec<Version>, S3Error> {
-        let listed = shelf.versions(key);
+    pub async fn versions(&self, listing: &SourceListing, key: &str) -> Result<Vec<Version>, S3Error> {
+        let listed = listing.versions(key);
         if !listed.is_empty() {
             return Ok(listed.to_vec());
         }
@@ -131,7 +131,7 @@ impl Place<'_> {
     }
 }
 
-impl Shelf {
+impl SourceListing {
     /// The versions under a key, the earliest first.
     #[must_use]
     pub fn versions(&self, key: &str) -> &[Version] {

@@ -11,80 +11,80 @@ use tokio::sync::Notify;
 
 /// For how long a call goes on waiting, for nothing, after another one of the same agent took its place. Two machines with the
 /// same state folder would otherwise take turns as fast as they can call.
-pub const DISPLACED: Duration = Duration::from_secs(5);
+pub const DISPLACED_FOR: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
-struct Seat {
+struct Waiter {
     woken: Notify,
     displaced: Notify,
 }
 
 /// The calls that wait.
 #[derive(Debug, Default)]
-pub struct Polls(Mutex<HashMap<AgentId, Arc<Seat>>>);
+pub struct LongPolls(Mutex<HashMap<AgentId, Arc<Waiter>>>);
 
-impl Polls {
+impl LongPolls {
     /// Begins to wait. The call of the same agent that waits already, if any, waits for nothing from now on: its agent has
     /// gone, or asks twice.
-    pub fn wait(&self, agent: AgentId) -> Poll<'_> {
-        let seat = Arc::new(Seat::default());
-        let before = self.seats().insert(agent, seat.clone());
+    pub fn wait(&self, agent: AgentId) -> LongPoll<'_> {
+        let waiter = Arc::new(Waiter::default());
+        let before = self.waiters().insert(agent, waiter.clone());
         if let Some(before) = before {
             before.displaced.notify_one();
         }
-        Poll {
+        LongPoll {
             polls: self,
             agent,
-            seat,
+            waiter,
         }
     }
 
     /// A run of this agent was queued: its call looks again.
     pub fn wake(&self, agent: AgentId) {
-        if let Some(seat) = self.seats().get(&agent) {
-            seat.woken.notify_one();
+        if let Some(waiter) = self.waiters().get(&agent) {
+            waiter.woken.notify_one();
         }
     }
 
     /// How many calls wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.seats().len()
+        self.waiters().len()
     }
 
-    fn seats(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Arc<Seat>>> {
+    fn waiters(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Arc<Waiter>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call that waits. What wakes it while it looks is not lost.
 #[derive(Debug)]
-pub struct Poll<'a> {
-    polls: &'a Polls,
+pub struct LongPoll<'a> {
+    polls: &'a LongPolls,
     agent: AgentId,
-    seat: Arc<Seat>,
+    waiter: Arc<Waiter>,
 }
 
-impl Poll<'_> {
+impl LongPoll<'_> {
     /// Waits until something was queued.
     pub async fn woken(&self) {
-        self.seat.woken.notified().await;
+        self.waiter.woken.notified().await;
     }
 
     /// Waits until another call of the same agent takes its place.
     pub async fn displaced(&self) {
-        self.seat.displaced.notified().await;
+        self.waiter.displaced.notified().await;
     }
 }
 
-impl Drop for Poll<'_> {
+impl Drop for LongPoll<'_> {
     fn drop(&mut self) {
-        let mut seats = self.polls.seats();
-        if seats
+        let mut waiters = self.polls.waiters();
+        if waiters
             .get(&self.agent)
-            .is_some_and(|seat| Arc::ptr_eq(seat, &self.seat))
+            .is_some_and(|waiter| Arc::ptr_eq(waiter, &self.waiter))
         {
-            seats.remove(&self.agent);
+            waiters.remove(&self.agent);
         }
     }
 }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn only_the_agent_that_it_is_for_is_woken() {
-        let polls = Polls::default();
+        let polls = LongPolls::default();
         let (one, other) = (polls.wait(agent(1)), polls.wait(agent(2)));
         polls.wake(agent(1));
         polls.wake(agent(3));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_agent_waits_once() {
-        let polls = Polls::default();
+        let polls = LongPolls::default();
         let first = polls.wait(agent(1));
         let second = polls.wait(agent(1));
         assert!(first.displaced().now_or_never().is_some());

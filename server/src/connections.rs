@@ -1,6 +1,6 @@
 //! Who is connected, and how many connections each may hold.
 //!
-//! A visit is a connection or, behind a trusted proxy, a request. It counts for its client address until somebody has signed in
+//! Behind a trusted proxy each request is counted as a connection. One counts for its client address until somebody has signed in
 //! by it, and then for the agent or the session. Where there are too many, the oldest that the server waits for makes room: slow
 //! headers, slow bodies, and connections that are kept open for nothing. One whose request is being carried out is never ended.
 
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::client_address;
 
-/// Whom a visit counts for.
+/// Whom a connection counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// Nobody has signed in yet: the client address.
@@ -36,7 +36,7 @@ impl Owner {
     }
 }
 
-/// What the server does for a visit.
+/// What the server does for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Waits for a request, or for the rest of its headers.
@@ -80,14 +80,14 @@ struct Table {
     next: u64,
     entries: HashMap<u64, Entry>,
     by_owner: HashMap<Owner, BTreeMap<u64, Arc<State>>>,
-    /// Visits by which nobody has signed in, the oldest first.
-    strangers: BTreeMap<u64, Arc<State>>,
+    /// Connections by which nobody has signed in, the oldest first.
+    not_signed_in: BTreeMap<u64, Arc<State>>,
 }
 
 impl Table {
     fn remove(&mut self, id: u64) -> Option<Arc<State>> {
         let Entry { owner, state } = self.entries.remove(&id)?;
-        self.strangers.remove(&id);
+        self.not_signed_in.remove(&id);
         if let Some(of_owner) = self.by_owner.get_mut(&owner) {
             of_owner.remove(&id);
             if of_owner.is_empty() {
@@ -99,7 +99,7 @@ impl Table {
 
     fn insert(&mut self, id: u64, owner: Owner, state: Arc<State>) {
         if matches!(owner, Owner::Address(_)) {
-            self.strangers.insert(id, state.clone());
+            self.not_signed_in.insert(id, state.clone());
         }
         self.by_owner.entry(owner).or_default().insert(id, state.clone());
         self.entries.insert(id, Entry { owner, state });
@@ -113,8 +113,9 @@ impl Table {
             let oldest = oldest_waiting(of_owner).ok_or(TooMany)?;
             self.end(oldest);
         }
-        if matches!(owner, Owner::Address(_)) && self.strangers.len() >= Limit::UnsignedConnections.max() {
-            let oldest = oldest_waiting(&self.strangers).ok_or(TooMany)?;
+        if matches!(owner, Owner::Address(_)) && self.not_signed_in.len() >= Limit::UnsignedConnections.max()
+        {
+            let oldest = oldest_waiting(&self.not_signed_in).ok_or(TooMany)?;
             self.end(oldest);
         }
         Ok(())
@@ -127,26 +128,26 @@ impl Table {
     }
 }
 
-fn oldest_waiting(visits: &BTreeMap<u64, Arc<State>>) -> Option<u64> {
-    let mut visits = visits.iter();
-    let waiting = visits.find(|(_, state)| *state.phase.borrow() != Phase::Working);
+fn oldest_waiting(connections: &BTreeMap<u64, Arc<State>>) -> Option<u64> {
+    let mut connections = connections.iter();
+    let waiting = connections.find(|(_, state)| *state.phase.borrow() != Phase::Working);
     waiting.map(|(id, _)| *id)
 }
 
-/// All visits of this server.
+/// All connections of this server.
 #[derive(Debug, Clone, Default)]
-pub struct Visits(Arc<Mutex<Table>>);
+pub struct Connections(Arc<Mutex<Table>>);
 
-impl Visits {
+impl Connections {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a visit from a client address.
+    /// Begins a connection from a client address.
     ///
     /// # Errors
     /// When there are too many of that address, or of all that have not signed in, and none of them is waited for.
-    pub fn begin(&self, client: IpAddr) -> Result<Visit, TooMany> {
+    pub fn begin(&self, client: IpAddr) -> Result<Connection, TooMany> {
         let owner = Owner::Address(client_address::network(client));
         let state = Arc::new(State::default());
         let mut table = self.table();
@@ -154,51 +155,51 @@ impl Visits {
         let id = table.next;
         table.next += 1;
         table.insert(id, owner, state.clone());
-        Ok(Visit {
+        Ok(Connection {
             id,
             state,
-            visits: self.clone(),
+            connections: self.clone(),
         })
     }
 
-    /// A visit that counts for nobody: the connection of a trusted proxy, each of whose requests is counted by itself.
+    /// A connection that counts for nobody: the connection of a trusted proxy, each of whose requests is counted by itself.
     #[must_use]
-    pub fn uncounted(&self) -> Visit {
-        Visit {
+    pub fn uncounted(&self) -> Connection {
+        Connection {
             id: UNCOUNTED,
             state: Arc::new(State::default()),
-            visits: self.clone(),
+            connections: self.clone(),
         }
     }
 
-    /// How many visits there are by which nobody has signed in.
+    /// How many connections there are by which nobody has signed in.
     #[must_use]
-    pub fn strangers(&self) -> usize {
-        self.table().strangers.len()
+    pub fn not_signed_in(&self) -> usize {
+        self.table().not_signed_in.len()
     }
 
-    /// How many visits count for this owner.
+    /// How many connections count for this owner.
     #[must_use]
     pub fn of(&self, owner: Owner) -> usize {
         self.table().by_owner.get(&owner).map_or(0, BTreeMap::len)
     }
 }
 
-/// One visit. It ends when this is dropped.
+/// One connection. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Visit {
+pub struct Connection {
     id: u64,
     state: Arc<State>,
-    visits: Visits,
+    connections: Connections,
 }
 
-impl Visit {
+impl Connection {
     /// Somebody has signed in by it: it counts for them from now on.
     ///
     /// # Errors
     /// When they have too many already, and none of them is waited for.
     pub fn belongs_to(&self, owner: Owner) -> Result<(), TooMany> {
-        let mut table = self.visits.table();
+        let mut table = self.connections.table();
         // One that was ended a moment ago counts for nobody.
         let Some(before) = table.entries.get(&self.id).map(|entry| entry.owner) else {
             return Ok(());
@@ -215,7 +216,7 @@ impl Visit {
     /// Whether somebody has signed in by it.
     #[must_use]
     pub fn is_signed_in(&self) -> bool {
-        let table = self.visits.table();
+        let table = self.connections.table();
         let entry = table.entries.get(&self.id);
         entry.is_some_and(|entry| !matches!(entry.owner, Owner::Address(_)))
     }
@@ -241,9 +242,9 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for Connection {
     fn drop(&mut self) {
-        self.visits.table().remove(self.id);
+        self.connections.table().remove(self.id);
     }
 }
 
@@ -263,106 +264,112 @@ mod tests {
         Owner::Agent(AgentId::from_uuid(Uuid::from_u128(of)))
     }
 
-    fn has_ended(visit: &Visit) -> bool {
-        visit.ended().now_or_never().is_some()
+    fn has_ended(connection: &Connection) -> bool {
+        connection.ended().now_or_never().is_some()
     }
 
     #[test]
     fn the_oldest_that_is_waited_for_makes_room() {
-        let visits = Visits::default();
+        let connections = Connections::default();
         let most = Limit::ConnectionsPerAddress.max();
-        let held: Vec<Visit> = (0..most).map(|_| visits.begin(client(1)).unwrap()).collect();
+        let held: Vec<Connection> = (0..most).map(|_| connections.begin(client(1)).unwrap()).collect();
         held[0].enter(Phase::Working);
         held[1].enter(Phase::Body);
-        let next = visits.begin(client(1)).unwrap();
+        let next = connections.begin(client(1)).unwrap();
         assert!(!has_ended(&held[0]), "its request is carried out");
         assert!(has_ended(&held[1]));
         assert!(!has_ended(&held[2]) && !has_ended(&next));
-        assert_eq!(visits.strangers(), most);
+        assert_eq!(connections.not_signed_in(), most);
         // Another address is nobody's business here.
-        let other = visits.begin(client(2)).unwrap();
+        let other = connections.begin(client(2)).unwrap();
         assert!(!has_ended(&held[2]));
         drop((held, next, other));
-        assert_eq!(visits.strangers(), 0);
-        assert!(visits.table().by_owner.is_empty() && visits.table().entries.is_empty());
+        assert_eq!(connections.not_signed_in(), 0);
+        assert!(connections.table().by_owner.is_empty() && connections.table().entries.is_empty());
     }
 
     #[test]
     fn when_all_are_at_work_one_more_is_refused() {
-        let visits = Visits::default();
-        let work = |visit: Visit| {
-            visit.enter(Phase::Working);
-            visit
+        let connections = Connections::default();
+        let work = |connection: Connection| {
+            connection.enter(Phase::Working);
+            connection
         };
         let most = Limit::ConnectionsPerAddress.max();
-        let _held: Vec<Visit> = (0..most)
-            .map(|_| work(visits.begin(client(1)).unwrap()))
+        let _held: Vec<Connection> = (0..most)
+            .map(|_| work(connections.begin(client(1)).unwrap()))
             .collect();
-        assert_eq!(visits.begin(client(1)).err(), Some(TooMany));
-        assert!(visits.begin(client(2)).is_ok());
+        assert_eq!(connections.begin(client(1)).err(), Some(TooMany));
+        assert!(connections.begin(client(2)).is_ok());
     }
 
     #[test]
     fn who_signed_in_does_not_count_for_the_address() {
-        let visits = Visits::default();
+        let connections = Connections::default();
         let most = Limit::ConnectionsPerAddress.max();
-        let office: Vec<Visit> = (0..most + 500)
+        let office: Vec<Connection> = (0..most + 500)
             .map(|nth| {
-                let visit = visits.begin(client(1)).unwrap();
-                visit.enter(Phase::Working);
-                visit.belongs_to(agent(nth as u128)).unwrap();
-                visit
+                let connection = connections.begin(client(1)).unwrap();
+                connection.enter(Phase::Working);
+                connection.belongs_to(agent(nth as u128)).unwrap();
+                connection
             })
             .collect();
-        assert_eq!(visits.strangers(), 0);
-        assert!(office.iter().all(Visit::is_signed_in));
+        assert_eq!(connections.not_signed_in(), 0);
+        assert!(office.iter().all(Connection::is_signed_in));
         // One agent has a limit of its own.
-        let many: Vec<Visit> = (0..Limit::ConnectionsPerAgent.max())
+        let many: Vec<Connection> = (0..Limit::ConnectionsPerAgent.max())
             .map(|_| {
-                let visit = visits.begin(client(1)).unwrap();
-                visit.enter(Phase::Working);
-                visit
+                let connection = connections.begin(client(1)).unwrap();
+                connection.enter(Phase::Working);
+                connection
             })
             .collect();
-        let refused = many.iter().filter(|visit| visit.belongs_to(agent(0)).is_err());
+        let refused = many
+            .iter()
+            .filter(|connection| connection.belongs_to(agent(0)).is_err());
         assert_eq!(refused.count(), 1, "it had one before");
-        assert_eq!(visits.of(agent(0)), Limit::ConnectionsPerAgent.max());
+        assert_eq!(connections.of(agent(0)), Limit::ConnectionsPerAgent.max());
         // A later request by the same connection is fine.
         assert!(many[0].belongs_to(agent(0)).is_ok());
     }
 
     #[test]
     fn a_session_has_a_limit_of_its_own() {
-        let visits = Visits::default();
+        let connections = Connections::default();
         let (own, other) = (Owner::Session(1), Owner::Session(2));
         let most = Limit::ConnectionsPerSession.max();
-        let visit = |of: Owner| {
-            let visit = visits.begin(client(1)).unwrap();
-            visit.belongs_to(of).map(|()| visit)
+        let connection = |of: Owner| {
+            let connection = connections.begin(client(1)).unwrap();
+            connection.belongs_to(of).map(|()| connection)
         };
-        let beside = visit(other).unwrap();
-        let held: Vec<Visit> = (0..most).map(|_| visit(own).unwrap()).collect();
-        assert_eq!(visits.of(own), most);
+        let beside = connection(other).unwrap();
+        let held: Vec<Connection> = (0..most).map(|_| connection(own).unwrap()).collect();
+        assert_eq!(connections.of(own), most);
         // The oldest that the server waits for makes room, and no other session's.
-        let next = visit(own).unwrap();
+        let next = connection(own).unwrap();
         assert!(has_ended(&held[0]) && !has_ended(&held[1]) && !has_ended(&beside));
-        assert_eq!(visits.of(own), most);
+        assert_eq!(connections.of(own), most);
         for busy in held.iter().chain([&next]) {
             busy.enter(Phase::Working);
         }
-        assert!(visit(own).is_err(), "all are at work");
-        assert!(visit(other).is_ok());
+        assert!(connection(own).is_err(), "all are at work");
+        assert!(connection(other).is_ok());
     }
 
     #[test]
-    fn all_strangers_together_are_bounded() {
-        let visits = Visits::default();
+    fn all_that_have_not_signed_in_are_bounded_together() {
+        let connections = Connections::default();
         let most = Limit::UnsignedConnections.max();
-        let held: Vec<Visit> = (0..most)
-            .map(|nth| visits.begin(client(u8::try_from(nth % 200).unwrap())).unwrap())
+        let held: Vec<Connection> = (0..most)
+            .map(|nth| {
+                connections
+                    .begin(client(u8::try_from(nth % 200).unwrap()))
+                    .unwrap()
+            })
             .collect();
-        let next = visits.begin(client(250)).unwrap();
+        let next = connections.begin(client(250)).unwrap();
         assert!(has_ended(&held[0]) && !has_ended(&held[1]) && !has_ended(&next));
-        assert_eq!(visits.strangers(), most);
+        assert_eq!(connections.not_signed_in(), most);
     }
 }

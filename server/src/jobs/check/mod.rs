@@ -9,6 +9,7 @@
 //! believed to be gone: then the next backup sends its data again. One that is seen clears what was noted. A lock that ends too soon is noted too: the sweep that follows extends it.
 
 mod compare;
+mod ledger;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,7 +21,7 @@ use shared::{
     object::ObjectHash,
 };
 
-use self::compare::Compared;
+use self::ledger::Compared;
 use super::{
     error::JobError,
     job::{Context, Job},

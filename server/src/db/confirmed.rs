@@ -4,7 +4,7 @@
 //! of a million objects that saves most of what reading them costs.
 
 use aws_lc_rs::digest::{self, SHA256};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use sea_orm::FromQueryResult;
 use serde::Serialize;
 use shared::{
     ids::SourceId,

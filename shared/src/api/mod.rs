@@ -4,6 +4,8 @@ pub mod agent;
 pub mod commit;
 pub mod list;
 pub mod notice;
+pub mod operation;
+pub mod operations;
 pub mod reads;
 #[cfg(feature = "schedule")]
 pub mod request;

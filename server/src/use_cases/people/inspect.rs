@@ -17,7 +17,7 @@ use crate::{
     db::{self, backup_sets::BackupSet, ledger::LedgerObject, storage_accounts::StorageAccount},
     error::ApiError,
     s3::{Bounds, Listed, ObjectStore, S3Error, each_page},
-    scope::Actor,
+    scope::Manager,
 };
 
 /// Keys that are shown as examples.
@@ -32,7 +32,7 @@ const PARALLEL: usize = 16;
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such set; `Invalid` with what to do when S3 says no.
-pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketInspection, ApiError> {
+pub async fn bucket(app: &App, actor: &Manager, id: BackupSetId) -> Result<BucketInspection, ApiError> {
     let (set, account, expected) = read(app, actor, id).await?;
     let store = app.store(&actor.scope, &account)?;
     let call = S3Call::Bucket {
@@ -62,7 +62,7 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
 /// Reads the set and what its bucket is expected to hold, in one transaction.
 async fn read(
     app: &App,
-    actor: &Actor,
+    actor: &Manager,
     id: BackupSetId,
 ) -> Result<(BackupSet, StorageAccount, Expected), ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;

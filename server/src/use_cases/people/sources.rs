@@ -14,7 +14,7 @@ use crate::{
     db::{self, agents::Agent, sources::Source},
     error::ApiError,
     random,
-    scope::Actor,
+    scope::Manager,
     use_cases::{
         input::{bounded, name, or_taken, room_for_one},
         views,
@@ -26,7 +26,7 @@ use crate::{
 /// # Errors
 /// `Invalid` when paths or schedule are malformed; `NotFound` when the tenant has no such agent; `Conflict` when
 /// the agent has a source of that name.
-pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<SourceView, ApiError> {
+pub async fn create(app: &App, actor: &Manager, request: NewSource) -> Result<SourceView, ApiError> {
     let now = app.clock.now();
     let agent_id = request.agent_id;
     let draft = Draft::of(request, now)?;

@@ -142,10 +142,11 @@ impl App {
         )?;
         let secret = String::from_utf8(secret.to_vec()).map_err(|_| SecretError::NotText)?;
         let endpoint = Endpoint {
-            url: account.endpoint.clone(),
+            url: Some(account.endpoint.clone()),
             region: account.region.clone(),
             access_key: account.access_key.clone(),
             secret_key: Zeroizing::new(secret),
+            session_token: None,
             path_style: account.path_style,
         };
         let store = s3::connect(&endpoint, &self.storage_rule, &self.clock);

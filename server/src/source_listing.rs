@@ -83,6 +83,7 @@ impl SetLocation<'_> {
                         key,
                         version_id,
                         size_bytes,
+                        ..
                     } => {
                         let versions = listing.keys.entry(key).or_default();
                         // Some stores list an entry again at the seam of two pages.
@@ -93,7 +94,7 @@ impl SetLocation<'_> {
                             });
                         }
                     }
-                    Listed::Marker { key, version_id } => {
+                    Listed::Marker { key, version_id, .. } => {
                         if seen.insert((key.clone(), version_id.clone())) {
                             listing.markers.push((key, version_id));
                         }

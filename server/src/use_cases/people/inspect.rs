@@ -151,6 +151,7 @@ impl Comparison {
                 key,
                 version_id,
                 size_bytes,
+                ..
             } => {
                 found.versions += 1;
                 found.bytes += size_bytes;
@@ -216,6 +217,7 @@ mod tests {
             key: key.to_owned(),
             version_id: version.to_owned(),
             size_bytes: 10,
+            modified: None,
         }
     }
 
@@ -246,6 +248,7 @@ mod tests {
             comparison.take(Listed::Marker {
                 key: number.to_string(),
                 version_id: "m".to_owned(),
+                modified: None,
             });
         }
         let found = comparison.finish();

@@ -33,13 +33,13 @@ pub async fn create(
     actor: &Manager,
     request: NewStorageAccount,
 ) -> Result<StorageAccountView, ApiError> {
-    let (name, tried) = checked(app, &request)?;
+    let (name, endpoint, tried) = checked(app, &request)?;
     let tx = app.db.tenant(&actor.scope).await?;
     room(&tx).await?;
     drop(tx);
     let now = app.clock.now();
     let id = StorageAccountId::from_uuid(random::uuid(now));
-    try_keys(app, id, &tried).await?;
+    try_keys(app, id, &endpoint, &tried).await?;
     let account = StorageAccount {
         id,
         name,
@@ -48,7 +48,7 @@ pub async fn create(
             id.as_uuid(),
             tried.secret_key.as_bytes(),
         )?,
-        endpoint: tried.url,
+        endpoint,
         region: tried.region,
         access_key: tried.access_key,
         path_style: tried.path_style,
@@ -77,8 +77,8 @@ pub async fn create(
     Ok(views::storage_account(&account, None))
 }
 
-/// The name, and the endpoint with its keys, as they were asked for. Errors name the first field that is wrong.
-fn checked(app: &App, request: &NewStorageAccount) -> Result<(String, Endpoint), ApiError> {
+/// The name, the endpoint's address, and the endpoint with its keys, as they were asked for. Errors name the first field that is wrong.
+fn checked(app: &App, request: &NewStorageAccount) -> Result<(String, String, Endpoint), ApiError> {
     let name = name("name", &request.name)?;
     bounded("endpoint", request.endpoint.len(), Limit::Endpoint)?;
     let url = app
@@ -100,24 +100,30 @@ fn checked(app: &App, request: &NewStorageAccount) -> Result<(String, Endpoint),
         "the secret key",
     )?;
     let endpoint = Endpoint {
-        url,
+        url: Some(url.clone()),
         region,
         access_key,
         secret_key: Zeroizing::new(secret_key),
+        session_token: None,
         path_style: request.path_style,
     };
-    Ok((name, endpoint))
+    Ok((name, url, endpoint))
 }
 
 /// Asks the endpoint whether the keys are valid.
-async fn try_keys(app: &App, id: StorageAccountId, tried: &Endpoint) -> Result<(), ApiError> {
+async fn try_keys(
+    app: &App,
+    id: StorageAccountId,
+    endpoint: &str,
+    tried: &Endpoint,
+) -> Result<(), ApiError> {
     // Behind a breaker that nobody else asks: for its limits of time.
     let store = s3::connect(tried, &app.storage_rule, &app.clock);
     let store = Guarded::new(store, id, &Arc::default(), &app.clock);
     match store.try_keys().await {
         // A key that may not list buckets is a valid key with little power, which is good.
         Err(error) if error.code() == "AccessDenied" => Ok(()),
-        Err(error) => Err(to_api_error(&error, S3Call::Keys { endpoint: &tried.url })),
+        Err(error) => Err(to_api_error(&error, S3Call::Keys { endpoint })),
         Ok(()) => Ok(()),
     }
 }

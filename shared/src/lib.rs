@@ -15,4 +15,5 @@ pub mod s3_refusal;
 pub mod schedule;
 pub mod source_paths;
 pub mod text;
+pub mod time_zone;
 pub mod words;

@@ -179,7 +179,7 @@ impl PlanInput {
     /// # Errors
     /// The first fault, by its path.
     pub fn validate(&self) -> Result<(), PlanError> {
-        self.policy.validate()?;
+        self.policy.validate_stored()?;
         self.provider.validate()?;
         for (source_index, source) in self.sources.iter().enumerate() {
             source.validate(source_index)?;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::later;
+use crate::time_zone;
 
 /// The S3 Object Lock mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,11 +194,24 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Checks every field.
+    /// Checks every field of a new policy.
     ///
     /// # Errors
     /// Names the first field that is out of range.
     pub fn validate(&self) -> Result<(), PolicyError> {
+        self.validate_stored()?;
+        match time_zone::iana(&self.time_zone) {
+            Some(_) => Ok(()),
+            None => Err(PolicyError::UnknownTimeZone(self.time_zone.clone())),
+        }
+    }
+
+    /// Checks what a plan relies on. Less strict than [`Policy::validate`] about names of zones, so that locks under a
+    /// policy that an earlier version accepted go on being extended.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn validate_stored(&self) -> Result<(), PolicyError> {
         in_range("retention_days", self.retention_days, 1, Self::MAX_RETENTION_DAYS)?;
         for (nth, tier) in self.tiers.iter().enumerate() {
             in_range(
@@ -217,7 +231,7 @@ impl Policy {
         in_range("grace_hours", self.grace_hours, 1, 24 * 90)?;
         let longest = self.longest_retention_days();
         in_range("lock_cap_days", self.lock_cap_days, longest, Self::MAX_DAYS)?;
-        self.zone().map(|_| ())
+        self.zone().map(drop)
     }
 
     /// Refuses a lock that would reach beyond the cap.
@@ -250,12 +264,12 @@ impl Policy {
         tiers.fold(self.retention_days, u32::max)
     }
 
-    /// The zone in which periods begin.
+    /// The zone in which periods begin; also of a stored name that [`Policy::validate`] would refuse today.
     ///
     /// # Errors
     /// [`PolicyError::UnknownTimeZone`].
     pub fn zone(&self) -> Result<TimeZone, PolicyError> {
-        TimeZone::get(&self.time_zone).map_err(|_| PolicyError::UnknownTimeZone(self.time_zone.clone()))
+        time_zone::stored(&self.time_zone).ok_or_else(|| PolicyError::UnknownTimeZone(self.time_zone.clone()))
     }
 
     /// N as a duration.

@@ -32,6 +32,7 @@ impl Simulation {
     pub(super) fn validate(&self) -> Result<(), SimulateError> {
         self.policy.validate()?;
         self.provider.validate()?;
+        self.schedule.validate()?;
         self.workload.validate()?;
         self.horizon.validate()
     }

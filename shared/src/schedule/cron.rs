@@ -5,68 +5,30 @@
 
 use std::str::FromStr;
 
-use croner::{Cron, CronPattern};
+use croner::{Cron, CronPattern, parser::CronParser};
 use jiff::civil::{Date, Time, date};
 
 use crate::limits::Limit;
 
-use super::error::{HourMinute, MIN_DISTANCE_MINUTES, ScheduleError};
+use super::{
+    error::{HourMinute, MIN_DISTANCE_MINUTES, ScheduleError},
+    field::FIELDS,
+};
 
 /// Twenty-eight years hold each combination of weekday, date and leap year, and each pair of neighbouring days.
 const CALENDARS: (Date, Date) = (date(2000, 1, 1), date(2027, 12, 31));
-
-const FIELDS: [Field; 5] = [
-    Field {
-        name: "minute",
-        letters: Letters::None,
-        allowed: "0 to 59, lists (0,30), ranges (0-30), steps (*/15) or *",
-    },
-    Field {
-        name: "hour",
-        letters: Letters::None,
-        allowed: "0 to 23, lists (8,20), ranges (8-18), steps (*/4) or *",
-    },
-    Field {
-        name: "day of month",
-        letters: Letters::MonthDay,
-        allowed: "1 to 31, lists (1,15), ranges (1-7), L for the last day, 15W for the nearest working day, or *",
-    },
-    Field {
-        name: "month",
-        letters: Letters::Names(&[
-            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-        ]),
-        allowed: "1 to 12 or JAN to DEC, lists (1,7), ranges (1-6), steps (*/3) or *",
-    },
-    Field {
-        name: "day of week",
-        letters: Letters::Names(&["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]),
-        allowed: "0 (Sunday) to 7 (Sunday) or SUN to SAT, lists (1,4), ranges (1-5), 1#2 for the second Monday, 5L for \
-                  the last Friday, or *",
-    },
-];
-
-struct Field {
-    name: &'static str,
-    letters: Letters,
-    allowed: &'static str,
-}
-
-/// Which words a field may hold besides digits and signs.
-enum Letters {
-    None,
-    MonthDay,
-    Names(&'static [&'static str]),
-}
 
 /// A line that has been read.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pattern: Box<CronPattern>,
+    /// In capitals, since croner keeps no text of single fields.
+    fields: [String; 5],
     /// The times of each day that matches, in order; never empty.
     pub times: Vec<Time>,
-    /// Whether each hour of the day is one of its hours.
-    pub every_hour: bool,
+    /// Whether the field of minutes or that of hours begins with `*`: crond then follows the running clock, and not
+    /// the times of day.
+    pub wildcard: bool,
 }
 
 impl Line {
@@ -75,7 +37,7 @@ impl Line {
         if line.len() > Limit::CronLine.max() {
             return Err(ScheduleError::CronLength { length: line.len() });
         }
-        let fields: Vec<&str> = line.split_whitespace().collect();
+        let fields = fields_of(line);
         if let Some(nickname) = fields.iter().find(|field| field.starts_with('@')) {
             return Err(ScheduleError::CronNickname((*nickname).to_owned()));
         }
@@ -86,13 +48,19 @@ impl Line {
             field.check(text)?;
         }
         let line = fields.join(" ");
-        let Ok(Cron { pattern }) = Cron::from_str(&line) else {
+        let [minute, hour, month_day, _, weekday] = [fields[0], fields[1], fields[2], fields[3], fields[4]];
+        // croner joins two day fields by OR unless one is exactly `*`; crond by AND also where one only begins so.
+        let parser = CronParser::builder()
+            .dom_and_dow(begins_with_star(month_day) || begins_with_star(weekday))
+            .build();
+        let Ok(Cron { pattern }) = parser.parse(&line) else {
             return Err(culprit(&fields));
         };
         let times = times(&pattern);
         let read = Self {
-            every_hour: pattern.hours.values().len() == 24,
+            wildcard: begins_with_star(minute) || begins_with_star(hour),
             pattern: Box::new(pattern),
+            fields: std::array::from_fn(|index| fields[index].to_ascii_uppercase()),
             times,
         };
         if read.times.is_empty() || read.day_within(CALENDARS.0, CALENDARS.1).is_none() {
@@ -100,6 +68,47 @@ impl Line {
         }
         read.not_too_often()?;
         Ok(read)
+    }
+
+    /// Refuses steps that are larger than their field. Not part of [`Line::read`]: lines with such steps were accepted
+    /// by earlier versions, and those that are stored go on.
+    pub fn check_steps(line: &str) -> Result<(), ScheduleError> {
+        for (field, text) in FIELDS.iter().zip(fields_of(line)) {
+            field.check_steps(text)?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of the minutes, in order.
+    pub fn minutes(&self) -> Vec<u16> {
+        self.pattern.minutes.values()
+    }
+
+    /// The numbers of the hours, in order.
+    pub fn hours(&self) -> Vec<u16> {
+        self.pattern.hours.values()
+    }
+
+    /// The numbers of the months, from 1, in order.
+    pub fn months(&self) -> Vec<u16> {
+        self.pattern.months.values()
+    }
+
+    /// What the day of month holds; `None` for any day.
+    pub fn month_days(&self) -> Option<DayField<'_>> {
+        let any = self.pattern.is_dom_wildcard();
+        (!any).then(|| DayField::new(self.pattern.days.values(), &self.fields[2]))
+    }
+
+    /// What the day of week holds, Sunday being 0; `None` for any day.
+    pub fn weekdays(&self) -> Option<DayField<'_>> {
+        let any = self.pattern.is_dow_wildcard();
+        (!any).then(|| DayField::new(self.pattern.days_of_week.values(), &self.fields[4]))
+    }
+
+    /// Whether a day must match both day fields, and not only one of them.
+    pub fn needs_both_days(&self) -> bool {
+        self.pattern.matches_dom_and_dow()
     }
 
     /// The first day that matches, from `from` on.
@@ -174,63 +183,36 @@ impl Line {
     }
 }
 
-impl Field {
-    /// croner replaces names wherever they stand, so that `1JAN` would be November, and passes over what is
-    /// missing in a list. A backup schedule is better refused than guessed.
-    fn check(&self, text: &str) -> Result<(), ScheduleError> {
-        let items = text.strip_prefix('+').unwrap_or(text).split(',');
-        for item in items {
-            if item.is_empty() || !self.words_allowed(&item.to_ascii_uppercase()) {
-                return Err(self.error(text));
-            }
-        }
-        Ok(())
-    }
+/// One of the two fields of days.
+pub(super) struct DayField<'a> {
+    /// The plain numbers, in order.
+    pub values: Vec<u16>,
+    /// What depends on the month, as it was written but in capitals: `L`, `15W`, `FRI#2`, `5L`.
+    pub special: Vec<&'a str>,
+}
 
-    fn words_allowed(&self, item: &str) -> bool {
-        let is_letter = |c: char| c.is_ascii_alphabetic();
-        let mut rest = item;
-        let mut before = None;
-        while let Some(start) = rest.find(is_letter) {
-            let end = rest[start..]
-                .find(|c| !is_letter(c))
-                .map_or(rest.len(), |length| start + length);
-            let word = &rest[start..end];
-            let digit_before = rest[..start]
-                .chars()
-                .next_back()
-                .or(before)
-                .is_some_and(|c| c.is_ascii_digit());
-            let digit_after = rest[end..].starts_with(|c: char| c.is_ascii_digit());
-            let allowed = match self.letters {
-                Letters::None => false,
-                Letters::MonthDay => {
-                    matches!(word, "L" | "LW") && !digit_before || word == "W" && digit_before
-                }
-                Letters::Names(names) => {
-                    let name = word
-                        .strip_suffix('L')
-                        .filter(|name| names.contains(name))
-                        .unwrap_or(word);
-                    names.contains(&name) && !digit_before || word == "L" && start > 0
-                }
-            };
-            if !allowed || digit_after {
-                return false;
-            }
-            before = word.chars().next_back();
-            rest = &rest[end..];
+impl<'a> DayField<'a> {
+    fn new(values: Vec<u16>, text: &'a str) -> Self {
+        // Of the names of weekdays, none ends so.
+        let is_special = |item: &&str| item.contains('#') || item.ends_with(['W', 'L']);
+        Self {
+            values,
+            special: text
+                .trim_start_matches('+')
+                .split(',')
+                .filter(is_special)
+                .collect(),
         }
-        true
     }
+}
 
-    fn error(&self, text: &str) -> ScheduleError {
-        ScheduleError::CronField {
-            field: self.name,
-            text: text.to_owned(),
-            allowed: self.allowed,
-        }
-    }
+fn fields_of(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// `?` is `*`, in the fields that may hold it.
+fn begins_with_star(field: &str) -> bool {
+    field.starts_with(['*', '?'])
 }
 
 /// croner does not say which field it could not read, so each is tried alone.

@@ -2,7 +2,7 @@
 
 use jiff::civil::Weekday;
 
-use super::recurrence::Recurrence;
+use super::{cron::Line, cron_words, recurrence::Recurrence};
 
 pub(super) fn describe(recurrence: &Recurrence, zone: &str) -> String {
     match recurrence {
@@ -31,7 +31,11 @@ pub(super) fn describe(recurrence: &Recurrence, zone: &str) -> String {
         }
         Recurrence::Cron { line } => {
             let fields: Vec<_> = line.split_whitespace().collect();
-            format!("Cron {} ({zone})", fields.join(" "))
+            let fields = fields.join(" ");
+            match Line::read(line) {
+                Ok(read) => format!("{} ({zone}), cron {fields}", cron_words::words(&read)),
+                Err(_) => format!("Cron {fields} ({zone})"),
+            }
         }
     }
 }

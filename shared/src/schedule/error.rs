@@ -60,6 +60,31 @@ pub enum ScheduleError {
         /// What it may hold.
         allowed: &'static str,
     },
+    /// A range whose end is before its beginning.
+    #[error("line: `{text}` runs backwards as the {field} field; write {instead}")]
+    CronBackwards {
+        /// Which of the five.
+        field: &'static str,
+        /// What it holds.
+        text: String,
+        /// What means the same.
+        instead: String,
+    },
+    /// A step that is larger than its field.
+    #[error(
+        "line: `{text}` steps out of the {field} field, which goes from {low} to {high}; use a step of 1 to {high}, \
+         or write {low} for that value alone"
+    )]
+    CronStep {
+        /// Which of the five.
+        field: &'static str,
+        /// The part with the step.
+        text: String,
+        /// The lowest value.
+        low: u16,
+        /// The highest value.
+        high: u16,
+    },
     /// No date matches the line, such as 30 February.
     #[error("line: `{0}` never fires, because no such date exists; choose a day that its months have")]
     CronNever(String),

@@ -2,14 +2,16 @@
 //!
 //! A schedule names local times. These are the rules by which they become instants:
 //!
-//! - **Times of day** (daily, weekly, monthly, most cron lines): a local time is due at the first instant at which
-//!   the local clock shows it or a later one. So a time that occurs twice in autumn is due once, the first time;
-//!   one that the clocks skip in spring is due at the very instant of the jump (02:30 in Berlin: when 02:00
-//!   becomes 03:00, which is 01:00 UTC); and the times of a whole skipped day are due once, when the next day
-//!   begins. No local time is ever lost, and several that a jump brings together are due once.
-//! - **Running hours** (hourly, and cron lines that name every hour of the day): due whenever the local clock shows
-//!   the minute, so in each of the two hours of a repeated one. An hour that the clocks skip as a whole is none;
-//!   of an hour that they cut short, a minute that is skipped is due at the instant of the jump.
+//! - **Fixed times** (daily, weekly, monthly, and cron lines of which neither minute nor hour begins with `*`): a local
+//!   time is due at the first instant at which the local clock shows it or a later one. So a time that occurs twice in
+//!   autumn is due once, the first time; one that the clocks skip in spring is due at the very instant of the jump
+//!   (02:30 in Berlin: when 02:00 becomes 03:00, which is 01:00 UTC); and the times of a whole skipped day are due
+//!   once, when the next day begins. No local time is ever lost, and several that a jump brings together are due once.
+//! - **The running clock** (hourly, and cron lines of which minute or hour begins with `*`): due whenever the local clock
+//!   shows the time, so in both passes of a repeated hour. Times that the clocks skip are due once, at the instant of the
+//!   jump; where each hour of the day is named, an hour that is skipped as a whole is none.
+//! - **Two day fields** of a cron line are joined by AND where one of them begins with `*` (or the day of week with `+`),
+//!   by OR otherwise.
 //! - **Months** without a 29th, 30th or 31st: their last day. No month goes without a backup.
 //! - **Cron lines** keep to what they say: `0 3 29 2 *` is due in leap years only.
 //!
@@ -17,12 +19,15 @@
 //! in the browser.
 
 mod cron;
+mod cron_words;
 mod days;
 mod describe;
 mod error;
+mod field;
 mod pattern;
 mod recurrence;
 mod timetable;
+mod upcoming;
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +35,13 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::time_zone;
+
 pub use days::{MonthDay, Weekdays};
 pub use error::{HourMinute, ScheduleError};
 pub use recurrence::Recurrence;
 pub use timetable::Timetable;
+pub use upcoming::{ClockChange, Upcoming};
 
 /// A recurrence in a time zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,18 +63,27 @@ impl Schedule {
         }
     }
 
-    /// Checks every field, the zone too.
+    /// Checks every field of a new schedule, the zone too.
     ///
     /// # Errors
     /// Which field is wrong, and what to do.
     pub fn validate(&self) -> Result<(), ScheduleError> {
-        self.timetable().map(drop)
+        if time_zone::iana(&self.time_zone).is_none() {
+            return Err(ScheduleError::UnknownTimeZone(self.time_zone.clone()));
+        }
+        self.timetable()?;
+        match &self.recurrence {
+            Recurrence::Cron { line } => cron::Line::check_steps(line),
+            _ => Ok(()),
+        }
     }
 
-    /// The schedule read and checked, for callers that ask it more than once.
+    /// The schedule read and checked, for callers that ask it more than once. Less strict than [`Schedule::validate`],
+    /// so that what earlier versions accepted and stored goes on: steps larger than their field, and names of zones
+    /// that only this system knows.
     ///
     /// # Errors
-    /// As [`Schedule::validate`].
+    /// Which field is wrong, and what to do.
     pub fn timetable(&self) -> Result<Timetable, ScheduleError> {
         Timetable::read(&self.recurrence, &self.time_zone)
     }
@@ -75,7 +92,7 @@ impl Schedule {
     /// `None` for a manual schedule, and where the calendar ends (after the year 9999).
     ///
     /// # Errors
-    /// As [`Schedule::validate`].
+    /// As [`Schedule::timetable`].
     pub fn next_after(&self, after: Timestamp) -> Result<Option<Timestamp>, ScheduleError> {
         Ok(self.timetable()?.next_after(after))
     }
@@ -83,7 +100,7 @@ impl Schedule {
     /// The instants after `from` and up to and including `to`, in order, each reckoned when it is asked for.
     ///
     /// # Errors
-    /// As [`Schedule::validate`].
+    /// As [`Schedule::timetable`].
     pub fn occurrences(
         &self,
         from: Timestamp,
@@ -105,12 +122,13 @@ impl Schedule {
     /// one before.
     ///
     /// # Errors
-    /// As [`Schedule::validate`].
+    /// As [`Schedule::timetable`].
     pub fn longest_interval(&self, from: Timestamp) -> Result<Option<SignedDuration>, ScheduleError> {
         Ok(self.timetable()?.longest_interval(from))
     }
 
-    /// The schedule in words: `Every week on Mon, Thu at 02:30 (Europe/Berlin)`.
+    /// The schedule in words: `Every week on Mon, Thu at 02:30 (Europe/Berlin)`. A cron line as it was understood, and the
+    /// line: `At 12:00 on days 1, 3, 5 … 31 of the month, but only if that is a Mon (UTC), cron 0 12 */2 * 1`.
     #[must_use]
     pub fn describe(&self) -> String {
         describe::describe(&self.recurrence, &self.time_zone)

@@ -18,8 +18,18 @@ pub(super) struct Pattern {
     days: Days,
     /// In order, at least one.
     times: Vec<Time>,
-    /// Whether each hour of the day is among the times: then the running hours count, see the module's rules.
-    every_hour: bool,
+    clock: Clock,
+}
+
+/// What counts where the clocks jump: see the module's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Times of day, each once.
+    Fixed,
+    /// Whatever the clock shows, as often as the clock shows it.
+    Running,
+    /// As `Running`, at each hour of the day: an hour that is skipped as a whole is not missed.
+    RunningHours,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +47,7 @@ impl Pattern {
             Ok(Some(Self {
                 days,
                 times: vec![time_of_day(hour, minute)?],
-                every_hour: false,
+                clock: Clock::Fixed,
             }))
         };
         match recurrence {
@@ -47,7 +57,7 @@ impl Pattern {
                 times: (0..24)
                     .map(|hour| time_of_day(hour, *minute))
                     .collect::<Result<_, _>>()?,
-                every_hour: true,
+                clock: Clock::RunningHours,
             })),
             Recurrence::Day { hour, minute } => at(Days::Every, *hour, *minute),
             Recurrence::Week {
@@ -60,16 +70,20 @@ impl Pattern {
                 let mut line = Line::read(line)?;
                 Ok(Some(Self {
                     times: std::mem::take(&mut line.times),
-                    every_hour: line.every_hour,
+                    clock: match (line.wildcard, line.hours().len()) {
+                        (false, _) => Clock::Fixed,
+                        (true, 24) => Clock::RunningHours,
+                        (true, _) => Clock::Running,
+                    },
                     days: Days::Cron(line),
                 }))
             }
         }
     }
 
-    /// Whether the running hours count, and not the time of day.
-    pub fn every_hour(&self) -> bool {
-        self.every_hour
+    /// What counts where the clocks jump.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Where `first` is the first of several times of a day: the last, and the longest time between two of them.

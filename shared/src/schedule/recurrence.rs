@@ -44,10 +44,11 @@ pub enum Recurrence {
     /// By a cron line.
     Cron {
         /// Five fields: minute, hour, day of month, month, day of week, such as `30 2 * * 1-5`. Names (`MON`,
-        /// `JAN`), `L`, `15W`, `1#2` and `5L` are read; a line with a day of month and a day of week is due on
-        /// either, or on both at once where the day of week begins with `+`. Seconds, years and nicknames
-        /// (`@daily`) are refused, and so is a line that never fires, or that fires twice within less than five
-        /// minutes.
+        /// `JAN`), `L`, `15W`, `1#2` and `5L` are read. A line with a day of month and a day of week is due on either;
+        /// only on days that are both where one of the two begins with `*` (`*/2`), as crond has it, or where the day
+        /// of week begins with `+`. Seconds, years and nicknames (`@daily`) are refused, and so are ranges that run
+        /// backwards, steps larger than their field, and a line that never fires, or that fires twice within less
+        /// than five minutes.
         line: String,
     },
 }

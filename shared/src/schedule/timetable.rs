@@ -6,7 +6,12 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
-use super::{error::ScheduleError, pattern::Pattern, recurrence::Recurrence};
+use super::{
+    error::ScheduleError,
+    pattern::{Clock, Pattern},
+    recurrence::Recurrence,
+};
+use crate::time_zone;
 
 /// How far [`Timetable::longest_interval`] looks: a leap year.
 const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -20,17 +25,11 @@ pub struct Timetable {
 }
 
 impl Timetable {
-    /// Reads a recurrence in the zone of this IANA name.
+    /// Reads a recurrence in the zone of this name.
     pub(super) fn read(recurrence: &Recurrence, zone: &str) -> Result<Self, ScheduleError> {
-        let name = zone;
-        let zone = TimeZone::get(name)
-            .ok()
-            // A zone that says that it is not known would be taken for UTC.
-            .filter(|zone| !zone.is_unknown())
-            .ok_or_else(|| ScheduleError::UnknownTimeZone(name.to_owned()))?;
         Ok(Self {
+            zone: time_zone::stored(zone).ok_or_else(|| ScheduleError::UnknownTimeZone(zone.to_owned()))?,
             pattern: Pattern::read(recurrence)?,
-            zone,
         })
     }
 
@@ -44,10 +43,9 @@ impl Timetable {
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let pattern = self.pattern.as_ref()?;
-        if pattern.every_hour() {
-            self.next_of_running_hours(pattern, after)
-        } else {
-            self.next_of_wall_times(pattern, after)
+        match pattern.clock() {
+            Clock::Fixed => self.next_of_fixed_times(pattern, after),
+            Clock::Running | Clock::RunningHours => self.next_of_running_clock(pattern, after),
         }
     }
 
@@ -101,7 +99,7 @@ impl Timetable {
 
     /// A time of day is due when the clock first shows it or a later one. So instants come in the order of the
     /// local times, and no later local time can be due before the first that is found here.
-    fn next_of_wall_times(&self, pattern: &Pattern, after: Timestamp) -> Option<Timestamp> {
+    fn next_of_fixed_times(&self, pattern: &Pattern, after: Timestamp) -> Option<Timestamp> {
         let mut from = next_minute(self.zone.to_datetime(after))?;
         loop {
             let time = pattern.at_or_after(from)?;
@@ -130,7 +128,7 @@ impl Timetable {
     }
 
     /// Follows the clock from one change to the next: in between, local time and time run alike.
-    fn next_of_running_hours(&self, pattern: &Pattern, after: Timestamp) -> Option<Timestamp> {
+    fn next_of_running_clock(&self, pattern: &Pattern, after: Timestamp) -> Option<Timestamp> {
         let mut offset = self.zone.to_offset(after);
         let mut from = next_minute(offset.to_datetime(after))?;
         let mut changes = self.zone.following(after);
@@ -144,7 +142,7 @@ impl Timetable {
                 return due;
             }
             let (left, reached) = (offset.to_datetime(jump), change.offset().to_datetime(jump));
-            if cuts_an_hour_short(pattern, left, reached)? {
+            if misses_a_time(pattern, left, reached)? {
                 return Some(jump);
             }
             offset = change.offset();
@@ -153,9 +151,9 @@ impl Timetable {
     }
 }
 
-/// Whether clocks that jump from `left` to `reached` skip a time of an hour that they show in part. An hour that
-/// they skip as a whole is none.
-fn cuts_an_hour_short(pattern: &Pattern, left: DateTime, reached: DateTime) -> Option<bool> {
+/// Whether clocks that jump from `left` to `reached` skip a time that is then due at the jump. Of a pattern of every
+/// hour, an hour that is skipped as a whole is none: the next one comes an hour of elapsed time after the one before.
+fn misses_a_time(pattern: &Pattern, left: DateTime, reached: DateTime) -> Option<bool> {
     let mut from = whole_minute(left)?;
     while from < reached {
         let time = pattern.at_or_after(from)?;
@@ -163,7 +161,8 @@ fn cuts_an_hour_short(pattern: &Pattern, left: DateTime, reached: DateTime) -> O
             return Some(false);
         }
         let hour = time.date().at(time.hour(), 0, 0, 0);
-        if hour < left || hour.checked_add(1.hour()).ok()? > reached {
+        let cut_short = hour < left || hour.checked_add(1.hour()).ok()? > reached;
+        if cut_short || pattern.clock() == Clock::Running {
             return Some(true);
         }
         from = next_minute(time)?;

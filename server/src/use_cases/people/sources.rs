@@ -86,6 +86,7 @@ impl Draft {
         let paths = SourcePaths::read(request.paths, request.excludes)
             .map_err(|error| ApiError::invalid(error.field(), format!("{error}.")))?;
         bounded("time_zone", request.schedule.time_zone.len(), Limit::TimeZone)?;
+        request.schedule.validate()?;
         let next_due = request.schedule.next_after(now)?;
         Ok(Self {
             name,

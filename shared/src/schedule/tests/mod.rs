@@ -1,6 +1,8 @@
 //! Tests of schedules: the rules by example, what is stored and refused, and a model that walks the clock.
 
+mod crontab;
 mod examples;
+mod gaps;
 mod model;
 mod properties;
 mod refused;

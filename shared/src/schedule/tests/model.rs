@@ -59,13 +59,14 @@ pub fn due(spec: &Spec, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<
     let mut all = Vec::new();
     for minute in start + 1..=to.as_second().div_euclid(60) {
         let shown = local(minute);
-        let hit = if spec.running_hours() {
-            let in_part = |skipped: i64| {
+        let hit = if spec.wildcard() {
+            let missed = |skipped: i64| {
                 let hour = skipped.div_euclid(HOUR);
-                hour == before.div_euclid(HOUR) || hour == shown.div_euclid(HOUR)
+                let shown_in_part = hour == before.div_euclid(HOUR) || hour == shown.div_euclid(HOUR);
+                shown_in_part || !spec.every_hour()
             };
             walls.matches(shown)
-                || (before + 1..shown).any(|skipped| in_part(skipped) && walls.matches(skipped))
+                || (before + 1..shown).any(|skipped| missed(skipped) && walls.matches(skipped))
         } else {
             (latest_shown + 1..=shown).any(|reached| walls.matches(reached))
         };

@@ -1,6 +1,6 @@
 //! What is stored, how it reads, and what is refused with which words.
 
-use jiff::civil::Weekday;
+use jiff::{Timestamp, civil::Weekday};
 
 use super::{cron, schedule};
 use crate::schedule::{MonthDay, Recurrence, Schedule, ScheduleError, Weekdays};
@@ -130,6 +130,9 @@ fn errors_name_the_field_and_say_what_to_do() {
     for zone in [
         "",
         "Etc/Unknown",
+        "Factory",
+        "localtime",
+        "posixrules",
         "+02:00",
         "../Europe/Berlin",
         "right/Europe/Berlin",
@@ -198,6 +201,7 @@ fn cron_errors_name_the_field_of_the_line() {
         ("30 2 * * FRIDAY", "day of week"),
         ("30 2 * * 8", "day of week"),
         ("30 2 * * 5-1", "day of week"),
+        ("30 2 * * 9-1", "day of week"),
         ("30 2 * * 1MON", "day of week"),
         // Without a number it would mean no day at all.
         ("30 2 * * L", "day of week"),
@@ -221,6 +225,74 @@ fn cron_errors_name_the_field_of_the_line() {
         "30 2 * * 6-7",
         "*/5 * * * *",
         "30 2-22/4 * * *",
+    ] {
+        assert_eq!(cron(line, "UTC").validate(), Ok(()), "{line}");
+    }
+}
+
+#[test]
+fn ranges_that_run_backwards_are_refused_with_what_to_write() {
+    assert_eq!(
+        refused("0 22-4 * * *"),
+        "line: `22-4` runs backwards as the hour field; write 22-23,0-4"
+    );
+    for (line, instead) in [
+        ("50-10/10 2 * * *", "50,0-10/10"),
+        ("0 23-0 * * *", "23,0"),
+        ("0 22-4/2 * * *", "22,0-4/2"),
+        ("0 21-4/2 * * *", "21-23/2,1-4/2"),
+        ("0 22-1/5 * * *", "22"),
+        ("0 8,22-4,12 * * *", "8,22-23,0-4,12"),
+        ("0 2 28-3 * *", "28-31,1-3"),
+        ("0 2 * 11-2 *", "11-12,1-2"),
+        ("0 2 * nov-FEB *", "NOV-DEC,JAN-FEB"),
+        ("0 2 * * 6-1", "6,0-1"),
+        ("0 2 * * SAT-MON", "SAT,SUN-MON"),
+        ("0 2 * * 7-2", "0-2"),
+        ("0 2 13 * +fri-mon", "+FRI-SAT,SUN-MON"),
+    ] {
+        let error = refused(line);
+        assert!(error.ends_with(&format!("; write {instead}")), "{line}: {error}");
+        let backwards = line.split(' ').find(|field| field.contains('-')).unwrap();
+        assert_eq!(
+            cron(&line.replace(backwards, instead), "UTC").validate(),
+            Ok(()),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn steps_larger_than_their_field_are_refused() {
+    assert_eq!(
+        refused("*/70 * * * *"),
+        "line: `*/70` steps out of the minute field, which goes from 0 to 59; use a step of 1 to 59, or write 0 for \
+         that value alone"
+    );
+    for (line, range) in [
+        ("*/60 2 * * *", "the minute field, which goes from 0 to 59"),
+        ("0 */25 * * *", "the hour field, which goes from 0 to 23"),
+        ("0 8,0-20/24 * * *", "the hour field, which goes from 0 to 23"),
+        ("0 2 */40 * *", "the day of month field, which goes from 1 to 31"),
+        ("0 2 1 */13 *", "the month field, which goes from 1 to 12"),
+        ("0 2 * * */8", "the day of week field, which goes from 0 to 7"),
+    ] {
+        let error = refused(line);
+        assert!(error.contains(range), "{line}: {error}");
+        // What an earlier version took and stored goes on.
+        assert!(
+            cron(line, "UTC")
+                .next_after(Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .is_some()
+        );
+    }
+    for line in [
+        "*/59 2 * * *",
+        "0 */23 * * *",
+        "0 2 */31 * *",
+        "0 2 1 */12 *",
+        "0 2 * * */7",
     ] {
         assert_eq!(cron(line, "UTC").validate(), Ok(()), "{line}");
     }
@@ -311,6 +383,8 @@ fn schedules_in_words() {
     let line = " 30  2 * * 1-5".to_owned();
     assert_eq!(
         words(Recurrence::Cron { line }),
-        "Cron 30 2 * * 1-5 (Europe/Berlin)"
+        "At 02:30 on Mon to Fri (Europe/Berlin), cron 30 2 * * 1-5"
     );
+    let line = "30 2 * *".to_owned();
+    assert_eq!(words(Recurrence::Cron { line }), "Cron 30 2 * * (Europe/Berlin)");
 }

@@ -15,15 +15,47 @@ pub enum Spec {
     Cron(Cron),
 }
 
-/// A cron line, spelled out. `None` is `*`.
+/// A cron line, spelled out. No months: `*`.
 #[derive(Debug, Clone)]
 pub struct Cron {
-    minutes: Vec<i64>,
-    hours: Option<Vec<i64>>,
-    days: Option<Vec<DayOfMonth>>,
+    minutes: Field<i64>,
+    hours: Field<i64>,
+    days: Field<DayOfMonth>,
     months: Option<Vec<i8>>,
-    weekdays: Option<Vec<DayOfWeek>>,
+    weekdays: Field<DayOfWeek>,
     both: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Field<T> {
+    /// `*`
+    Star,
+    /// `*/3`
+    Step(i8),
+    List(Vec<T>),
+}
+
+impl<T> Field<T> {
+    fn begins_with_star(&self) -> bool {
+        !matches!(self, Self::List(_))
+    }
+
+    /// Whether a value matches that lies so far from the first of the field; `None` for any.
+    fn matches(&self, from_first: i64, listed: impl Fn(&T) -> bool) -> Option<bool> {
+        match self {
+            Self::Star => None,
+            Self::Step(step) => Some(from_first % i64::from(*step) == 0),
+            Self::List(items) => Some(items.iter().any(listed)),
+        }
+    }
+
+    fn write(&self, item: impl Fn(&T) -> String) -> String {
+        match self {
+            Self::Star => "*".to_owned(),
+            Self::Step(step) => format!("*/{step}"),
+            Self::List(items) => items.iter().map(item).collect::<Vec<_>>().join(","),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -42,10 +74,21 @@ enum DayOfWeek {
 }
 
 impl Spec {
-    pub fn running_hours(&self) -> bool {
+    /// Whether it follows the running clock, and not the times of day.
+    pub fn wildcard(&self) -> bool {
         match self {
             Self::Hour(_) => true,
-            Self::Cron(cron) => cron.hours.is_none(),
+            Self::Cron(cron) => cron.minutes.begins_with_star() || cron.hours.begins_with_star(),
+            _ => false,
+        }
+    }
+
+    /// Whether each hour of the day is among its hours.
+    pub fn every_hour(&self) -> bool {
+        let all_hours = |hours: &Field<i64>| matches!(hours, Field::Star | Field::Step(1));
+        match self {
+            Self::Hour(_) => true,
+            Self::Cron(cron) => all_hours(&cron.hours),
             _ => false,
         }
     }
@@ -55,11 +98,9 @@ impl Spec {
             Self::Hour(minute) => minute_of_day % 60 == *minute,
             Self::Day(at) | Self::Week(_, at) | Self::Month(_, at) => minute_of_day == *at,
             Self::Cron(cron) => {
-                cron.minutes.contains(&(minute_of_day % 60))
-                    && cron
-                        .hours
-                        .as_ref()
-                        .is_none_or(|hours| hours.contains(&(minute_of_day / 60)))
+                let (hour, minute) = (minute_of_day / 60, minute_of_day % 60);
+                cron.minutes.matches(minute, |listed| *listed == minute) != Some(false)
+                    && cron.hours.matches(hour, |listed| *listed == hour) != Some(false)
             }
         }
     }
@@ -104,14 +145,17 @@ impl Cron {
     fn matches_day(&self, date: Date) -> bool {
         let day = self
             .days
-            .as_ref()
-            .map(|days| days.iter().any(|day| day.matches(date)));
-        let weekday = self
-            .weekdays
-            .as_ref()
-            .map(|days| days.iter().any(|day| day.matches(date)));
+            .matches(i64::from(date.day()) - 1, |day| day.matches(date));
+        let sunday_based = i64::from(date.weekday().to_sunday_zero_offset());
+        let weekday = self.weekdays.matches(sunday_based, |day| day.matches(date));
+        // Sunday is 7 too.
+        let weekday = match (&self.weekdays, sunday_based) {
+            (Field::Step(1 | 7), 0) => Some(true),
+            _ => weekday,
+        };
+        let both = self.both || self.days.begins_with_star() || self.weekdays.begins_with_star();
         let named = match (day, weekday) {
-            (Some(day), Some(weekday)) if self.both => day && weekday,
+            (Some(day), Some(weekday)) if both => day && weekday,
             (Some(day), Some(weekday)) => day || weekday,
             (day, weekday) => day.or(weekday).unwrap_or(true),
         };
@@ -123,32 +167,35 @@ impl Cron {
     }
 
     fn line(&self) -> String {
-        fn list<T>(items: Option<&Vec<T>>, write: impl Fn(&T) -> String) -> String {
-            items.map_or_else(
-                || "*".to_owned(),
-                |items| items.iter().map(write).collect::<Vec<_>>().join(","),
-            )
-        }
-        let both = if self.both && self.weekdays.is_some() {
-            "+"
-        } else {
-            ""
-        };
+        let months = self.months.as_ref().map_or_else(
+            || "*".to_owned(),
+            |months| {
+                months
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            },
+        );
+        let weekdays = self.weekdays.write(|day| match day {
+            DayOfWeek::Each(day) => day.to_string(),
+            DayOfWeek::Nth(day, nth) => format!("{day}#{nth}"),
+            DayOfWeek::Last(day) => format!("{day}L"),
+        });
         format!(
-            "{} {} {} {} {both}{}",
-            list(Some(&self.minutes), ToString::to_string),
-            list(self.hours.as_ref(), ToString::to_string),
-            list(self.days.as_ref(), |day| match day {
+            "{} {} {} {months} {}{weekdays}",
+            self.minutes.write(ToString::to_string),
+            self.hours.write(ToString::to_string),
+            self.days.write(|day| match day {
                 DayOfMonth::Number(day) => day.to_string(),
                 DayOfMonth::Last => "L".to_owned(),
                 DayOfMonth::NearestWorkingDay(day) => format!("{day}W"),
             }),
-            list(self.months.as_ref(), ToString::to_string),
-            list(self.weekdays.as_ref(), |day| match day {
-                DayOfWeek::Each(day) => day.to_string(),
-                DayOfWeek::Nth(day, nth) => format!("{day}#{nth}"),
-                DayOfWeek::Last(day) => format!("{day}L"),
-            }),
+            if self.both && !matches!(self.weekdays, Field::Star) {
+                "+"
+            } else {
+                ""
+            },
         )
     }
 }
@@ -191,11 +238,34 @@ fn minute_of_day() -> impl Strategy<Value = i64> {
 }
 
 /// Minutes that keep the least distance, also to the next hour's.
-fn minutes() -> impl Strategy<Value = Vec<i64>> {
+fn minutes() -> impl Strategy<Value = Field<i64>> {
     prop_oneof![
-        (0..60i64).prop_map(|minute| vec![minute]),
-        (0..5i64, btree_set(0..11i64, 1..4))
-            .prop_map(|(first, steps)| { steps.into_iter().map(|step| first + step * 5).collect() }),
+        2 => (0..60i64).prop_map(|minute| Field::List(vec![minute])),
+        2 => (0..5i64, btree_set(0..11i64, 1..4)).prop_map(|(first, steps)| {
+            Field::List(steps.into_iter().map(|step| first + step * 5).collect())
+        }),
+        1 => prop::sample::select(vec![5, 6, 9, 10, 11, 12, 15, 20, 25, 30, 45, 55]).prop_map(Field::Step),
+    ]
+}
+
+fn hours() -> impl Strategy<Value = Field<i64>> {
+    let hour = prop_oneof![0..4i64, 0..24i64];
+    prop_oneof![
+        2 => Just(Field::Star),
+        1 => (1..=23i8).prop_map(Field::Step),
+        4 => btree_set(hour, 1..5).prop_map(|hours| Field::List(hours.into_iter().collect())),
+    ]
+}
+
+/// The field of a day: mostly any.
+fn day_field<T: std::fmt::Debug + Clone>(
+    item: impl Strategy<Value = T>,
+    highest_step: i8,
+) -> impl Strategy<Value = Field<T>> {
+    prop_oneof![
+        6 => Just(Field::Star),
+        1 => (1..=highest_step).prop_map(Field::Step),
+        3 => list(item).prop_map(Field::List),
     ]
 }
 
@@ -203,8 +273,8 @@ fn list<T: Strategy<Value: std::fmt::Debug>>(item: T) -> impl Strategy<Value = V
     proptest::collection::vec(item, 1..4)
 }
 
-fn cron() -> impl Strategy<Value = Spec> {
-    let hour = prop_oneof![0..4i64, 0..24i64];
+/// Cron lines of random parts, some of which never fire.
+pub fn cron() -> impl Strategy<Value = Spec> {
     let day = prop_oneof![
         4 => (1..=31i8).prop_map(DayOfMonth::Number),
         1 => Just(DayOfMonth::Last),
@@ -217,13 +287,10 @@ fn cron() -> impl Strategy<Value = Spec> {
     ];
     (
         minutes(),
-        option::weighted(
-            0.6,
-            btree_set(hour, 1..5).prop_map(|hours| hours.into_iter().collect()),
-        ),
-        option::weighted(0.4, list(day)),
+        hours(),
+        day_field(day, 31),
         option::weighted(0.2, list(1..=12i8)),
-        option::weighted(0.4, list(weekday)),
+        day_field(weekday, 7),
         any::<bool>(),
     )
         .prop_map(|(minutes, hours, days, months, weekdays, both)| {
@@ -238,6 +305,20 @@ fn cron() -> impl Strategy<Value = Spec> {
         })
 }
 
+/// Cron lines of each day.
+fn daily_cron() -> impl Strategy<Value = Spec> {
+    (minutes(), hours()).prop_map(|(minutes, hours)| {
+        Spec::Cron(Cron {
+            minutes,
+            hours,
+            days: Field::Star,
+            months: None,
+            weekdays: Field::Star,
+            both: false,
+        })
+    })
+}
+
 /// Recurrences that are due at least once in 31 days.
 pub fn at_least_monthly() -> impl Strategy<Value = Spec> {
     prop_oneof![
@@ -246,6 +327,7 @@ pub fn at_least_monthly() -> impl Strategy<Value = Spec> {
         (btree_set(1..=7i8, 1..=7), minute_of_day())
             .prop_map(|(days, at)| Spec::Week(days.into_iter().collect(), at)),
         (1..=31i8, minute_of_day()).prop_map(|(day, at)| Spec::Month(day, at)),
+        daily_cron(),
     ]
 }
 

@@ -42,6 +42,15 @@ impl Clock {
         self.now.get()
     }
 
+    /// When the server made the page, in the very first rendering in the browser too; the time now once `hydrated`.
+    pub fn made_until(self, hydrated: ReadSignal<bool>) -> Option<Timestamp> {
+        if hydrated.get() {
+            self.now_or_made()
+        } else {
+            self.made
+        }
+    }
+
     /// The time now, or when the server made the page: the same there and in the first rendering in the browser.
     pub fn now_or_made(self) -> Option<Timestamp> {
         self.now.get().or(self.made)

@@ -23,6 +23,20 @@ pub struct ScheduleForm {
 }
 
 impl ScheduleForm {
+    /// What a form that came back holds, by `typed`, which gives the text of a field. The days of the week are one text.
+    pub fn typed(typed: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let text = |field: &str| typed(field).unwrap_or_default();
+        Some(Self {
+            every: typed("every")?,
+            time: text("time"),
+            weekdays: text("weekdays").split(',').map(str::to_owned).collect(),
+            day: text("day"),
+            minute: text("minute"),
+            line: text("line"),
+            time_zone: text("time_zone"),
+        })
+    }
+
     /// The schedule, or a sentence that says which field is wrong and what to do.
     pub fn read(&self) -> Result<Schedule, String> {
         let schedule = Schedule {
@@ -81,19 +95,26 @@ fn number(text: &str) -> Option<i8> {
     text.trim().parse().ok()
 }
 
-/// The next `count` runs after `now`, in the schedule's own zone: `Mon 23 Nov 2026, 02:30 CET`.
-pub fn upcoming(schedule: &Schedule, now: Timestamp, count: usize) -> Vec<String> {
+/// A run to come, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextRun {
+    /// When, in the schedule's own zone: `Mon 23 Nov 2026, 02:30 CET`.
+    pub at: String,
+    /// What the clocks do at this time, or did since the run before.
+    pub change: Option<String>,
+}
+
+/// The next `count` runs after `now`.
+pub fn next_runs(schedule: &Schedule, now: Timestamp, count: usize) -> Vec<NextRun> {
     let Ok(timetable) = schedule.timetable() else {
         return Vec::new();
     };
-    timetable
-        .occurrences(now, Timestamp::MAX)
-        .take(count)
-        .map(|due| {
-            let local = due.to_zoned(timetable.zone().clone());
-            local.strftime("%a %-d %b %Y, %H:%M %Z").to_string()
-        })
-        .collect()
+    let upcoming = timetable.upcoming(now, count);
+    let shown = upcoming.iter().map(|next| NextRun {
+        at: next.at.strftime("%a %-d %b %Y, %H:%M %Z").to_string(),
+        change: next.change.map(|change| change.to_string()),
+    });
+    shown.collect()
 }
 
 #[cfg(test)]
@@ -121,11 +142,28 @@ mod tests {
             ("day", "Every day at 02:30 (Europe/Berlin)"),
             ("week", "Every week on Mon, Thu at 02:30 (Europe/Berlin)"),
             ("month", "Every month on the last day at 02:30 (Europe/Berlin)"),
-            ("cron", "Cron 30 2 * * 1-5 (Europe/Berlin)"),
+            (
+                "cron",
+                "At 02:30 on Mon to Fri (Europe/Berlin), cron 30 2 * * 1-5",
+            ),
         ] {
             assert_eq!(words(every).as_deref(), Ok(description));
         }
         assert!(words("yearly").is_err());
+    }
+
+    #[test]
+    fn a_form_that_came_back_is_read_again() {
+        let form = form("week");
+        let typed = |field: &str| match field {
+            "every" => Some(form.every.clone()),
+            "time" => Some(form.time.clone()),
+            "weekdays" => Some(form.weekdays.join(",")),
+            "time_zone" => Some(form.time_zone.clone()),
+            _ => None,
+        };
+        assert_eq!(ScheduleForm::typed(typed).unwrap().read(), form.read());
+        assert_eq!(ScheduleForm::typed(|_| None), None);
     }
 
     #[test]
@@ -159,14 +197,24 @@ mod tests {
     fn the_next_runs_are_told_in_the_schedule_s_zone() {
         let now = "2026-10-23T12:00:00Z".parse().unwrap();
         let daily = form("day").read().unwrap();
+        let told: Vec<_> = next_runs(&daily, now, 3)
+            .into_iter()
+            .map(|run| (run.at, run.change.unwrap_or_default()))
+            .collect();
         assert_eq!(
-            upcoming(&daily, now, 3),
+            told,
             [
-                "Sat 24 Oct 2026, 02:30 CEST",
-                "Sun 25 Oct 2026, 02:30 CEST",
-                "Mon 26 Oct 2026, 02:30 CET"
+                ("Sat 24 Oct 2026, 02:30 CEST".to_owned(), String::new()),
+                (
+                    "Sun 25 Oct 2026, 02:30 CEST".to_owned(),
+                    "the clocks go back: the first of two such times".to_owned()
+                ),
+                (
+                    "Mon 26 Oct 2026, 02:30 CET".to_owned(),
+                    "the clocks have gone back by 1 h".to_owned()
+                ),
             ]
         );
-        assert!(upcoming(&Schedule::manual(), now, 5).is_empty());
+        assert!(next_runs(&Schedule::manual(), now, 5).is_empty());
     }
 }

@@ -8,6 +8,7 @@ mod form;
 mod health;
 mod icon;
 mod list;
+mod next_runs;
 mod notices;
 mod problem;
 mod progress;
@@ -25,6 +26,7 @@ pub use form::{Field, FormError, FormProblem, SubmitButton};
 pub use health::HealthBadge;
 pub use icon::{Icon, Logo, Sign};
 pub use list::{ListAddress, ListFilters, Pager};
+pub use next_runs::{NEXT_RUNS, NextRuns, next_run_list};
 pub use notices::Notices;
 #[cfg(feature = "ssr")]
 pub use problem::sign_in_page;

@@ -76,6 +76,18 @@ where
     answer(result)
 }
 
+/// Shows a form again that was posted to be looked at only: back to its page with what was typed, and without a reason.
+pub fn show_again<F: ServerFn>(page: &str, typed: &[(&str, &str)]) {
+    let shown = Refused {
+        page: page.split('?').next().unwrap_or_default().to_owned(),
+        form: F::PATH.to_owned(),
+        error: None,
+        typed: that_fit(typed),
+    };
+    let _ = REFUSED_FORM.give(&shown);
+    plain_post_goes_to(page);
+}
+
 /// The cookie that tells a form's page that the post to `form` did not arrive whole. For the framework's own refusals, which it
 /// would tell by an address.
 #[must_use]

@@ -14,7 +14,8 @@ use crate::error::ConsoleError;
 #[cfg(feature = "ssr")]
 use crate::schedule_form::ScheduleForm;
 
-/// Makes a source and goes back to the tenant's page.
+/// Makes a source and goes back to the tenant's page. With `look`, makes none: the form comes back with what was understood
+/// of its schedule.
 #[server(prefix = "/console/fn", endpoint = "create_source")]
 pub async fn create_source(
     tenant: TenantId,
@@ -29,6 +30,7 @@ pub async fn create_source(
     #[server(default)] minute: String,
     #[server(default)] line: String,
     time_zone: String,
+    #[server(default)] look: bool,
 ) -> Result<(), ConsoleError> {
     let typed = [
         ("agent_id", agent_id.to_string()),
@@ -44,6 +46,11 @@ pub async fn create_source(
         ("time_zone", time_zone.clone()),
     ];
     let typed = typed.each_ref().map(|(field, value)| (*field, value.as_str()));
+    let page = format!("/tenants/{tenant}/sources/new");
+    if look {
+        super::form::show_again::<CreateSource>(&page, &typed);
+        return Ok(());
+    }
     let schedule = ScheduleForm {
         every,
         time,
@@ -69,7 +76,7 @@ pub async fn create_source(
             Err(ConsoleError::field(&field, error))
         }
     };
-    super::form::back_to_form::<CreateSource, _>(result, &format!("/tenants/{tenant}/sources/new"), &typed)?;
+    super::form::back_to_form::<CreateSource, _>(result, &page, &typed)?;
     leptos_axum::redirect(&format!("/tenants/{tenant}"));
     Ok(())
 }

@@ -296,6 +296,57 @@ async fn who_is_signed_out_comes_back_to_the_form() {
     assert_eq!(to, format!("/sign-in?next={here}"));
 }
 
+/// What is understood of a schedule shows with no JavaScript: the form is sent to be looked at, and makes no source.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_is_looked_at_before_the_source_is_made() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    let tenant = site.tenant.to_string();
+    let agent = site.source.agent_id.to_string();
+    let mut browser = Browser::new(&stack, Some(stack.operator.cookie()));
+    let here = format!("/tenants/{tenant}/sources/new");
+    assert!(browser.get(&here).await.0.contains("Show the next runs"));
+    let fields = |line: &'static str, zone: &'static str, look: &'static str| {
+        vec![
+            ("tenant", tenant.clone()),
+            ("agent_id", agent.clone()),
+            ("name", "From crontab".to_owned()),
+            ("paths", "/srv".to_owned()),
+            ("every", "cron".to_owned()),
+            ("line", line.to_owned()),
+            ("time_zone", zone.to_owned()),
+            ("look", look.to_owned()),
+        ]
+    };
+    let mut shown = Vec::new();
+    for (line, zone, look) in [
+        ("0 12 */2 * 1", "Europe/Berlin", "true"),
+        ("0 22-4 * * *", "UTC", "true"),
+        ("*/70 * * * *", "UTC", "false"),
+        ("0 22 * * *", "localtime", "false"),
+        ("0 12 */2 * 1", "Europe/Berlin", "false"),
+    ] {
+        let fields = fields(line, zone, look);
+        let fields: Vec<_> = fields.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let to = browser.post("create_source", &here, &fields).await;
+        shown.push((to.clone(), browser.get(&to).await.0));
+    }
+    let words = "At 12:00 on days 1, 3, 5 … 31 of the month, but only if that is a Mon (Europe/Berlin)";
+    let [looked, backwards, step, zone, made] = shown.try_into().unwrap();
+    assert_eq!(looked.0, here);
+    assert!(looked.1.contains(words), "{}", looked.1);
+    assert_eq!(looked.1.matches(", 12:00 CE").count(), 5, "{}", looked.1);
+    assert!(looked.1.contains("value=\"From crontab\""), "{}", looked.1);
+    assert!(backwards.1.contains("write 22-23,0-4"), "{}", backwards.1);
+    assert!(step.1.contains("which goes from 0 to 59"), "{}", step.1);
+    assert!(zone.1.contains("is not a time zone"), "{}", zone.1);
+    // Only the last one made a source; its card says the same.
+    assert_eq!(made.0, format!("/tenants/{tenant}"));
+    assert!(made.1.contains(words), "{}", made.1);
+    assert_eq!(made.1.matches(">From crontab<").count(), 1, "{}", made.1);
+    assert_eq!(made.1.matches(", 12:00 CE").count(), 5, "{}", made.1);
+}
+
 /// A run is given up on its page, with no JavaScript; when it is too late, the page says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_is_cancelled_on_its_page() {

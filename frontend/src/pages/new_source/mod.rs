@@ -9,6 +9,7 @@ use shared::{api::view::AgentView, limits::Limit};
 use self::schedule_fields::ScheduleFields;
 use super::tenant::tenant_once;
 use crate::{
+    clock::use_hydrated,
     components::{Crumbs, Empty, Field, FormError, FormProblem, Loading, SubmitButton, problem_page},
     functions::source::CreateSource,
     refused::{FormState, use_form},
@@ -128,12 +129,27 @@ fn Form(agents: Vec<AgentView>, form: FormState<CreateSource>) -> impl IntoView 
                 <ScheduleFields typed />
                 <div class="form-end">
                     <SubmitButton label="Add source" busy="Adding…" pending=create.pending().into() />
+                    <LookButton />
                     <a class="button quiet" href=tenant.path("")>
                         "Cancel"
                     </a>
                 </div>
             </ActionForm>
         </div>
+    }
+    .into_any()
+}
+
+/// Sends the form to be looked at only, for browsers in which nothing shows what is understood while it is typed.
+#[component]
+fn LookButton() -> impl IntoView {
+    let hydrated = use_hydrated();
+    view! {
+        <Show when=move || !hydrated.get()>
+            <button type="submit" name="look" value="true" class="button quiet" formnovalidate>
+                "Show the next runs"
+            </button>
+        </Show>
     }
     .into_any()
 }

@@ -1,18 +1,16 @@
-//! The fields that say when a source is backed up, and, in a browser that has taken over, the next runs.
+//! The fields that say when a source is backed up, what was understood of them, and the next runs: of what is typed in a
+//! browser that has taken over, else of what was sent.
 
 use leptos::{html, prelude::*};
 use shared::limits::Limit;
 use wasm_bindgen::JsValue;
 
 use crate::{
-    clock::{use_clock, zone},
-    components::Field,
+    clock::{use_clock, use_hydrated, zone},
+    components::{Field, NEXT_RUNS, next_run_list},
     refused::Typed,
-    schedule_form::{ScheduleForm, upcoming},
+    schedule_form::{NextRun, ScheduleForm, next_runs},
 };
-
-/// How many of the next runs are shown.
-const SHOWN: usize = 5;
 
 /// Zones that the field offers; any other name of the time zone database can be typed.
 const ZONES: [&str; 22] = [
@@ -55,7 +53,7 @@ const DAYS: [(&str, &str); 7] = [
 #[component]
 pub fn ScheduleFields(typed: Typed) -> impl IntoView {
     let fields = NodeRef::<html::Fieldset>::new();
-    let (form, set_form) = signal(None::<ScheduleForm>);
+    let (form, set_form) = signal(ScheduleForm::typed(|field| typed.get(field)));
     let read = move || set_form.set(fields.get_untracked().and_then(|fields| in_browser(&fields)));
     let zone_field = NodeRef::<html::Input>::new();
     let zone_typed = typed.text("time_zone", "");
@@ -155,7 +153,7 @@ pub fn ScheduleFields(typed: Typed) -> impl IntoView {
             <p class="hint when-month">
                 "A month that is too short for the day is backed up on its last day."
             </p>
-            <NextRuns form />
+            <Understood form />
         </fieldset>
     }
     .into_any()
@@ -209,30 +207,38 @@ fn MonthDays(typed: Typed) -> impl IntoView {
     .into_any()
 }
 
-/// The next runs of what is typed, or why there are none yet. Wants a clock, so only in a browser that has taken over.
+/// A schedule as it was understood.
+#[derive(Clone, PartialEq)]
+struct Understanding {
+    words: String,
+    runs: Vec<NextRun>,
+}
+
+/// What is understood of the fields, or why nothing is.
 #[component]
-fn NextRuns(form: ReadSignal<Option<ScheduleForm>>) -> impl IntoView {
-    let clock = use_clock();
-    let runs = Memo::new(move |_| {
-        let now = clock.now()?;
+fn Understood(form: ReadSignal<Option<ScheduleForm>>) -> impl IntoView {
+    let (clock, hydrated) = (use_clock(), use_hydrated());
+    let understood = Memo::new(move |_| {
+        let now = clock.made_until(hydrated)?;
         form.with(|form| {
-            Some(
-                form.as_ref()?
-                    .read()
-                    .map(|schedule| upcoming(&schedule, now, SHOWN)),
-            )
+            let read = form.as_ref()?.read();
+            Some(read.map(|schedule| Understanding {
+                words: schedule.describe(),
+                runs: next_runs(&schedule, now, NEXT_RUNS),
+            }))
         })
     });
     view! {
         <div class="next-runs" role="status">
-            {move || match runs.get() {
+            {move || match understood.get() {
                 None => ().into_any(),
                 Some(Err(reason)) => view! { <p class="wrong">{reason}</p> }.into_any(),
-                Some(Ok(runs)) if runs.is_empty() => ().into_any(),
-                Some(Ok(runs)) => {
+                Some(Ok(Understanding { words, runs })) => {
+                    let some = !runs.is_empty();
                     view! {
-                        <p>"Next runs"</p>
-                        <ol>{runs.into_iter().map(|run| view! { <li>{run}</li> }).collect_view()}</ol>
+                        <p class="words">{words}</p>
+                        {some.then(|| view! { <p>"Next runs"</p> })}
+                        {next_run_list(runs)}
                     }
                         .into_any()
                 }

@@ -7,7 +7,7 @@ use shared::{
 };
 
 use crate::{
-    components::{Ago, At, Day, FormError, Icon, Protection, RunProgressView, Sign, SubmitButton},
+    components::{Ago, At, Day, FormError, Icon, NextRuns, Protection, RunProgressView, Sign, SubmitButton},
     functions::source::RunNow,
     refused::{FormState, Refused, use_form_where},
     tenant::{path, use_tenant},
@@ -160,6 +160,16 @@ pub fn SourceCard(
                     </dd>
                 </div>
             </dl>
+            {source
+                .next_due
+                .map(|_| {
+                    view! {
+                        <details>
+                            <summary>"Next runs"</summary>
+                            <NextRuns schedule=source.schedule.clone() />
+                        </details>
+                    }
+                })}
             <details>
                 <summary>"Protection"</summary>
                 <Protection protection=source.protection.clone() />

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bucket::RangeBody;
 use repository::layout::max_object_bytes;
 use reqwest::StatusCode;
 use shared::{
@@ -11,7 +12,6 @@ use shared::{
 
 use crate::{
     client::{self, ClientError},
-    range::Cut,
     refusal,
     retry::retry,
     storage::{STALL_TIMEOUT, Storage},
@@ -93,11 +93,11 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
     let request = storage.get(&read.url)?.timeout(timeout);
     let request = request.header(RANGE_HEADER, read.part.header());
     let mut answer = in_time(request.send()).await?;
-    let mut cut = match answer.status() {
+    let mut body = match answer.status() {
         StatusCode::PARTIAL_CONTENT => {
             let named = answer.headers().get("content-range");
             let named = named.map(|value| value.to_str().unwrap_or("?"));
-            Cut::part(&read.part.range(), named).map_err(garbled)?
+            RangeBody::part(&read.part.range(), named).map_err(garbled)?
         }
         StatusCode::OK => {
             let what = "all of it, or something else, came where a part was asked for";
@@ -119,10 +119,10 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
         if let Some(meter) = &storage.download {
             meter.pass(piece.len()).await;
         }
-        cut.take(&piece).map_err(garbled)?;
+        body.take(&piece).map_err(garbled)?;
     }
     // A connection that broke off looks like this on some paths.
-    cut.done().ok_or_else(|| {
+    body.done().ok_or_else(|| {
         ReadError::Client(ClientError::Network {
             host: "the storage".to_owned(),
             error: format!(

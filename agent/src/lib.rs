@@ -18,7 +18,6 @@ pub mod platform;
 mod private_file;
 pub mod progress;
 pub mod random;
-mod range;
 pub mod recover;
 mod refusal;
 pub mod restore;

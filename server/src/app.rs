@@ -144,10 +144,11 @@ impl App {
         let secret = String::from_utf8(secret.to_vec())
             .map_err(|_| ApiError::Internal("a sealed S3 secret is not text".into()))?;
         let endpoint = Endpoint {
-            url: account.endpoint.clone(),
+            url: Some(account.endpoint.clone()),
             region: account.region.clone(),
             access_key: account.access_key.clone(),
             secret_key: Zeroizing::new(secret),
+            session_token: None,
             path_style: account.path_style,
         };
         let store = s3::connect(&endpoint, &self.storage_rule, &self.clock);

@@ -83,6 +83,7 @@ impl Place<'_> {
                         key,
                         version_id,
                         size_bytes,
+                        ..
                     } => {
                         let versions = shelf.keys.entry(key).or_default();
                         // Some stores list an entry again at the seam of two pages.
@@ -93,7 +94,7 @@ impl Place<'_> {
                             });
                         }
                     }
-                    Listed::Marker { key, version_id } => {
+                    Listed::Marker { key, version_id, .. } => {
                         if seen.insert((key.clone(), version_id.clone())) {
                             shelf.markers.push((key, version_id));
                         }

@@ -7,8 +7,6 @@ pub use error::ClientError;
 pub(crate) use error::network;
 pub(crate) use http::{builder, origin};
 
-pub(crate) use crate::retry::pause;
-
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};

@@ -123,7 +123,7 @@ impl BucketArgs {
             prefix.push('/');
         }
         Ok(Opened {
-            bucket: S3Bucket::new(&endpoint, &key, Handle::current()).limited(self.limit_download),
+            bucket: S3Bucket::new(&endpoint, &key, self.limit_download, Handle::current()),
             prefix,
             commit_key: self.commit_key,
             signers: self.signers,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bucket::{Listed, S3Error};
 use jiff::Timestamp;
 use shared::{s3_refusal::Refusal, words::counted};
 
@@ -72,4 +73,50 @@ pub enum BucketError {
         /// The limit.
         limit_bytes: u64,
     },
+}
+
+impl From<Listed> for Version {
+    fn from(listed: Listed) -> Self {
+        let is_marker = matches!(listed, Listed::Marker { .. });
+        let (key, version_id, size_bytes, modified) = match listed {
+            Listed::Version {
+                key,
+                version_id,
+                size_bytes,
+                modified,
+            } => (key, version_id, size_bytes, modified),
+            Listed::Marker {
+                key,
+                version_id,
+                modified,
+            } => (key, version_id, 0, modified),
+        };
+        Self {
+            key,
+            version_id,
+            size_bytes,
+            modified: modified.unwrap_or(Timestamp::MAX),
+            is_marker,
+        }
+    }
+}
+
+/// Whoever recovers is told what S3 said, and the cause of a silence.
+impl From<S3Error> for BucketError {
+    fn from(error: S3Error) -> Self {
+        match error {
+            S3Error::Unreachable(cause) => Self::Unreachable(cause),
+            S3Error::Refused {
+                status,
+                code,
+                message,
+            } => Self::Refused {
+                status,
+                code,
+                message,
+            },
+            S3Error::Malformed(what) | S3Error::Unaskable(what) => Self::Malformed(what),
+            S3Error::TooLong { key, limit_bytes } => Self::TooLong { key, limit_bytes },
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod records;
 mod s3;
 mod store;
 
-pub use bucket::{Bucket, BucketError, Version};
+pub use self::bucket::{Bucket, BucketError, Version};
 pub use credentials::{AccessKey, CredentialsError};
 pub use error::RecoverError;
 pub use reading::{FoundSnapshot, FoundSource, Reading, Vouched};

@@ -100,7 +100,7 @@ async fn endpoint(answer: impl Fn() -> Response + Clone + Send + Sync + 'static)
         secret: "secret".to_owned().into(),
         session_token: None,
     };
-    S3Bucket::new(&place, &key, Handle::current())
+    S3Bucket::new(&place, &key, None, Handle::current())
 }
 
 async fn get(

@@ -110,7 +110,7 @@ async fn read(wrong: Wrong, times: u32, range: Range<u64>) -> (Result<Option<Vec
     let handle = Handle::current();
     let read = tokio::task::spawn_blocking(move || {
         let limit_bytes = object().len() as u64;
-        S3Bucket::new(&endpoint, &key, handle).get("key", None, Some(range), limit_bytes)
+        S3Bucket::new(&endpoint, &key, None, handle).get("key", None, Some(range), limit_bytes)
     });
     (read.await.unwrap(), liar.asked.load(Relaxed))
 }

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::ids::StorageAccountId;
 
 use super::{
-    BucketState, Deletion, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead, VersionName,
-    VersionPage,
+    BucketState, Conditional, Deletion, Lock, ObjectStore, PageMarker, S3Error, SignPut, Signed, VersionHead,
+    VersionName, VersionPage,
 };
 use crate::{
     breaker::{Breakers, Outcome},
@@ -69,7 +69,10 @@ impl Guarded {
             )))
         });
         let outcome = match &answer {
-            Err(S3Error::Unreachable(_)) => Outcome::Silent,
+            Err(S3Error::Unreachable(cause)) => {
+                tracing::warn!(cause, "a storage endpoint did not answer");
+                Outcome::Silent
+            }
             _ => Outcome::Answered,
         };
         asking.told(outcome, self.clock.now());
@@ -109,6 +112,10 @@ impl ObjectStore for Guarded {
 
     async fn put_locked(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<(), S3Error> {
         self.ask(LARGE, self.store.put_locked(put, body)).await
+    }
+
+    async fn put_if_absent(&self, put: SignPut<'_>, body: Vec<u8>) -> Result<Conditional, S3Error> {
+        self.ask(LARGE, self.store.put_if_absent(put, body)).await
     }
 
     async fn head(

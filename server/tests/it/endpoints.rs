@@ -150,10 +150,11 @@ async fn loopback_is_refused_unless_the_operator_allows_it() {
 
 fn keys(url: &str) -> Endpoint {
     Endpoint {
-        url: url.to_owned(),
+        url: Some(url.to_owned()),
         region: "us-east-1".into(),
         access_key: "key".into(),
         secret_key: "secret".to_owned().into(),
+        session_token: None,
         path_style: true,
     }
 }

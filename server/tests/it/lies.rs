@@ -273,7 +273,7 @@ async fn recovery(stack: &Stack, site: &Site) -> Result<FoundSource, RecoverErro
     let secret = read_kit(&site.kit).unwrap().secret();
     let (prefix, source, handle) = (site.set.prefix.clone(), site.source.id, Handle::current());
     let read = tokio::task::spawn_blocking(move || {
-        let bucket = S3Bucket::new(&endpoint, &key, handle);
+        let bucket = S3Bucket::new(&endpoint, &key, None, handle);
         let reading = Reading {
             bucket: &bucket,
             prefix: &prefix,

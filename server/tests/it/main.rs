@@ -23,7 +23,6 @@ mod presence;
 mod reads;
 mod rebuild;
 mod recover;
-mod s3_answers;
 mod sign_in;
 mod silent_store;
 mod storage_hosts;

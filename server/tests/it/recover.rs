@@ -107,7 +107,7 @@ async fn everything_comes_back_without_server_and_database() {
     );
     let handle = Handle::current();
     let recovered = tokio::task::spawn_blocking(move || {
-        let bucket = S3Bucket::new(&endpoint, &key, handle);
+        let bucket = S3Bucket::new(&endpoint, &key, None, handle);
         let secret = read_kit(&kit).unwrap().secret();
         let reading = Reading {
             bucket: &bucket,

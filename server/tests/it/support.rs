@@ -363,7 +363,7 @@ impl Stack {
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test"))
             .force_path_style(true)
-            .time_source(self.clock.clone())
+            .time_source(TimeOf(self.clock.clone()))
             .build();
         aws_sdk_s3::Client::from_conf(config)
     }
@@ -710,6 +710,16 @@ async fn read<T: DeserializeOwned>(answer: reqwest::Response) -> Result<T, Refus
         code: body.code,
         message: body.message,
     })
+}
+
+/// The stack's time, to sign with.
+#[derive(Debug)]
+struct TimeOf(Clock);
+
+impl aws_smithy_async::time::TimeSource for TimeOf {
+    fn now(&self) -> std::time::SystemTime {
+        self.0.system_time()
+    }
 }
 
 /// Every version in a bucket: key, version id, lock.

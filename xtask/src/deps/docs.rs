@@ -16,8 +16,9 @@ const PROMISES: &str = "docs/PROMISES.md";
 /// What marks a place in the code where one is kept.
 const ANCHOR: &str = "Promise: P";
 /// Folders of this repository: a name in a document that begins with one is a path.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "agent/",
+    "bucket/",
     "docs/",
     "end2end/",
     "findings/",

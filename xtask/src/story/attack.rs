@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
+use bucket::{Lock, VersionName};
+use jiff::Timestamp;
+use shared::retention::LockMode;
 
 use super::{
-    bucket::{Attempt, Bucket, Lock, Version},
+    bucket::{Attempt, Bucket},
     report::Report,
     set_up::StoryContext,
 };
@@ -101,7 +104,7 @@ pub async fn tell(bucket: &Bucket, report: &mut Report) -> Option<Attacked> {
         .await;
     report
         .step("after the attack every version is unharmed", async {
-            let now: BTreeSet<Version> = bucket.versions().await?.into_iter().collect();
+            let now: BTreeSet<VersionName> = bucket.versions().await?.into_iter().collect();
             for (version, lock) in versions.iter().zip(&locks) {
                 if !now.contains(version) {
                     bail!("{} is gone", version.key);
@@ -124,7 +127,7 @@ pub async fn tell(bucket: &Bucket, report: &mut Report) -> Option<Attacked> {
 }
 
 /// What would destroy backups.
-async fn destroy(report: &mut Report, bucket: &Bucket, versions: &[Version], locks: &[Lock]) {
+async fn destroy(report: &mut Report, bucket: &Bucket, versions: &[VersionName], locks: &[Lock]) {
     report
         .step("attack: delete every version, one by one", async {
             let mut tally = Tally::default();
@@ -151,8 +154,8 @@ async fn destroy(report: &mut Report, bucket: &Bucket, versions: &[Version], loc
             let mut remove = Tally::default();
             for version in versions {
                 let tomorrow = Lock {
-                    compliance: true,
-                    until: clock::unix_seconds() + DAY,
+                    mode: LockMode::Compliance,
+                    retain_until: Timestamp::from_second(clock::unix_seconds() + DAY)?,
                 };
                 shorten.add(bucket.set_lock(version, tomorrow).await?);
                 remove.add(bucket.remove_lock(version).await?);
@@ -177,7 +180,7 @@ async fn destroy(report: &mut Report, bucket: &Bucket, versions: &[Version], loc
                         .set_lock(
                             version,
                             Lock {
-                                compliance: false,
+                                mode: LockMode::Governance,
                                 ..*lock
                             },
                         )
@@ -268,16 +271,13 @@ pub async fn shown(report: &mut Report, context: &StoryContext, attacked: &Attac
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_s3::types::ObjectLockRetentionMode;
-
     use super::super::bucket::for_tests::bucket_with_objects;
     use super::*;
 
     #[tokio::test]
     async fn a_compliance_bucket_withstands_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (bucket, _lockbox) =
-            bucket_with_objects(folder.path(), Some(ObjectLockRetentionMode::Compliance)).await;
+        let (bucket, _lockbox) = bucket_with_objects(folder.path(), Some(LockMode::Compliance)).await;
         let mut report = Report::begin();
         let attacked = tell(&bucket, &mut report).await.unwrap();
         assert_eq!(attacked.keys, 5);
@@ -288,8 +288,7 @@ mod tests {
     #[tokio::test]
     async fn a_governance_bucket_does_not() {
         let folder = tempfile::tempdir().unwrap();
-        let (bucket, _lockbox) =
-            bucket_with_objects(folder.path(), Some(ObjectLockRetentionMode::Governance)).await;
+        let (bucket, _lockbox) = bucket_with_objects(folder.path(), Some(LockMode::Governance)).await;
         let mut report = Report::begin();
         tell(&bucket, &mut report).await.unwrap();
         assert!(report.failed() >= 3, "{}", report.failed());

@@ -12,6 +12,7 @@ use shared::{
         view::{RunView, SnapshotPage, SnapshotState},
     },
     ids::{SnapshotId, SourceId},
+    retention::LockMode,
 };
 
 use super::{
@@ -247,10 +248,10 @@ pub async fn all_locked(
                     .lock(version)
                     .await?
                     .with_context(|| format!("{} is not locked", version.key))?;
-                if !lock.compliance {
+                if lock.mode != LockMode::Compliance {
                     bail!("{} is not locked in COMPLIANCE mode", version.key);
                 }
-                earliest = earliest.min(lock.until);
+                earliest = earliest.min(lock.retain_until.as_second());
             }
             if versions.is_empty() {
                 bail!("the bucket is empty");

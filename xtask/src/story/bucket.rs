@@ -1,39 +1,63 @@
 //! The bucket as its owner sees it, with the root keys: what the attacker has.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_s3::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, retry::RetryConfig},
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
-    operation::list_object_versions::ListObjectVersionsOutput,
     primitives::DateTime,
     types::{Delete, ObjectIdentifier, ObjectLockRetention, ObjectLockRetentionMode},
 };
+use bucket::{Bounds, Config, Listed, Lock, Retries, Route, S3Client, Timeouts, VersionName, each_page};
+use shared::retention::LockMode;
 
 use crate::stack::Stack;
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A bucket, and the power over it.
 pub struct Bucket {
-    client: Client,
+    client: S3Client,
     name: String,
 }
 
-/// A version of an object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// The key.
-    pub key: String,
-    /// The version id.
-    pub id: String,
+/// A client of the stack's S3 endpoint, with its root keys.
+pub fn root_client(stack: &Stack) -> S3Client {
+    let secrets = &stack.plan.secrets;
+    client(
+        &stack.s3_endpoint(),
+        &secrets.s3_access_key,
+        &secrets.s3_secret_key,
+    )
 }
 
-/// A version's lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lock {
-    /// COMPLIANCE; otherwise GOVERNANCE.
-    pub compliance: bool,
-    /// The date, in seconds since 1970.
-    pub until: i64,
+/// Each request is sent once: what comes of it is told as it is.
+fn client(endpoint: &str, access_key: &str, secret_key: &str) -> S3Client {
+    S3Client::new(Config {
+        endpoint: bucket::Endpoint {
+            url: Some(endpoint.to_owned()),
+            region: "us-east-1".to_owned(),
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.to_owned().into(),
+            session_token: None,
+            path_style: true,
+        },
+        route: Route::Direct,
+        timeouts: Timeouts {
+            connect: CONNECT_TIMEOUT,
+            read: None,
+            attempt: None,
+        },
+        retries: Retries {
+            requests: 1,
+            backoff: Duration::ZERO,
+            bodies: 1,
+            pause: |_| Duration::ZERO,
+        },
+        compare_etags: true,
+        clock: None,
+        throttle: None,
+    })
 }
 
 /// What came of an attempt.
@@ -65,28 +89,8 @@ impl Attempt {
 impl Bucket {
     /// A bucket of the stack's S3 endpoint, with its root keys.
     pub fn open(stack: &Stack, name: &str) -> Self {
-        let secrets = &stack.plan.secrets;
-        Self::at(
-            &stack.s3_endpoint(),
-            &secrets.s3_access_key,
-            &secrets.s3_secret_key,
-            name,
-        )
-    }
-
-    /// A bucket of any S3 endpoint.
-    fn at(endpoint: &str, access_key: &str, secret_key: &str, name: &str) -> Self {
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(endpoint)
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new(access_key, secret_key, None, None, "root keys"))
-            .force_path_style(true)
-            .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
-            .retry_config(RetryConfig::disabled())
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: root_client(stack),
             name: name.to_owned(),
         }
     }
@@ -94,6 +98,7 @@ impl Bucket {
     /// Makes it, without Object Lock.
     pub async fn create_plain(&self) -> Result<()> {
         self.client
+            .raw()
             .create_bucket()
             .bucket(&self.name)
             .send()
@@ -123,7 +128,7 @@ impl Bucket {
         let configuration = aws_sdk_s3::types::VersioningConfiguration::builder()
             .status(status)
             .build();
-        let request = self.client.put_bucket_versioning().bucket(&self.name);
+        let request = self.client.raw().put_bucket_versioning().bucket(&self.name);
         Attempt::of(
             "versioning",
             request.versioning_configuration(configuration).send().await,
@@ -131,87 +136,55 @@ impl Bucket {
     }
 
     /// Every version, without the delete markers.
-    pub async fn versions(&self) -> Result<Vec<Version>> {
-        let mut found = Vec::new();
-        for page in self.pages().await? {
-            for version in page.versions() {
-                found.push(Version {
-                    key: version.key().context("a version without a key")?.to_owned(),
-                    id: version
-                        .version_id()
-                        .context("a version without an id")?
-                        .to_owned(),
-                });
-            }
-        }
+    pub async fn versions(&self) -> Result<Vec<VersionName>> {
+        let named = |entry| match entry {
+            Listed::Version { key, version_id, .. } => Some(VersionName { key, version_id }),
+            Listed::Marker { .. } => None,
+        };
+        let mut found: Vec<VersionName> = self.entries().await?.into_iter().filter_map(named).collect();
         found.sort();
         Ok(found)
     }
 
     /// How many delete markers there are.
     pub async fn markers(&self) -> Result<usize> {
-        Ok(self
-            .pages()
-            .await?
+        let entries = self.entries().await?;
+        let markers = entries
             .iter()
-            .map(|page| page.delete_markers().len())
-            .sum())
+            .filter(|entry| matches!(entry, Listed::Marker { .. }));
+        Ok(markers.count())
     }
 
-    async fn pages(&self) -> Result<Vec<ListObjectVersionsOutput>> {
-        let mut pages = Vec::new();
-        let (mut key, mut id) = (None, None);
-        loop {
-            let request = self.client.list_object_versions().bucket(&self.name);
-            let page = request
-                .set_key_marker(key)
-                .set_version_id_marker(id)
-                .send()
-                .await
-                .context("listing versions")?;
-            let more = page.is_truncated().unwrap_or(false);
-            key = page.next_key_marker().map(str::to_owned);
-            id = page.next_version_id_marker().map(str::to_owned);
-            pages.push(page);
-            if !more {
-                return Ok(pages);
-            }
-            if key.is_none() {
-                bail!("a list of versions is cut off and does not say where it goes on");
-            }
-        }
+    async fn entries(&self) -> Result<Vec<Listed>> {
+        let mut entries = Vec::new();
+        each_page(&self.client, &self.name, "", Bounds::unknown(), |page| {
+            entries.extend(page.entries);
+            page.next
+        })
+        .await
+        .context("listing versions")?;
+        Ok(entries)
     }
 
     /// A version's lock, as S3 tells it.
-    pub async fn lock(&self, version: &Version) -> Result<Option<Lock>> {
+    pub async fn lock(&self, version: &VersionName) -> Result<Option<Lock>> {
         let head = self
             .client
-            .head_object()
-            .bucket(&self.name)
-            .key(&version.key)
-            .version_id(&version.id)
-            .send()
-            .await
-            .with_context(|| format!("HEAD {}", version.key))?;
-        Ok(
-            match (head.object_lock_mode(), head.object_lock_retain_until_date()) {
-                (Some(mode), Some(until)) => Some(Lock {
-                    compliance: mode.as_str() == ObjectLockRetentionMode::Compliance.as_str(),
-                    until: until.secs(),
-                }),
-                _ => None,
-            },
-        )
+            .head(&self.name, &version.key, Some(&version.version_id));
+        let head = head.await.with_context(|| format!("HEAD {}", version.key))?;
+        let head = head.with_context(|| format!("HEAD {}: there is no such version", version.key))?;
+        Ok(head.lock)
     }
 
     /// Deletes one version for good.
-    pub async fn delete_version(&self, version: &Version, bypass: bool) -> Result<Attempt> {
+    pub async fn delete_version(&self, version: &VersionName, bypass: bool) -> Result<Attempt> {
         let request = self
             .client
+            .raw()
             .delete_object()
             .bucket(&self.name)
             .key(&version.key)
-            .version_id(&version.id);
+            .version_id(&version.version_id);
         let request = if bypass {
             request.bypass_governance_retention(true)
         } else {
@@ -221,18 +194,23 @@ impl Bucket {
     }
 
     /// Deletes up to 1,000 versions in one call; gives what came of each.
-    pub async fn delete_batch(&self, versions: &[Version]) -> Result<Vec<Attempt>> {
+    pub async fn delete_batch(&self, versions: &[VersionName]) -> Result<Vec<Attempt>> {
         let objects: Result<Vec<_>, _> = versions
             .iter()
             .map(|version| {
                 ObjectIdentifier::builder()
                     .key(&version.key)
-                    .version_id(&version.id)
+                    .version_id(&version.version_id)
                     .build()
             })
             .collect();
         let delete = Delete::builder().set_objects(Some(objects?)).build()?;
-        let request = self.client.delete_objects().bucket(&self.name).delete(delete);
+        let request = self
+            .client
+            .raw()
+            .delete_objects()
+            .bucket(&self.name)
+            .delete(delete);
         let answer = request
             .bypass_governance_retention(true)
             .send()
@@ -248,32 +226,32 @@ impl Bucket {
     }
 
     /// Sets a version's lock, with leave to bypass what can be bypassed.
-    pub async fn set_lock(&self, version: &Version, lock: Lock) -> Result<Attempt> {
-        let mode = if lock.compliance {
-            ObjectLockRetentionMode::Compliance
-        } else {
-            ObjectLockRetentionMode::Governance
+    pub async fn set_lock(&self, version: &VersionName, lock: Lock) -> Result<Attempt> {
+        let mode = match lock.mode {
+            LockMode::Compliance => ObjectLockRetentionMode::Compliance,
+            LockMode::Governance => ObjectLockRetentionMode::Governance,
         };
         let retention = ObjectLockRetention::builder()
             .mode(mode)
-            .retain_until_date(DateTime::from_secs(lock.until))
+            .retain_until_date(DateTime::from_secs(lock.retain_until.as_second()))
             .build();
         self.put_retention(version, retention).await
     }
 
     /// Takes a version's lock off.
-    pub async fn remove_lock(&self, version: &Version) -> Result<Attempt> {
+    pub async fn remove_lock(&self, version: &VersionName) -> Result<Attempt> {
         self.put_retention(version, ObjectLockRetention::builder().build())
             .await
     }
 
-    async fn put_retention(&self, version: &Version, retention: ObjectLockRetention) -> Result<Attempt> {
+    async fn put_retention(&self, version: &VersionName, retention: ObjectLockRetention) -> Result<Attempt> {
         let request = self
             .client
+            .raw()
             .put_object_retention()
             .bucket(&self.name)
             .key(&version.key)
-            .version_id(&version.id);
+            .version_id(&version.version_id);
         Attempt::of(
             "set lock",
             request
@@ -290,6 +268,7 @@ impl Bucket {
         Attempt::of(
             "overwrite",
             self.client
+                .raw()
                 .put_object()
                 .bucket(&self.name)
                 .key(key)
@@ -304,6 +283,7 @@ impl Bucket {
         Attempt::of(
             "delete",
             self.client
+                .raw()
                 .delete_object()
                 .bucket(&self.name)
                 .key(key)
@@ -316,7 +296,7 @@ impl Bucket {
     pub async fn delete(&self) -> Result<Attempt> {
         Attempt::of(
             "delete bucket",
-            self.client.delete_bucket().bucket(&self.name).send().await,
+            self.client.raw().delete_bucket().bucket(&self.name).send().await,
         )
     }
 }
@@ -326,14 +306,14 @@ impl Bucket {
 pub mod for_tests {
     use std::{path::Path, process::Command, time::Duration};
 
+    use bucket::{ObjectStore, SignPut, content_md5};
+    use jiff::Timestamp;
+
     use super::*;
     use crate::{build, clock, process::Managed, stack::port, workspace::Workspace};
 
     /// Locked for thirty days, or not at all. It lives as long as the process.
-    pub async fn bucket_with_objects(
-        folder: &Path,
-        mode: Option<ObjectLockRetentionMode>,
-    ) -> (Bucket, Managed) {
+    pub async fn bucket_with_objects(folder: &Path, mode: Option<LockMode>) -> (Bucket, Managed) {
         let program = build::lockbox(&Workspace::load().unwrap()).await.unwrap();
         let port = port::any().unwrap();
         let mut command = Command::new(program);
@@ -349,28 +329,33 @@ pub mod for_tests {
         });
         ready.await.unwrap().unwrap();
 
-        let bucket = Bucket::at(&format!("http://127.0.0.1:{port}"), "root", "secret", "backups");
-        let create = bucket
-            .client
-            .create_bucket()
-            .bucket("backups")
-            .object_lock_enabled_for_bucket(true);
-        create.send().await.unwrap();
+        let client = client(&format!("http://127.0.0.1:{port}"), "root", "secret");
+        let bucket = Bucket {
+            client,
+            name: "backups".to_owned(),
+        };
+        let store: &dyn ObjectStore = &bucket.client;
+        store.create_bucket("backups").await.unwrap();
+        let until = clock::unix_seconds() + 30 * 86_400;
         for number in 0..5 {
-            let body = aws_sdk_s3::primitives::ByteStream::from_static(b"sealed");
-            let mut put = bucket
-                .client
-                .put_object()
-                .bucket("backups")
-                .key(format!("pack/{number}"))
-                .body(body);
-            if let Some(mode) = &mode {
-                let until = DateTime::from_secs(clock::unix_seconds() + 30 * 86_400);
-                put = put
-                    .object_lock_mode(mode.as_str().into())
-                    .object_lock_retain_until_date(until);
-            }
-            put.send().await.unwrap();
+            let key = format!("pack/{number}");
+            let body = b"sealed".as_slice();
+            let Some(mode) = mode else {
+                let put = bucket.client.raw().put_object().bucket("backups").key(key);
+                put.body(body.to_vec().into()).send().await.unwrap();
+                continue;
+            };
+            let put = SignPut {
+                bucket: "backups",
+                key: &key,
+                size_bytes: body.len() as u64,
+                content_md5: content_md5(body),
+                lock: Lock {
+                    mode,
+                    retain_until: Timestamp::from_second(until).unwrap(),
+                },
+            };
+            store.put_locked(put, body.to_vec()).await.unwrap();
         }
         (bucket, lockbox)
     }

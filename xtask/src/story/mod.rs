@@ -4,6 +4,7 @@
 mod attack;
 mod backups;
 pub mod bucket;
+mod contract;
 mod crash;
 mod faults;
 mod paths;
@@ -16,6 +17,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use anyhow::{Context as _, Result};
 
+use self::bucket::Bucket;
 use crate::{
     build, demo,
     setup::{self, Need},
@@ -23,7 +25,6 @@ use crate::{
     test::Count,
     workspace::Workspace,
 };
-use bucket::Bucket;
 use paths::StoryPaths;
 use report::Report;
 
@@ -100,6 +101,7 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     };
     let context = Box::pin(set_up::tell(stack, report)).await?;
     Box::pin(wrong_bucket::tell(stack, report, &context)).await;
+    contract::tell(stack, report).await;
     let first = Box::pin(backups::first(report, &context, &paths)).await?;
     let second = Box::pin(backups::second(report, &context, &paths, &first)).await?;
     let after_crash = Box::pin(crash::tell(stack, report, &context, &paths)).await;

@@ -174,6 +174,7 @@ impl Lister {
                     key,
                     version_id,
                     size_bytes,
+                    ..
                 } = entry
                     && let Some(hash) = key.strip_prefix(folder).and_then(|name| name.parse().ok())
                 {

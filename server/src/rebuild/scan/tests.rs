@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::s3::{
-    BucketState, Deletion, Listed, Lock, ObjectStore, PageMarker, SignPut, Signed, VersionHead, VersionName,
-    VersionPage,
+    BucketState, Conditional, Deletion, Listed, Lock, ObjectStore, PageMarker, SignPut, Signed, VersionHead,
+    VersionName, VersionPage,
 };
 
 /// Entries of one page of a listing.
@@ -80,6 +80,7 @@ impl ObjectStore for Memory {
                         key: key.clone(),
                         version_id: place.to_string(),
                         size_bytes: bytes.len() as u64,
+                        modified: None,
                     });
                 }
             }
@@ -93,7 +94,11 @@ impl ObjectStore for Memory {
             }),
             _ => None,
         };
-        Ok(VersionPage { entries: all, next })
+        Ok(VersionPage {
+            entries: all,
+            folders: Vec::new(),
+            next,
+        })
     }
 
     async fn try_keys(&self) -> Result<(), S3Error> {
@@ -119,6 +124,9 @@ impl ObjectStore for Memory {
         Err(unasked())
     }
     async fn put_locked(&self, _: SignPut<'_>, _: Vec<u8>) -> Result<(), S3Error> {
+        Err(unasked())
+    }
+    async fn put_if_absent(&self, _: SignPut<'_>, _: Vec<u8>) -> Result<Conditional, S3Error> {
         Err(unasked())
     }
     async fn head(&self, _: &str, key: &str, version: Option<&str>) -> Result<Option<VersionHead>, S3Error> {

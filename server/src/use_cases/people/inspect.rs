@@ -84,6 +84,7 @@ pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketI
                     key,
                     version_id,
                     size_bytes,
+                    ..
                 } => {
                     found.versions += 1;
                     found.bytes += size_bytes;

@@ -62,10 +62,11 @@ pub async fn create(
     room(&tx).await?;
     drop(tx);
     let tried = Endpoint {
-        url: endpoint.clone(),
+        url: Some(endpoint.clone()),
         region: region.clone(),
         access_key: access_key.clone(),
         secret_key: secret.clone(),
+        session_token: None,
         path_style: request.path_style,
     };
     let now = app.clock.now();

@@ -3,75 +3,33 @@
 
 use std::time::Duration;
 
-use holdfast_server::{
-    clock::Clock,
-    s3::{
-        Bounds, Deletion, Endpoint, Lock, ObjectStore, S3Error, SignPut, VersionName, address::AddressRule,
-        connect, content_md5, each_page, versions_of_key,
-    },
+use bucket::{
+    Bounds, Deletion, Lock, ObjectStore as _, S3Error, SignPut, VersionName, content_md5, each_page,
+    versions_of_key,
 };
 use jiff::SignedDuration;
-use lockbox::{
-    Config, Running,
-    faults::{Action, Listing, On, Placed, Rule},
-};
+use lockbox::faults::{Action, Listing, On, Placed, Rule};
 use shared::retention::LockMode;
-use tempfile::TempDir;
 
-use crate::support::{ACCESS_KEY, SECRET_KEY};
+use crate::support::{Lab, now};
 
 const BUCKET: &str = "answers";
 
-struct Lab {
-    lockbox: Running,
-    store: std::sync::Arc<dyn ObjectStore>,
-    clock: Clock,
-    _folder: TempDir,
+/// A bucket with five objects of one version each.
+async fn lab() -> Lab {
+    let lab = Lab::start().await;
+    lab.store.create_bucket(BUCKET).await.unwrap();
+    for name in ["a", "b", "c", "d", "e"] {
+        lab.put(name).await.unwrap();
+    }
+    lab
 }
 
 impl Lab {
-    /// A bucket with five objects of one version each.
-    async fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let lockbox = Running::start(Config {
-            data: folder.path().join("lockbox"),
-            credentials: vec![lockbox::Credentials {
-                access_key: ACCESS_KEY.into(),
-                secret_key: SECRET_KEY.into(),
-            }],
-            clock: lockbox::Clock::system(),
-            domains: Vec::new(),
-        });
-        let lockbox = lockbox.await.unwrap();
-        let clock = Clock::system();
-        let endpoint = Endpoint {
-            url: lockbox.endpoint().to_owned(),
-            region: "us-east-1".into(),
-            access_key: ACCESS_KEY.into(),
-            secret_key: SECRET_KEY.to_owned().into(),
-            path_style: true,
-        };
-        let lab = Self {
-            store: connect(
-                &endpoint,
-                &AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]),
-                &clock,
-            ),
-            lockbox,
-            clock,
-            _folder: folder,
-        };
-        lab.store.create_bucket(BUCKET).await.unwrap();
-        for name in ["a", "b", "c", "d", "e"] {
-            lab.put(name).await.unwrap();
-        }
-        lab
-    }
-
-    fn lock(&self) -> Lock {
+    fn lock() -> Lock {
         Lock {
             mode: LockMode::Governance,
-            retain_until: self.clock.now() + SignedDuration::from_hours(24),
+            retain_until: now() + SignedDuration::from_hours(24),
         }
     }
 
@@ -82,18 +40,14 @@ impl Lab {
             key,
             size_bytes: content.len() as u64,
             content_md5: content_md5(&content),
-            lock: self.lock(),
+            lock: Self::lock(),
         };
         self.store.put_locked(put, content).await
     }
 
     async fn version(&self, key: &str) -> String {
-        self.store
-            .head(BUCKET, key, None)
-            .await
-            .unwrap()
-            .unwrap()
-            .version_id
+        let head = self.store.head(BUCKET, key, None).await;
+        head.unwrap().unwrap().version_id
     }
 
     fn fault(&self, on: On, action: Action) -> Placed {
@@ -102,11 +56,11 @@ impl Lab {
 
     /// What the store makes of each request.
     async fn ask(&self, operation: &str, version: &str) -> Result<String, S3Error> {
-        let store = self.store.as_ref();
+        let store = &self.store;
         match operation {
             "PutObject" => self.put("new").await.map(|()| "put".to_owned()),
             "PutObjectRetention" => {
-                let extended = store.extend_lock(BUCKET, "a", version, self.lock()).await;
+                let extended = store.extend_lock(BUCKET, "a", version, Self::lock()).await;
                 extended.map(|()| "extended".to_owned())
             }
             "HeadObject" => store
@@ -161,7 +115,7 @@ fn tells(operation: &str, action: &Action) -> bool {
 /// Every request × every answer that is none: a failed try that may be repeated, and right again afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_answer_of_s3_is_a_failed_try() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let version = lab.version("a").await;
     for action in [
         Action::Html,
@@ -195,19 +149,13 @@ async fn what_is_no_answer_of_s3_is_a_failed_try() {
     {
         lab.ask(operation, &version).await.unwrap();
     }
-    assert_eq!(
-        versions_of_key(lab.store.as_ref(), BUCKET, "new")
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(versions_of_key(&lab.store, BUCKET, "new").await.unwrap().len(), 1);
 }
 
 /// A page that says "not found" is no lost object.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_404_that_is_not_s3s_proves_no_absence() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let version = lab.version("a").await;
     let page = Action::rewrite(|mut answer| {
         answer.status = 404.try_into().unwrap();
@@ -226,7 +174,7 @@ async fn a_404_that_is_not_s3s_proves_no_absence() {
 /// Content that is cut, changed, or a part, is not content.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_is_what_its_etag_says_or_a_failed_try() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let version = lab.version("a").await;
     for action in [
         Action::Cut { at_bytes: 50 },
@@ -261,7 +209,7 @@ async fn content_is_what_its_etag_says_or_a_failed_try() {
 /// An answer without end is cut off below the SDK. (An SDK that reads it all takes 600 MB for 200 MB.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_huge_answer_is_not_read() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let version = lab.version("a").await;
     for operation in OPERATIONS
         .iter()
@@ -278,7 +226,7 @@ async fn a_huge_answer_is_not_read() {
 /// Rows of a batch: what passes is passing, what S3 does not know is told apart from what it deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_of_a_batch_are_told_apart() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let mut names = Vec::new();
     for key in ["a", "b", "c", "d"] {
         names.push(VersionName {
@@ -308,15 +256,16 @@ async fn rows_of_a_batch_are_told_apart() {
 /// Listings that do not go on end within two pages; those that go on for ever end at their bounds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listings_have_an_end() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let bounds = Bounds {
         entries: 100,
         pages: 50,
+        name_bytes: 1 << 20,
         time: Duration::from_secs(60),
     };
     let walk = async || {
         let mut seen = 0;
-        let walked = each_page(lab.store.as_ref(), BUCKET, "", bounds, |page| {
+        let walked = each_page(&lab.store, BUCKET, "", bounds, |page| {
             seen += page.entries.len();
             page.next
         });
@@ -354,7 +303,7 @@ async fn listings_have_an_end() {
 /// The store's clock is read from whatever it answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_tells_the_time_too() {
-    let lab = Lab::start().await;
+    let lab = lab().await;
     let years = SignedDuration::from_hours(5 * 365 * 24);
     lab.fault(
         On::operation("GetBucketVersioning"),
@@ -362,7 +311,7 @@ async fn a_refusal_tells_the_time_too() {
     );
     lab.fault(On::any(), Action::date_ahead(years.unsigned_abs()));
     let told = lab.store.time(BUCKET).await.unwrap();
-    let ahead = told.duration_since(lab.clock.now());
+    let ahead = told.duration_since(now());
     assert!((ahead - years).abs() < SignedDuration::from_mins(5), "{told}");
     lab.fault(On::any(), Action::header("date", "yesterday"));
     assert!(lab.store.time(BUCKET).await.is_err());

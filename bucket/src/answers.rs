@@ -1,4 +1,4 @@
-//! Which answers are read at all. What stands between this server and S3 (a proxy, a sign-in page, a broken store) may
+//! Which answers are read at all. What stands between this program and S3 (a proxy, a sign-in page, a broken store) may
 //! answer 200 without having done anything, or without end. Such an answer is turned into a failed try before the SDK reads
 //! it: the SDK takes any 200 to a PUT for success, and keeps whole answers in memory, however large.
 //!
@@ -6,6 +6,7 @@
 //! - A web page is never S3's.
 //! - HeadObject, GetObject and PutObject name the object's ETag (Amazon S3 API); PutObjectRetention has no body, all else answers
 //!   with an XML document whose root is known. An `<Error>` in its place is left to the SDK, which tells its code.
+//! - A whole object comes with 200 and names no range; only a 206 may name one.
 //! - A refusal of anything but a HEAD tells S3's code when it says 404 or 405: a page that was not found is no lost object.
 
 use aws_sdk_s3::primitives::SdkBody;
@@ -27,17 +28,17 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 /// A thousand entries of a listing, with keys of a thousand escaped characters, fit.
-pub(super) const MAX_ANSWER_BYTES: usize = 8 << 20;
+pub(crate) const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// A refusal is shorter.
 const MAX_REFUSAL_BYTES: usize = 256 << 10;
 
 /// An answer that S3 would not give.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NotS3(pub(super) String);
+pub(crate) struct NotS3(pub(crate) String);
 
 /// The client with every answer judged.
-pub(super) fn judged(inner: SharedHttpClient) -> SharedHttpClient {
+pub(crate) fn judged(inner: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(Judged(inner))
 }
 
@@ -95,9 +96,11 @@ enum Asked {
     Head,
     /// GetObject: the body is the object's, and left to the reader.
     Content,
+    /// GetObject with a range: the reader compares the range that is named.
+    Part,
     /// PutObject.
     Put,
-    /// PutObjectRetention: no body.
+    /// PutObjectRetention, DeleteObject, DeleteBucket: no body.
     Change,
     /// CreateBucket: no body, or a document of the provider's own.
     Create,
@@ -111,9 +114,13 @@ impl Asked {
         let has = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
         match request.method() {
             "HEAD" => Self::Head,
+            "GET" if query.contains("x-id=GetObject") && request.headers().contains_key("range") => {
+                Self::Part
+            }
             "GET" if query.contains("x-id=GetObject") => Self::Content,
             "PUT" if query.contains("x-id=PutObject") => Self::Put,
             "PUT" if has("retention") => Self::Change,
+            "DELETE" => Self::Change,
             "PUT" => Self::Create,
             "POST" => Self::Document(&["DeleteResult"]),
             _ if has("versions") => Self::Document(&["ListVersionsResult"]),
@@ -129,15 +136,21 @@ async fn read(asked: Asked, mut answer: HttpResponse) -> Result<HttpResponse, No
     if is_success && is_page(answer.headers().get("content-type")) {
         return Err(NotS3("a web page".to_owned()));
     }
-    if is_success && matches!(asked, Asked::Head | Asked::Content | Asked::Put) {
+    if is_success && matches!(asked, Asked::Head | Asked::Content | Asked::Part | Asked::Put) {
         has_etag(&answer)?;
     }
     if is_success && asked == Asked::Content {
         return match answer.status().as_u16() {
-            // No part of an object is ever asked for.
             200 if answer.headers().get("content-range").is_none() => Ok(answer),
             _ => Err(NotS3("a part of an object instead of the whole".to_owned())),
         };
+    }
+    if is_success && asked == Asked::Part {
+        if answer.status().as_u16() != 206 {
+            // It means nothing there (RFC 9110, section 14.4), and the SDK does not tell 206 from 200.
+            answer.headers_mut().remove("content-range");
+        }
+        return Ok(answer);
     }
     let limit = if is_success {
         MAX_ANSWER_BYTES

@@ -4,20 +4,20 @@
 
 use std::ops::Range;
 
-/// The bytes of an answer 206.
+/// The body of an answer 206.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cut {
+pub struct RangeBody {
     /// The body must have exactly so many bytes: fewer than were asked for when the object ends before.
     exact: u64,
     taken: Vec<u8>,
 }
 
-impl Cut {
+impl RangeBody {
     /// Of an answer 206 with this Content-Range.
     ///
     /// # Errors
     /// When it does not begin where it should, does not end where it should while the object goes on, or says nothing.
-    pub(crate) fn part(asked: &Range<u64>, content_range: Option<&str>) -> Result<Self, String> {
+    pub fn part(asked: &Range<u64>, content_range: Option<&str>) -> Result<Self, String> {
         let header =
             content_range.ok_or("a part of an object came, or all of it, without saying which one")?;
         let wrong = || {
@@ -42,7 +42,7 @@ impl Cut {
     ///
     /// # Errors
     /// When the body has more bytes than the answer said.
-    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<(), String> {
+    pub fn take(&mut self, piece: &[u8]) -> Result<(), String> {
         if self.taken.len() as u64 + piece.len() as u64 > self.exact {
             return Err("more bytes came than the answer said".to_owned());
         }
@@ -51,7 +51,8 @@ impl Cut {
     }
 
     /// The bytes, once the body is over. `None` when it broke off.
-    pub(crate) fn done(self) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn done(self) -> Option<Vec<u8>> {
         (self.taken.len() as u64 == self.exact).then_some(self.taken)
     }
 }
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     fn part(asked: Range<u64>, header: &str) -> Option<u64> {
-        Cut::part(&asked, Some(header)).ok().map(|cut| cut.exact)
+        RangeBody::part(&asked, Some(header)).ok().map(|body| body.exact)
     }
 
     #[test]
@@ -111,16 +112,16 @@ mod tests {
         ] {
             assert_eq!(part(10..20, other), None, "{other}");
         }
-        assert!(Cut::part(&(0..1), None).is_err());
+        assert!(RangeBody::part(&(0..1), None).is_err());
     }
 
     #[test]
     fn a_part_that_is_longer_or_shorter_than_it_says_is_none() {
-        let mut cut = Cut::part(&(5..8), Some("bytes 5-7/9")).unwrap();
-        assert_eq!(cut.take(b"ab"), Ok(()));
-        assert_eq!(cut.clone().done(), None);
-        assert!(cut.clone().take(b"cd").is_err());
-        assert_eq!(cut.take(b"c"), Ok(()));
-        assert_eq!(cut.done().unwrap(), b"abc");
+        let mut body = RangeBody::part(&(5..8), Some("bytes 5-7/9")).unwrap();
+        assert_eq!(body.take(b"ab"), Ok(()));
+        assert_eq!(body.clone().done(), None);
+        assert!(body.clone().take(b"cd").is_err());
+        assert_eq!(body.take(b"c"), Ok(()));
+        assert_eq!(body.done().unwrap(), b"abc");
     }
 }

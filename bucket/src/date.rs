@@ -10,11 +10,11 @@ use aws_sdk_s3::{
 };
 use jiff::Timestamp;
 
-use crate::s3::S3Error;
+use crate::error::S3Error;
 
 /// Keeps the `Date` of the answers to one request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct DateOfAnswer(Arc<Mutex<Option<String>>>);
+pub(crate) struct DateOfAnswer(Arc<Mutex<Option<String>>>);
 
 impl Intercept for DateOfAnswer {
     fn name(&self) -> &'static str {
@@ -35,7 +35,7 @@ impl Intercept for DateOfAnswer {
 
 impl DateOfAnswer {
     /// The date of the last answer; `None` when there was no answer, or none with a date.
-    pub(super) fn read(&self) -> Option<Result<Timestamp, S3Error>> {
+    pub(crate) fn read(&self) -> Option<Result<Timestamp, S3Error>> {
         let date = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(Self::parse(&date))
     }

@@ -4,12 +4,25 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
-use super::{AwsStore, failed};
-use crate::s3::{Deletion, S3Error, VersionName};
+use crate::{
+    client::S3Client,
+    error::{S3Error, failed},
+    version::VersionName,
+};
 
-impl AwsStore {
+/// What became of a version that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// S3 says that it is deleted. It says so too of one that was deleted before.
+    Deleted,
+    /// S3 knows no such version (`NoSuchVersion`, `NoSuchKey`). That is no proof that the object is gone: it says so of an id
+    /// that it never gave.
+    Unknown,
+}
+
+impl S3Client {
     /// One DeleteObjects. The answer is a 200 with a row for each version, told apart by key and version.
-    pub(super) async fn delete_some(
+    pub(crate) async fn delete_some(
         &self,
         bucket: &str,
         versions: &[VersionName],

@@ -111,12 +111,7 @@ fn checked(app: &App, request: &NewStorageAccount) -> Result<(String, String, En
 }
 
 /// Asks the endpoint whether the keys are valid.
-async fn try_keys(
-    app: &App,
-    id: StorageAccountId,
-    endpoint: &str,
-    tried: &Endpoint,
-) -> Result<(), ApiError> {
+async fn try_keys(app: &App, id: StorageAccountId, endpoint: &str, tried: &Endpoint) -> Result<(), ApiError> {
     // Behind a breaker that nobody else asks: for its limits of time.
     let store = s3::connect(tried, &app.storage_rule, &app.clock);
     let store = Guarded::new(store, id, &Arc::default(), &app.clock);

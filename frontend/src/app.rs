@@ -23,14 +23,14 @@ use crate::{
         new_source::NewSourcePage,
         new_storage_account::NewStorageAccountPage,
         not_found::NotFound,
-        overview::Overview,
         run::RunPage,
         sign_in::SignInPage,
         snapshot::SnapshotPage,
         tenant::{
-            TenantLayout, activity::TenantActivity, agents::TenantAgents, home::TenantHome,
-            snapshots::TenantSnapshots, storage::TenantStorage,
+            activity::TenantActivityPage, agents::TenantAgentsPage, layout::TenantLayout,
+            overview::TenantOverviewPage, snapshots::TenantSnapshotsPage, storage::TenantStoragePage,
         },
+        tenants::TenantsPage,
     },
     person::Person,
     reach::{Reach, ReachNote, fetched},
@@ -65,13 +65,13 @@ pub fn App() -> impl IntoView {
             <Routes fallback=|| view! { <NotFound /> }>
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=SignedIn ssr=SsrMode::Async>
-                    <Route path=path!("/") view=Overview ssr=SsrMode::Async />
+                    <Route path=path!("/") view=TenantsPage ssr=SsrMode::Async />
                     <ParentRoute path=path!("/tenants/:tenant") view=TenantLayout ssr=SsrMode::Async>
-                        <Route path=path!("") view=TenantHome ssr=SsrMode::Async />
-                        <Route path=path!("/snapshots") view=TenantSnapshots ssr=SsrMode::Async />
-                        <Route path=path!("/activity") view=TenantActivity ssr=SsrMode::Async />
-                        <Route path=path!("/agents") view=TenantAgents ssr=SsrMode::Async />
-                        <Route path=path!("/storage") view=TenantStorage ssr=SsrMode::Async />
+                        <Route path=path!("") view=TenantOverviewPage ssr=SsrMode::Async />
+                        <Route path=path!("/snapshots") view=TenantSnapshotsPage ssr=SsrMode::Async />
+                        <Route path=path!("/activity") view=TenantActivityPage ssr=SsrMode::Async />
+                        <Route path=path!("/agents") view=TenantAgentsPage ssr=SsrMode::Async />
+                        <Route path=path!("/storage") view=TenantStoragePage ssr=SsrMode::Async />
                         <Route
                             path=path!("/storage-accounts/new")
                             view=NewStorageAccountPage

@@ -7,7 +7,8 @@ use shared::api::{
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
         CreateStorageAccount, CreateTenant, InspectBucket, ListNotices, ListRestores, ListRuns,
-        ListSnapshots, ListTenants, ReadRun, ReadSnapshot, ReadTenant, RunNow, SettleNotice,
+        ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadOverview, ReadRun,
+        ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
     request::SignIn,
     view::Me,
@@ -31,6 +32,11 @@ pub trait Backend:
     + Handle<ListTenants>
     + Handle<CreateTenant>
     + Handle<ReadTenant>
+    + Handle<ReadOverview>
+    + Handle<ReadAgents>
+    + Handle<ReadStorage>
+    + Handle<ReadBackupSet>
+    + Handle<ListSources>
     + Handle<CreateStorageAccount>
     + Handle<CreateBackupSet>
     + Handle<InspectBucket>

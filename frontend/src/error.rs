@@ -5,6 +5,7 @@ use leptos::server_fn::{
     error::{FromServerFnError, ServerFnErrorErr},
 };
 use serde::{Deserialize, Serialize};
+use shared::input::InputError;
 
 /// Why a request of the console was not carried out. The messages are for the person at the screen and hold
 /// no secret and no detail of the server's inside: that is in the server's log.
@@ -60,6 +61,12 @@ impl ConsoleError {
             field: Some(field.to_owned()),
             message: shared::text::shown(&message.into()),
         }
+    }
+}
+
+impl From<InputError> for ConsoleError {
+    fn from(error: InputError) -> Self {
+        Self::field(error.field(), error.to_string())
     }
 }
 

@@ -1,10 +1,11 @@
-//! What the pages of one tenant share: its id, its page's data and its live stream.
+//! What the pages of one tenant share: its id, its name and state, its live stream, and the way to fetch what a page shows.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map};
-use shared::{api::view::TenantPage, ids::TenantId};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::{api::view::TenantSummary, ids::TenantId};
 
 use crate::{
     error::ConsoleError,
@@ -13,7 +14,7 @@ use crate::{
     reach::{Reach, fetched},
 };
 
-/// How often lists are fetched again though the stream tells nothing, such as when agents were last seen.
+/// How often pages are fetched again though the stream tells nothing, such as when agents were last seen.
 const REFRESH: Duration = Duration::from_secs(30);
 
 /// The tenant on the screen.
@@ -21,8 +22,8 @@ const REFRESH: Duration = Duration::from_secs(30);
 pub struct Tenant {
     /// Its id, if the address holds one.
     pub id: Memo<Option<TenantId>>,
-    /// Its page's data.
-    pub page: Resource<Result<TenantPage, ConsoleError>>,
+    /// Its name and state.
+    pub summary: Resource<Result<TenantSummary, ConsoleError>>,
     /// Its live stream.
     pub live: Live,
 }
@@ -43,7 +44,7 @@ impl Tenant {
                 .cloned()
                 .unwrap_or_else(|| pathname.get())
         });
-        let page = Resource::new(
+        let summary = Resource::new(
             move || (id.get(), live.turns(), pathname.get()),
             |(id, _, _)| fetched(move || async move { load_tenant(id.ok_or_else(no_tenant)?).await }),
         );
@@ -57,9 +58,45 @@ impl Tenant {
                 on_cleanup(move || handle.clear());
             }
         });
-        let tenant = Self { id, page, live };
+        let tenant = Self { id, summary, live };
         provide_context(tenant);
         tenant
+    }
+
+    /// What a page shows: fetched when the page is opened, and again whenever something came to another state.
+    pub fn fetch<T, F>(
+        self,
+        load: impl Fn(TenantId) -> F + Copy + Send + Sync + 'static,
+    ) -> Resource<Result<T, ConsoleError>>
+    where
+        T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Future<Output = Result<T, ConsoleError>> + Send + 'static,
+    {
+        Resource::new(
+            move || (self.id.get(), self.live.turns()),
+            move |(id, _)| fetched(move || async move { load(id.ok_or_else(no_tenant)?).await }),
+        )
+    }
+
+    /// What a form shows: fetched once, so that nothing under the fingers is redrawn.
+    pub fn fetch_once<T, F>(
+        self,
+        load: impl Fn(TenantId) -> F + Copy + Send + Sync + 'static,
+    ) -> Resource<Result<T, ConsoleError>>
+    where
+        T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+        F: Future<Output = Result<T, ConsoleError>> + Send + 'static,
+    {
+        Resource::new(
+            move || self.id.get(),
+            move |id| fetched(move || async move { load(id.ok_or_else(no_tenant)?).await }),
+        )
+    }
+
+    /// The hidden field by which a form names the tenant.
+    pub fn hidden(self) -> (&'static str, String) {
+        let id = self.id.get_untracked();
+        ("tenant", id.map(|id| id.to_string()).unwrap_or_default())
     }
 
     /// The address of a page of this tenant; `page` begins with a slash or is empty.
@@ -70,7 +107,7 @@ impl Tenant {
 }
 
 /// The address of a page of a tenant; `page` begins with a slash or is empty.
-pub fn path(tenant: TenantId, page: &str) -> String {
+fn path(tenant: TenantId, page: &str) -> String {
     format!("/tenants/{tenant}{page}")
 }
 

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use frontend::error::ConsoleError;
-use shared::{api::ErrorBody, retention::LockError, schedule::ScheduleError, text};
+use shared::{api::ErrorBody, input::InputError, retention::LockError, schedule::ScheduleError, text};
 
 use crate::{clocks::ClocksError, connections::TooMany, db::DbError, s3::S3Error, secrets::SecretError};
 
@@ -249,6 +249,12 @@ impl From<ClocksError> for ApiError {
             ClocksError::Database(error) => error.into(),
             ClocksError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<InputError> for ApiError {
+    fn from(error: InputError) -> Self {
+        Self::invalid(error.field(), error.to_string())
     }
 }
 

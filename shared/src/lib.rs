@@ -7,6 +7,8 @@
 pub mod api;
 pub mod excludes;
 pub mod ids;
+#[cfg(feature = "schedule")]
+pub mod input;
 pub mod limits;
 pub mod object;
 pub mod retention;

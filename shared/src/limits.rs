@@ -78,15 +78,15 @@ macro_rules! limits {
 }
 
 limits! {
-    Name = 100, Characters, "name of a customer, storage account, backup set or source; host name, system and version of an agent", "server/src/use_cases/input.rs";
+    Name = 100, Characters, "name of a customer, storage account, backup set or source; host name, system and version of an agent", "shared/src/input/text.rs";
     Email = 254, Bytes, "e-mail address at the sign-in (RFC 5321, 4.5.3.1.3); a longer one is nobody's", "server/src/use_cases/people/users.rs";
     Password = 1_024, Bytes, "password at the sign-in; a longer one is nobody's", "server/src/use_cases/people/users.rs";
-    Endpoint = 300, Bytes, "address of a storage endpoint", "server/src/use_cases/people/storage_accounts.rs";
-    Region = 64, Bytes, "region of a storage account", "server/src/use_cases/people/storage_accounts.rs";
-    AccessKey = 256, Bytes, "access key of a storage account", "server/src/use_cases/people/storage_accounts.rs";
-    SecretKey = 1_024, Bytes, "secret key of a storage account", "server/src/use_cases/people/storage_accounts.rs";
-    Bucket = 255, Bytes, "name of a bucket (S3 itself allows 63 today, 255 for old ones)", "server/src/use_cases/people/backup_sets.rs";
-    Prefix = 200, Bytes, "prefix of a backup set", "server/src/use_cases/people/backup_sets.rs";
+    Endpoint = 300, Bytes, "address of a storage endpoint", "shared/src/input/storage.rs";
+    Region = 64, Bytes, "region of a storage account", "shared/src/input/storage.rs";
+    AccessKey = 256, Bytes, "access key of a storage account", "shared/src/input/storage.rs";
+    SecretKey = 1_024, Bytes, "secret key of a storage account", "shared/src/input/storage.rs";
+    Bucket = 255, Bytes, "name of a bucket (S3 itself allows 63 today, 255 for old ones)", "shared/src/input/storage.rs";
+    Prefix = 200, Bytes, "prefix of a backup set", "shared/src/input/storage.rs";
     Tiers = 5, Items, "tiers of a policy, one a period", "server/src/use_cases/people/backup_sets.rs";
     RecoveryKey = 1_000, Bytes, "recovery public key as it is pasted", "server/src/use_cases/people/backup_sets.rs";
     TimeZone = 64, Bytes, "name of a time zone", "server/src/use_cases/people/backup_sets.rs, sources.rs";

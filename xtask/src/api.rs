@@ -8,10 +8,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     api::{
         ErrorBody,
+        list::Page,
         request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
         view::{
-            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-            SourceView, StorageAccountView, TenantPage, TenantSummary,
+            AgentView, BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView,
+            SnapshotPage, SnapshotView, SourceView, StorageAccountView, TenantAgents, TenantSummary,
         },
     },
     ids::{BackupSetId, RestoreId, RunId, SnapshotId, SourceId, TenantId},
@@ -137,9 +138,21 @@ impl Api {
         .await
     }
 
-    /// A tenant's page.
-    pub async fn tenant(&self, tenant: TenantId) -> Result<TenantPage> {
+    /// A tenant and how well it is protected.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<TenantSummary> {
         self.get(&format!("tenants/{tenant}")).await
+    }
+
+    /// A tenant's agents.
+    pub async fn agents(&self, tenant: TenantId) -> Result<Vec<AgentView>> {
+        let page: TenantAgents = self.get(&format!("tenants/{tenant}/agents")).await?;
+        Ok(page.agents)
+    }
+
+    /// A tenant's newest snapshots that have not expired, newest first.
+    pub async fn snapshots(&self, tenant: TenantId) -> Result<Vec<SnapshotView>> {
+        let page: Page<SnapshotView> = self.get(&format!("tenants/{tenant}/snapshots?limit=100")).await?;
+        Ok(page.items)
     }
 
     /// Makes a storage account.

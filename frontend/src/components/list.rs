@@ -5,12 +5,12 @@ use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use shared::{
     api::{
         list::{ListQuery, Place},
-        view::SourceView,
+        view::SourceName,
     },
     ids::SourceId,
 };
 
-use super::Field;
+use super::form::{Field, FormField, SelectOption};
 use crate::error::ConsoleError;
 
 /// What the address says of the lists on its page.
@@ -100,6 +100,10 @@ impl ListAddress {
     }
 }
 
+const SOURCE: Field = Field::choice("source", "Source");
+const FROM: Field = Field::typed("date", "from", "From (UTC)");
+const TO: Field = Field::typed("date", "to", "To (UTC)");
+
 /// The filters, as a form that leads to the same page.
 #[component]
 pub fn ListFilters(
@@ -109,7 +113,7 @@ pub fn ListFilters(
     /// What is chosen.
     address: ListAddress,
     /// What can be chosen.
-    sources: Vec<SourceView>,
+    sources: Vec<SourceName>,
     /// Whether those that have expired can be asked for.
     #[prop(optional)]
     with_expired: bool,
@@ -118,33 +122,17 @@ pub fn ListFilters(
     let everything = page.clone();
     let chosen = address.get("source").unwrap_or_default().to_owned();
     let [from, to] = ["from", "to"].map(|name| address.get(name).unwrap_or_default().to_owned());
-    let options = sources
-        .into_iter()
-        .map(|source| {
-            let id = source.id.to_string();
-            let selected = id == chosen;
-            let name = format!("{} on {}", source.name, source.hostname);
-            view! {
-                <option value=id selected=selected>
-                    {name}
-                </option>
-            }
-        })
-        .collect_view();
+    let all = SelectOption::new("", "All sources");
+    let names = sources.into_iter().map(|source| {
+        let name = format!("{} on {}", source.name, source.hostname);
+        SelectOption::new(source.id, name)
+    });
+    let options: Vec<_> = [all].into_iter().chain(names).collect();
     view! {
         <form method="get" action=page class="form filters" role="search" aria-label="Filters">
-            <Field id="source" label="Source">
-                <select id="source" name="source">
-                    <option value="">"All sources"</option>
-                    {options}
-                </select>
-            </Field>
-            <Field id="from" label="From (UTC)">
-                <input id="from" name="from" type="date" value=from />
-            </Field>
-            <Field id="to" label="To (UTC)">
-                <input id="to" name="to" type="date" value=to />
-            </Field>
+            <FormField field=SOURCE initial=chosen options />
+            <FormField field=FROM initial=from />
+            <FormField field=TO initial=to />
             {with_expired
                 .then(|| {
                     view! {

@@ -4,8 +4,9 @@ use leptos::prelude::*;
 use shared::api::notice::Notice;
 
 use super::{
-    At, FormError, SubmitButton,
+    form::{ButtonForm, FormError},
     icon::{Icon, Sign},
+    time::At,
 };
 use crate::{
     functions::notice::{SettleNotice, load_notices},
@@ -36,11 +37,6 @@ pub fn Notices() -> impl IntoView {
 
 #[component]
 fn OneNotice(notice: Notice, form: FormState<SettleNotice>) -> impl IntoView {
-    let FormState {
-        action: settle,
-        error,
-        ..
-    } = form;
     view! {
         <section class="notice bad">
             <Icon sign=Sign::Failure />
@@ -48,11 +44,14 @@ fn OneNotice(notice: Notice, form: FormState<SettleNotice>) -> impl IntoView {
             <h2>{notice.kind.title()}</h2>
             <p>{notice.text}</p>
             <p class="muted">"Found " <At at=notice.found_at /></p>
-            <FormError error />
-            <ActionForm action=settle attr:class="form inline">
-                <input type="hidden" name="notice" value=notice.id.to_string() />
-                <SubmitButton label="This is dealt with" busy="Noting…" pending=settle.pending().into() />
-            </ActionForm>
+            <FormError error=form.error />
+            <ButtonForm
+                form
+                values=vec![("notice", notice.id.to_string())]
+                label="This is dealt with"
+                busy="Noting…"
+                class="button primary"
+            />
             </div>
         </section>
     }

@@ -170,7 +170,7 @@ pub fn RestoreProgressView(
 ) -> impl IntoView {
     let phase = move || {
         restore.with(|restore| match restore.state {
-            RestoreState::Authorised => "Allowed. Run the command on the endpoint.",
+            RestoreState::Authorised => "Allowed. Run the command on the machine.",
             RestoreState::Running => "Writing files back",
             RestoreState::Succeeded => "Everything asked for is back",
             RestoreState::Failed => "The restore failed",

@@ -19,7 +19,7 @@ pub fn Silence(silence: Option<SilenceView>) -> impl IntoView {
                         ". Backups and refreshes of locks wait for it; what is locked stays locked."
                     </p>
                     <p>
-                        "Look whether the endpoint is up and can be reached from the server. It is asked again at "
+                        "Look whether the S3 endpoint is up and can be reached from the server. It is asked again at "
                         <At at=silence.asked_again_at /> ", and the work goes on by itself when it answers."
                     </p>
                 </div>

@@ -8,10 +8,11 @@ use shared::api::operations;
 #[cfg(feature = "ssr")]
 use shared::{
     api::request::PolicyOptions,
-    retention::{LockAhead, Period, Tier},
+    input,
+    retention::{Period, Tier},
 };
 use shared::{
-    api::view::BucketInspection,
+    api::view::{BackupSetPage, BucketInspection},
     ids::{BackupSetId, StorageAccountId, TenantId},
     retention::LockMode,
 };
@@ -73,18 +74,18 @@ pub async fn create_backup_set(
     ];
     let options = Advanced {
         tiers: [
-            (Period::Hour, tier_hour.as_str()),
-            (Period::Day, &tier_day),
-            (Period::Week, &tier_week),
-            (Period::Month, &tier_month),
-            (Period::Year, &tier_year),
+            (Period::Hour, "tier_hour", tier_hour.as_str()),
+            (Period::Day, "tier_day", &tier_day),
+            (Period::Week, "tier_week", &tier_week),
+            (Period::Month, "tier_month", &tier_month),
+            (Period::Year, "tier_year", &tier_year),
         ],
         time_zone: &time_zone,
         keep_last: &keep_last,
         lock_ahead_days: &lock_ahead_days,
         grace_hours: &grace_hours,
     };
-    let days = whole("retention_days", "Number of days", &retention_days, 90);
+    let days = input::retention_days(&retention_days).map_err(ConsoleError::from);
     let result = match days.and_then(|days| Ok((days, options.read()?))) {
         Ok((days, options)) => {
             let request = shared::api::request::NewBackupSet {
@@ -111,7 +112,7 @@ pub async fn create_backup_set(
 /// The fields under *Advanced*, as they were typed.
 #[cfg(feature = "ssr")]
 struct Advanced<'a> {
-    tiers: [(Period, &'a str); 5],
+    tiers: [(Period, &'static str, &'a str); 5],
     time_zone: &'a str,
     keep_last: &'a str,
     lock_ahead_days: &'a str,
@@ -120,50 +121,30 @@ struct Advanced<'a> {
 
 #[cfg(feature = "ssr")]
 impl Advanced<'_> {
-    /// What is empty has its usual value. Ranges and the zone are the server's to check.
     fn read(&self) -> Result<PolicyOptions, ConsoleError> {
-        let mut options = PolicyOptions::default();
-        for (every, days) in self.tiers {
-            if !days.trim().is_empty() {
-                options.tiers.push(Tier {
-                    every,
-                    retention_days: whole("tiers", "Days to keep some backups longer", days, 365)?,
-                });
-            }
+        let mut tiers = Vec::new();
+        for (every, field, days) in self.tiers {
+            let days =
+                input::tier_days(days).map_err(|error| ConsoleError::field(field, error.to_string()))?;
+            tiers.extend(days.map(|retention_days| Tier {
+                every,
+                retention_days,
+            }));
         }
-        if !self.time_zone.trim().is_empty() {
-            self.time_zone.trim().clone_into(&mut options.time_zone);
-        }
-        if !self.keep_last.trim().is_empty() {
-            options.keep_last = whole("keep_last", "Newest backups that never lapse", self.keep_last, 1)?;
-        }
-        let ahead = self.lock_ahead_days.trim();
-        if !ahead.is_empty() && !ahead.eq_ignore_ascii_case("auto") {
-            let days = whole("lock_ahead_days", "Look-ahead", ahead, 14).map_err(|_| {
-                ConsoleError::field(
-                    "lock_ahead_days",
-                    "Look-ahead: write auto, or a whole number of days.",
-                )
-            })?;
-            options.lock_ahead = LockAhead::Days(days);
-        }
-        if !self.grace_hours.trim().is_empty() {
-            options.grace_hours = whole(
-                "grace_hours",
-                "Hours that a run may be late",
-                self.grace_hours,
-                24,
-            )?;
-        }
-        Ok(options)
+        Ok(PolicyOptions {
+            tiers,
+            time_zone: input::time_zone(self.time_zone)?,
+            keep_last: input::keep_last(self.keep_last)?,
+            lock_ahead: input::lock_ahead(self.lock_ahead_days)?,
+            grace_hours: input::grace_hours(self.grace_hours)?,
+        })
     }
 }
 
-#[cfg(feature = "ssr")]
-fn whole(field: &str, what: &str, text: &str, such_as: u32) -> Result<u32, ConsoleError> {
-    text.trim()
-        .parse()
-        .map_err(|_| ConsoleError::field(field, format!("{what}: write a whole number, such as {such_as}.")))
+/// A backup set's page.
+#[server(prefix = "/console/fn", endpoint = "load_backup_set")]
+pub async fn load_backup_set(tenant: TenantId, set: BackupSetId) -> Result<BackupSetPage, ConsoleError> {
+    super::status::answer(super::call::<operations::ReadBackupSet>((tenant, set), ()).await)
 }
 
 /// Looks into the bucket and keeps what was found.

@@ -6,13 +6,15 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use shared::api::operations;
 use shared::{
-    api::view::RunView,
+    api::view::{RunView, SourceName},
     ids::{AgentId, SourceId, TenantId},
 };
 
 use crate::error::ConsoleError;
 #[cfg(feature = "ssr")]
 use crate::schedule_form::ScheduleForm;
+#[cfg(feature = "ssr")]
+use shared::input;
 
 /// Makes a source and goes back to the tenant's page. With `look`, makes none: the form comes back with what was understood
 /// of its schedule.
@@ -65,8 +67,8 @@ pub async fn create_source(
             let request = shared::api::request::NewSource {
                 agent_id,
                 name: name.clone(),
-                paths: lines(&paths),
-                excludes: lines(&excludes),
+                paths: input::lines(&paths),
+                excludes: input::lines(&excludes),
                 schedule,
             };
             super::call::<operations::CreateSource>(tenant, request).await
@@ -81,6 +83,12 @@ pub async fn create_source(
     Ok(())
 }
 
+/// The names of a tenant's sources.
+#[server(prefix = "/console/fn", endpoint = "load_source_names")]
+pub async fn load_source_names(tenant: TenantId) -> Result<Vec<SourceName>, ConsoleError> {
+    super::status::answer(super::call::<operations::ListSources>(tenant, ()).await)
+}
+
 /// *Back up now*. A plain form post goes on to the run's page.
 #[server(prefix = "/console/fn", endpoint = "run_now")]
 pub async fn run_now(tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError> {
@@ -92,24 +100,4 @@ pub async fn run_now(tenant: TenantId, source: SourceId) -> Result<RunView, Cons
     )?;
     super::form::plain_post_goes_to(&format!("/tenants/{tenant}/runs/{}", run.id));
     Ok(run)
-}
-
-/// The lines that hold something.
-#[cfg(feature = "ssr")]
-fn lines(text: &str) -> Vec<String> {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-#[cfg(all(test, feature = "ssr"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blank_lines_are_no_paths() {
-        assert_eq!(lines("/srv\r\n\r\n  /home \n"), ["/srv", "/home"]);
-    }
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use shared::api::operations;
 use shared::{
-    api::view::{TenantPage, TenantSummary},
+    api::view::{TenantAgents, TenantOverview, TenantStorage, TenantSummary},
     ids::TenantId,
 };
 
@@ -16,10 +16,28 @@ pub async fn load_tenants() -> Result<Vec<TenantSummary>, ConsoleError> {
     super::status::answer(super::call::<operations::ListTenants>((), ()).await)
 }
 
-/// One tenant's page.
+/// One tenant and how well it is protected.
 #[server(prefix = "/console/fn", endpoint = "load_tenant")]
-pub async fn load_tenant(tenant: TenantId) -> Result<TenantPage, ConsoleError> {
+pub async fn load_tenant(tenant: TenantId) -> Result<TenantSummary, ConsoleError> {
     super::status::answer(super::call::<operations::ReadTenant>(tenant, ()).await)
+}
+
+/// A tenant's first page.
+#[server(prefix = "/console/fn", endpoint = "load_overview")]
+pub async fn load_overview(tenant: TenantId) -> Result<TenantOverview, ConsoleError> {
+    super::status::answer(super::call::<operations::ReadOverview>(tenant, ()).await)
+}
+
+/// The page of a tenant's agents.
+#[server(prefix = "/console/fn", endpoint = "load_agents")]
+pub async fn load_agents(tenant: TenantId) -> Result<TenantAgents, ConsoleError> {
+    super::status::answer(super::call::<operations::ReadAgents>(tenant, ()).await)
+}
+
+/// The page of a tenant's storage.
+#[server(prefix = "/console/fn", endpoint = "load_storage")]
+pub async fn load_storage(tenant: TenantId) -> Result<TenantStorage, ConsoleError> {
+    super::status::answer(super::call::<operations::ReadStorage>(tenant, ()).await)
 }
 
 /// Makes a tenant and goes to its page.

@@ -331,7 +331,7 @@ pub async fn withdraw_untried(
 /// Takes every job from whoever holds it: it is ready, at the time that it was due. Gives their number.
 pub async fn void_leases(tx: &InstanceTx) -> Result<u64, DbError> {
     let sql = "UPDATE jobs SET state = 'ready', lease_until = NULL WHERE state = 'running'";
-    Ok(tx.tx.execute_unprepared(sql).await?.rows_affected())
+    tx.tx.run(sql, []).await
 }
 
 #[cfg(test)]

@@ -188,11 +188,3 @@ pub async fn holding(
     }
     Ok(held)
 }
-
-/// The newest restores of the tenant, newest first.
-pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Restore>, DbError> {
-    let query = restore::Entity::find()
-        .order_by_desc(restore::Column::CreatedAt)
-        .limit(limit);
-    tx.tx.records(query).await
-}

@@ -290,15 +290,6 @@ pub async fn open_of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Run>, Db
     tx.tx.records(query).await
 }
 
-/// The newest ended runs of the tenant, newest first.
-pub async fn newest_ended(tx: &TenantTx, limit: u64) -> Result<Vec<Run>, DbError> {
-    let query = run::Entity::find()
-        .filter(run::Column::State.is_in(["succeeded", "failed"]))
-        .order_by_desc(run::Column::CreatedAt)
-        .limit(limit);
-    tx.tx.records(query).await
-}
-
 /// The newest ended run of a source.
 pub async fn newest_ended_of_source(tx: &TenantTx, source: SourceId) -> Result<Option<Run>, DbError> {
     let query = run::Entity::find()

@@ -225,14 +225,6 @@ pub async fn parent(tx: &TenantTx, source: SourceId) -> Result<Option<Snapshot>,
     tx.tx.record(query).await
 }
 
-/// The newest snapshots of the tenant, newest first.
-pub async fn newest(tx: &TenantTx, limit: u64) -> Result<Vec<Snapshot>, DbError> {
-    let query = snapshot::Entity::find()
-        .order_by_desc(snapshot::Column::ReceivedAt)
-        .limit(limit);
-    tx.tx.records(query).await
-}
-
 /// The complete snapshots of one agent's sources, newest first.
 pub async fn of_agent(tx: &TenantTx, agent: AgentId) -> Result<Vec<Snapshot>, DbError> {
     let sources = Query::select()

@@ -19,8 +19,8 @@ use shared::api::{
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
         CreateStorageAccount, CreateTenant, InspectBucket, ListNotices, ListRestores, ListRuns,
-        ListSnapshots, ListTenants, ReadMe, ReadRestore, ReadRun, ReadSnapshot, ReadTenant, RunNow,
-        SettleNotice,
+        ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadMe, ReadOverview,
+        ReadRestore, ReadRun, ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
 };
 
@@ -29,7 +29,7 @@ use crate::{
     error::ApiError,
     scope::{Grant, Person},
     use_cases::people::{
-        backup_sets, enrollment_tokens, inspect, lists, notices, restores, runs, snapshots, sources,
+        backup_sets, enrollment_tokens, inspect, lists, notices, pages, restores, runs, snapshots, sources,
         storage_accounts, tenants,
     },
 };
@@ -93,7 +93,12 @@ perform! {
     SettleNotice(app, operator, notice, ()) => notices::settle(app, operator, notice);
     ListTenants(app, person, (), ()) => tenants::list(app, person);
     CreateTenant(app, operator, (), request) => tenants::create(app, operator, request);
-    ReadTenant(app, viewer, (), ()) => tenants::page(app, viewer);
+    ReadTenant(app, viewer, (), ()) => tenants::summary(app, viewer);
+    ReadOverview(app, viewer, (), ()) => pages::overview::page(app, viewer);
+    ReadAgents(app, viewer, (), ()) => pages::agents::page(app, viewer);
+    ReadStorage(app, viewer, (), ()) => pages::storage::page(app, viewer);
+    ReadBackupSet(app, viewer, set, ()) => pages::backup_set::page(app, viewer, set);
+    ListSources(app, viewer, (), ()) => sources::names(app, viewer);
     CreateStorageAccount(app, manager, (), request) => storage_accounts::create(app, manager, request);
     CreateBackupSet(app, manager, (), request) => backup_sets::create(app, manager, request);
     InspectBucket(app, manager, set, ()) => inspect::bucket(app, manager, set);

@@ -5,8 +5,8 @@ use shared::api::{
     agent::SnapshotSummary,
     view::{
         AgentView, BackupSetView, BucketCheckView, BucketFindingView, ProtectionView, RestoreState,
-        RestoreView, RunView, SilenceView, SnapshotState, SnapshotView, SourceView, StorageAccountView,
-        SweepView,
+        RestoreView, RunView, SilenceView, SnapshotState, SnapshotView, SourceName, SourceView,
+        StorageAccountView, SweepView,
     },
 };
 
@@ -64,8 +64,6 @@ pub fn backup_set(set: &BackupSet, account_name: &str) -> BackupSetView {
         recovery_fingerprint: set.recovery_key.fingerprint().to_string(),
         created_at: set.created_at,
         inspection: set.inspection.clone(),
-        check: None,
-        silence: None,
     }
 }
 
@@ -91,27 +89,33 @@ pub fn agent(agent: &Agent, now: Timestamp) -> AgentView {
         backup_set_id: agent.backup_set_id,
         enrolled_at: agent.enrolled_at,
         last_seen_at: agent.last_seen_at,
-        online: agent
-            .last_seen_at
-            .is_some_and(|seen| now.duration_since(seen) < ONLINE_FOR),
+        online: is_online(agent, now),
     }
+}
+
+fn is_online(agent: &Agent, now: Timestamp) -> bool {
+    agent
+        .last_seen_at
+        .is_some_and(|seen| now.duration_since(seen) < ONLINE_FOR)
 }
 
 /// A source.
 #[must_use]
 pub fn source(
     source: &Source,
-    hostname: &str,
+    its_agent: &Agent,
     backup_set_name: &str,
     newest_snapshot: Option<SnapshotView>,
     active_run: Option<&Run>,
     last_sweep: Option<&Sweep>,
+    now: Timestamp,
 ) -> SourceView {
     SourceView {
         id: source.id,
         name: source.name.clone(),
         agent_id: source.agent_id,
-        hostname: hostname.to_owned(),
+        hostname: its_agent.hostname.clone(),
+        online: is_online(its_agent, now),
         backup_set_id: source.backup_set_id,
         backup_set_name: backup_set_name.to_owned(),
         paths: source.paths.clone(),
@@ -120,15 +124,31 @@ pub fn source(
         next_due: source.next_due,
         newest_snapshot,
         active_run: active_run.map(|run| run.id),
-        protection: ProtectionView {
-            retired_at: source.retired_at,
-            last_sweep: last_sweep.map(|sweep| SweepView {
-                began_at: sweep.began_at,
-                ended_at: sweep.ended_at,
-                report: sweep.report.clone(),
-            }),
-            next_sweep_at: source.next_sweep_at,
-        },
+        protection: protection(source, last_sweep),
+    }
+}
+
+/// A source's name and its agent's host name.
+#[must_use]
+pub fn source_name(source: &Source, hostname: Option<String>) -> SourceName {
+    SourceName {
+        id: source.id,
+        name: source.name.clone(),
+        hostname: hostname.unwrap_or_default(),
+    }
+}
+
+/// How a source's backups are kept protected.
+#[must_use]
+pub fn protection(source: &Source, last_sweep: Option<&Sweep>) -> ProtectionView {
+    ProtectionView {
+        retired_at: source.retired_at,
+        last_sweep: last_sweep.map(|sweep| SweepView {
+            began_at: sweep.began_at,
+            ended_at: sweep.ended_at,
+            report: sweep.report.clone(),
+        }),
+        next_sweep_at: source.next_sweep_at,
     }
 }
 

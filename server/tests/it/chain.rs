@@ -6,7 +6,7 @@ use shared::{
     api::{
         request::{NewBackupSet, NewStorageAccount, NewTenant, PolicyOptions},
         view::{
-            BucketInspection, SnapshotPage, SnapshotState, StorageAccountView, TenantPage, TenantSummary,
+            BucketInspection, SnapshotPage, SnapshotState, StorageAccountView, TenantOverview, TenantSummary,
         },
     },
     retention::{LockMode, Period, Tier},
@@ -117,11 +117,7 @@ async fn two_backups_are_incremental_locked_and_restore() {
     assert_eq!(page.snapshot.state, SnapshotState::Complete);
     assert!(page.earliest_lock.unwrap() >= second.protected_until);
     assert!(page.restore_command.contains(&second.id.to_string()));
-    let page: TenantPage = stack
-        .operator
-        .get(&format!("/tenants/{}", site.tenant))
-        .await
-        .unwrap();
+    let page: TenantOverview = stack.of_tenant(&site, "/overview").await;
     assert_eq!(page.snapshots.len(), 2);
     assert_eq!(page.sources[0].newest_snapshot.as_ref().unwrap().id, second.id);
 

@@ -7,7 +7,7 @@ use holdfast_server::db;
 use jiff::SignedDuration;
 use sea_orm::ConnectionTrait;
 use shared::{
-    api::view::{BucketCheckView, BucketFindingKind, Health, TenantPage},
+    api::view::{BackupSetPage, BucketCheckView, BucketFindingKind, Health, TenantSummary},
     object::ObjectKind,
     retention::LockMode,
     schedule::Schedule,
@@ -18,21 +18,22 @@ use crate::{
     sweep::{Ground, days, noise},
 };
 
-/// Checks now, and gives what the page shows.
+/// Checks now.
 pub async fn check(stack: &Stack) {
     let due = format!("UPDATE backup_sets SET next_check_at = '{}'", stack.clock.now());
     stack.owner.execute_unprepared(&due).await.unwrap();
     stack.settle().await;
 }
 
-pub async fn page(stack: &Stack, site: &Site) -> (TenantPage, BucketCheckView) {
-    let page: TenantPage = stack
-        .operator
-        .get(&format!("/tenants/{}", site.tenant))
-        .await
-        .unwrap();
-    let check = page.backup_sets[0].check.clone().unwrap();
-    (page, check)
+async fn last_check(stack: &Stack, site: &Site) -> Option<BucketCheckView> {
+    let path = format!("/backup-sets/{}", site.set.id);
+    stack.of_tenant::<BackupSetPage>(site, &path).await.check
+}
+
+/// How the tenant is, and what the last check found.
+pub async fn page(stack: &Stack, site: &Site) -> (TenantSummary, BucketCheckView) {
+    let check = last_check(stack, site).await.unwrap();
+    (stack.of_tenant(site, "").await, check)
 }
 
 async fn set_page(stack: &Stack, site: &Site) -> String {
@@ -65,18 +66,13 @@ async fn three(stack: &Stack, mode: LockMode) -> Site {
 async fn a_healthy_bucket_is_said_to_be_so() {
     let stack = Stack::start().await;
     let site = three(&stack, LockMode::Compliance).await;
-    let unchecked: TenantPage = stack
-        .operator
-        .get(&format!("/tenants/{}", site.tenant))
-        .await
-        .unwrap();
-    assert_eq!(unchecked.backup_sets[0].check, None);
+    assert_eq!(last_check(&stack, &site).await, None);
     stack.advance(days(1)).await;
     stack.settle().await;
     let (page_then, first) = page(&stack, &site).await;
     assert!(first.report.is_clean(), "{first:?}");
     assert_eq!(first.report.whole_at, Some(first.ended_at));
-    let reasons = &page_then.summary.reasons;
+    let reasons = &page_then.reasons;
     assert!(
         !reasons.iter().any(|reason| reason.contains("bucket")),
         "{reasons:?}"
@@ -236,9 +232,9 @@ async fn each_finding_is_named_and_goes_when_it_is_healed() {
     );
     let missing = last.findings.iter().find(|finding| finding.key == gone).unwrap();
     assert!(missing.first_seen_at < missing.last_seen_at);
-    assert_eq!(shown.summary.health, Health::Failing);
+    assert_eq!(shown.health, Health::Failing);
     let alert = "1 object that kept snapshots need is gone from the bucket";
-    assert!(shown.summary.reasons.iter().any(|reason| reason.contains(alert)));
+    assert!(shown.reasons.iter().any(|reason| reason.contains(alert)));
     let html = set_page(&stack, &site).await;
     assert!(html.contains("Snapshots that are kept need objects that are gone"));
     assert!(html.contains(&gone) && html.contains(&hidden) && !html.contains("are there and locked"));
@@ -308,7 +304,6 @@ async fn a_check_that_breaks_off_says_so_and_keeps_what_was_found() {
     assert_eq!(broken.findings, before.findings);
     assert!(
         shown
-            .summary
             .reasons
             .iter()
             .any(|reason| reason.contains("could not be compared"))

@@ -10,7 +10,7 @@ use shared::{
     api::{
         agent::{CommitRequest, RunState, SnapshotTotals, UploadRequest, UploadTicket, UploadsRequest},
         commit::PageTotals,
-        view::{RunView, TenantPage},
+        view::{RunView, TenantOverview},
     },
     object::{ObjectKind, ObjectRef},
     retention::LockMode,
@@ -118,11 +118,7 @@ async fn what_is_missing_unlocked_or_forged_is_not_a_snapshot() {
         assert_eq!(run.state, RunState::Failed);
         assert!(run.error.as_ref().unwrap().contains(reason), "{:?}", run.error);
     }
-    let page: TenantPage = stack
-        .operator
-        .get(&format!("/tenants/{}", site.tenant))
-        .await
-        .unwrap();
+    let page: TenantOverview = stack.of_tenant(&site, "/overview").await;
     assert_eq!(page.snapshots, []);
     // No gap: the first real snapshot is number 1.
     fs::write(site.data.join("file"), "content").unwrap();

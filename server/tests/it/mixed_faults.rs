@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use jiff::SignedDuration;
 use lockbox::faults::{Action, On, Placed, Rule};
 use shared::{
-    api::view::{SnapshotState, TenantPage},
+    api::view::{SnapshotState, TenantOverview},
     object::ObjectKind,
     retention::LockMode,
     schedule::Schedule,
@@ -13,9 +13,8 @@ use shared::{
 
 use crate::support::{Site, Stack, versions};
 
-async fn page(stack: &Stack, site: &Site) -> TenantPage {
-    let path = format!("/tenants/{}", site.tenant);
-    stack.operator.get(&path).await.unwrap()
+async fn overview(stack: &Stack, site: &Site) -> TenantOverview {
+    stack.of_tenant(site, "/overview").await
 }
 
 fn noise(seed: u32, len: u32) -> Vec<u8> {
@@ -177,7 +176,7 @@ async fn a_record_that_is_there_is_not_broken() {
     stack.live_through(SignedDuration::from_mins(5)).await;
     crate::check::check(&stack).await;
     stack.live_through(SignedDuration::from_mins(5)).await;
-    let newest = page(&stack, &site).await.snapshots.remove(0);
+    let newest = overview(&stack, &site).await.snapshots.remove(0);
     assert_eq!((newest.seq, newest.state), (2, SnapshotState::Complete));
     assert!(newest.damage.is_some());
 }
@@ -288,7 +287,7 @@ async fn one_object_that_cannot_be_asked_for_stops_no_refresh() {
         1,
         "the other pack was not refreshed"
     );
-    let sweep = page(&stack, &site)
+    let sweep = overview(&stack, &site)
         .await
         .sources
         .remove(0)

@@ -10,7 +10,11 @@ use lockbox::faults::{Action, Listing, On, Rule};
 use shared::{
     api::{
         agent::{RunState, SnapshotSummary},
-        view::{Health, SnapshotPage, SnapshotState, SnapshotView, TenantPage},
+        list::Page,
+        view::{
+            BackupSetPage, Health, RunView, SnapshotPage, SnapshotState, SnapshotView, TenantOverview,
+            TenantSummary,
+        },
     },
     ids::SnapshotId,
     retention::LockMode,
@@ -86,9 +90,18 @@ async fn backup_that_loses(
     done
 }
 
-async fn page(stack: &Stack, site: &Site) -> TenantPage {
-    let path = format!("/tenants/{}", site.tenant);
-    stack.operator.get(&path).await.unwrap()
+async fn health(stack: &Stack, site: &Site) -> TenantSummary {
+    stack.of_tenant(site, "").await
+}
+
+async fn snapshots(stack: &Stack, site: &Site) -> Vec<SnapshotView> {
+    let page: Page<SnapshotView> = stack.of_tenant(site, "/snapshots").await;
+    page.items
+}
+
+async fn runs(stack: &Stack, site: &Site) -> Vec<RunView> {
+    let page: Page<RunView> = stack.of_tenant(site, "/runs").await;
+    page.items
 }
 
 async fn snapshot(stack: &Stack, site: &Site, id: SnapshotId) -> SnapshotPage {
@@ -114,9 +127,9 @@ fn same(a: &Path, b: &Path) {
 
 /// The newest complete snapshot restores everything that is in the source's folder now.
 async fn newest_restores_whole(stack: &Stack, site: &Site, what: &str) {
-    let page = page(stack, site).await;
+    let snapshots = snapshots(stack, site).await;
     let complete = |snapshot: &&SnapshotView| snapshot.state == SnapshotState::Complete;
-    let newest = page.snapshots.iter().find(complete).unwrap();
+    let newest = snapshots.iter().find(complete).unwrap();
     assert_eq!(newest.damage, None, "{what}");
     site.authorise(&stack.operator, newest.id).await;
     let target = stack.folder.path().join(format!("restored {}", site.tenant));
@@ -137,7 +150,7 @@ async fn goes_on(stack: &Stack, site: &Site, second: Result<SnapshotSummary, Str
         third.unwrap_or_else(|error| panic!("{what}: {error}"));
     }
     newest_restores_whole(stack, site, what).await;
-    let runs = page(stack, site).await.runs;
+    let runs = runs(stack, site).await;
     assert!(runs.iter().all(|run| run.state.is_final()), "{what}: {runs:?}");
 }
 
@@ -151,9 +164,8 @@ async fn goes_on_without_a_number(
     let is_shared = matches!(what, "/packs/" | "/trees/" | "/index/");
     assert!(second.is_err() || !is_shared, "{what}");
     goes_on(stack, site, second, what).await;
-    let numbers: Vec<_> = page(stack, site)
+    let numbers: Vec<_> = snapshots(stack, site)
         .await
-        .snapshots
         .iter()
         .map(|snapshot| (snapshot.seq, snapshot.state))
         .collect();
@@ -176,7 +188,7 @@ async fn what_is_lost_before_a_run_is_not_built_on() {
             assert_eq!(view.damage.map(|damage| damage.objects), Some(1));
             assert_eq!(view.state, SnapshotState::Complete);
             assert_eq!(view.protected_until, first.protected_until);
-            let health = page(&stack, &site).await.summary;
+            let health = health(&stack, &site).await;
             assert_eq!(health.health, Health::Failing);
             let tells = |reason: &String| reason.contains("1 snapshot has lost objects");
             assert!(health.reasons.iter().any(tells), "{:?}", health.reasons);
@@ -226,15 +238,16 @@ async fn what_is_lost_after_the_number_breaks_the_snapshot() {
             // The first snapshot's: this one needs it not.
             assert_eq!(second.as_ref().unwrap().seq, 2);
         } else {
-            let page = page(&stack, &site).await;
-            let broken = page.snapshots.iter().find(|snapshot| snapshot.seq == 2).unwrap();
+            let all = snapshots(&stack, &site).await;
+            let broken = all.iter().find(|snapshot| snapshot.seq == 2).unwrap();
             assert_eq!(broken.state, SnapshotState::Broken, "{kind}");
-            let run = page
-                .runs
+            let runs = runs(&stack, &site).await;
+            let run = runs
                 .iter()
                 .find(|run| run.snapshot_id == Some(broken.id))
                 .unwrap();
             assert_eq!(run.state, RunState::Failed, "{kind}");
+            let page: TenantOverview = stack.of_tenant(&site, "/overview").await;
             let source = &page.sources[0];
             assert_eq!(source.newest_snapshot.as_ref().unwrap().id, first.id, "{kind}");
             let path = format!("/tenants/{}/snapshots/{}/restores", site.tenant, broken.id);
@@ -243,7 +256,7 @@ async fn what_is_lost_after_the_number_breaks_the_snapshot() {
             assert_eq!(refusal.unwrap_err().code, "broken");
         }
         goes_on(&stack, &site, second, kind).await;
-        let complete = page(&stack, &site).await.snapshots;
+        let complete = snapshots(&stack, &site).await;
         let third = complete.iter().find(|snapshot| snapshot.seq == 3);
         assert_eq!(third.is_some(), kind != "/commits/", "{kind}");
     }
@@ -299,15 +312,17 @@ async fn a_false_answer_marks_nothing_for_ever() {
     check(&stack).await;
     stack.live_through(SignedDuration::from_mins(5)).await;
     assert!(marked().await > 0);
-    assert_eq!(page(&stack, &site).await.summary.health, Health::Failing);
+    assert_eq!(health(&stack, &site).await.health, Health::Failing);
     // A whole check that misses nothing leaves no mark.
     faults.clear();
     check(&stack).await;
     assert_eq!(marked().await, 0);
-    let page = page(&stack, &site).await;
-    assert_ne!(page.summary.health, Health::Failing, "{:?}", page.summary.reasons);
-    let check = page.backup_sets[0].check.as_ref().unwrap();
-    assert_eq!(check.report.missing, 0);
+    let health = health(&stack, &site).await;
+    assert_ne!(health.health, Health::Failing, "{:?}", health.reasons);
+    let set: BackupSetPage = stack
+        .of_tenant(&site, &format!("/backup-sets/{}", site.set.id))
+        .await;
+    assert_eq!(set.check.unwrap().report.missing, 0);
     assert_eq!(snapshot(&stack, &site, first.id).await.snapshot.damage, None);
     assert_eq!(site.backup().await.unwrap().seq, 3);
 }

@@ -153,6 +153,12 @@ impl Server {
 }
 
 impl Stack {
+    /// What the automation API answers the operator below the site's tenant; `path` begins with a slash or is empty.
+    pub async fn of_tenant<T: DeserializeOwned>(&self, site: &Site, path: &str) -> T {
+        let path = format!("/tenants/{}{path}", site.tenant);
+        self.operator.get(&path).await.unwrap()
+    }
+
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }

@@ -6,8 +6,9 @@ use jiff::SignedDuration;
 use lockbox::faults::{Action, On, Rule};
 use shared::{
     api::{
+        list::Page,
         request::NewSource,
-        view::{Health, SourceView, TenantPage},
+        view::{Health, RunView, SourceView, TenantOverview, TenantSummary},
     },
     schedule::Schedule,
 };
@@ -27,9 +28,13 @@ const CODES: [&str; 7] = [
     "AccessDenied",
 ];
 
-async fn page(stack: &Stack, site: &Site) -> TenantPage {
-    let path = format!("/tenants/{}", site.tenant);
-    stack.operator.get(&path).await.unwrap()
+async fn summary(stack: &Stack, site: &Site) -> TenantSummary {
+    stack.of_tenant(site, "").await
+}
+
+async fn newest_run(stack: &Stack, site: &Site) -> RunView {
+    let mut runs: Page<RunView> = stack.of_tenant(site, "/runs").await;
+    runs.items.remove(0)
 }
 
 fn must_be_told(sentence: &str, code: &str) {
@@ -78,7 +83,7 @@ async fn one_cause_is_one_reason() {
         ));
         stack.sweep().await;
         stack.lockbox.faults().clear();
-        let page = page(&stack, &site).await;
+        let page: TenantOverview = stack.of_tenant(&site, "/overview").await;
         for source in &page.sources {
             let sweep = source.protection.last_sweep.as_ref().unwrap();
             let [refused] = &sweep.report.refused[..] else {
@@ -87,10 +92,11 @@ async fn one_cause_is_one_reason() {
             must_be_told(refused, code);
             assert!(refused.contains(" other objects: "), "{refused}");
         }
-        let reasons = page.summary.reasons.iter();
+        let summary = summary(&stack, &site).await;
+        let reasons = summary.reasons.iter();
         let reasons: Vec<_> = reasons.filter(|reason| reason.contains(code)).collect();
         let [reason] = &reasons[..] else {
-            panic!("{code}: {:?}", page.summary.reasons);
+            panic!("{code}: {:?}", summary.reasons);
         };
         must_be_told(reason, code);
         assert!(
@@ -125,11 +131,11 @@ async fn a_run_ends_with_the_name_that_s3_gives() {
             // Only a person can mend it: it is not tried again and again.
             assert!(placed.hits() <= 4, "{code}: {}", placed.hits());
         }
-        let page = page(&stack, &site).await;
-        assert_eq!(page.summary.health, Health::Failing);
-        must_be_told(page.runs[0].error.as_ref().unwrap(), code);
-        let told = page.summary.reasons.iter().filter(|reason| reason.contains(code));
-        assert_eq!(told.count(), 1, "{:?}", page.summary.reasons);
+        let summary = summary(&stack, &site).await;
+        assert_eq!(summary.health, Health::Failing);
+        must_be_told(newest_run(&stack, &site).await.error.as_ref().unwrap(), code);
+        let told = summary.reasons.iter().filter(|reason| reason.contains(code));
+        assert_eq!(told.count(), 1, "{:?}", summary.reasons);
     }
     // A clock is set right, and the run goes on.
     fs::write(site.data.join("file"), "content of a skewed clock").unwrap();
@@ -150,8 +156,7 @@ async fn a_run_and_its_snapshot_tell_the_same_figures() {
     for content in ["x".repeat(658), "y".repeat(658)] {
         fs::write(site.data.join("file"), content).unwrap();
         let snapshot = site.backup().await.unwrap();
-        let page = page(&stack, &site).await;
-        let run = &page.runs[0];
+        let run = newest_run(&stack, &site).await;
         assert_eq!(run.snapshot_id, Some(snapshot.id));
         let (progress, totals) = (run.progress.as_ref().unwrap(), snapshot.totals);
         assert_eq!((progress.bytes_done, progress.bytes_total), (658, Some(658)));

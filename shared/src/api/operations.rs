@@ -9,8 +9,9 @@ use super::{
     operation::{Anyone, Description, Manage, Method, Operate, Operation, SignedIn, View},
     request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
     view::{
-        BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-        SnapshotView, SourceView, StorageAccountView, TenantPage, TenantSummary,
+        BackupSetPage, BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView,
+        SnapshotPage, SnapshotView, SourceName, SourceView, StorageAccountView, TenantAgents, TenantOverview,
+        TenantStorage, TenantSummary,
     },
 };
 use crate::{
@@ -62,17 +63,27 @@ operations! {
     ListTenants: Get "/tenants" for SignedIn, (), () => Vec<TenantSummary>;
     /// Makes a tenant.
     CreateTenant: Post "/tenants" for Operate, (), NewTenant => TenantSummary;
-    /// One tenant's page.
-    ReadTenant: Get "/tenants/{tenant}" for View, TenantId, () => TenantPage;
+    /// One tenant and how well it is protected.
+    ReadTenant: Get "/tenants/{tenant}" for View, TenantId, () => TenantSummary;
+    /// Its first page.
+    ReadOverview: Get "/tenants/{tenant}/overview" for View, TenantId, () => TenantOverview;
+    /// The page of its agents.
+    ReadAgents: Get "/tenants/{tenant}/agents" for View, TenantId, () => TenantAgents;
+    /// The page of its storage.
+    ReadStorage: Get "/tenants/{tenant}/storage" for View, TenantId, () => TenantStorage;
 
     /// Tries and keeps a storage account.
     CreateStorageAccount: Post "/tenants/{tenant}/storage-accounts" for Manage, TenantId, NewStorageAccount => StorageAccountView;
     /// Makes or checks the bucket and keeps the backup set.
     CreateBackupSet: Post "/tenants/{tenant}/backup-sets" for Manage, TenantId, NewBackupSet => BackupSetView;
+    /// A backup set's page.
+    ReadBackupSet: Get "/tenants/{tenant}/backup-sets/{set}" for View, (TenantId, BackupSetId), () => BackupSetPage;
     /// Looks into the bucket and keeps what was found.
     InspectBucket: Post "/tenants/{tenant}/backup-sets/{set}/inspect" for Manage, (TenantId, BackupSetId), () => BucketInspection;
     /// Makes a one-time enrollment token.
     CreateEnrollmentToken: Post "/tenants/{tenant}/enrollment-tokens" for Manage, TenantId, NewEnrollmentToken => EnrollmentTokenView;
+    /// The names of its sources.
+    ListSources: Get "/tenants/{tenant}/sources" for View, TenantId, () => Vec<SourceName>;
     /// Makes a source.
     CreateSource: Post "/tenants/{tenant}/sources" for Manage, TenantId, NewSource => SourceView, body SourceBody;
 

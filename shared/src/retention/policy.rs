@@ -162,6 +162,19 @@ pub enum PolicyError {
     },
 }
 
+impl PolicyError {
+    /// The field that it is about.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::OutOfRange { field, .. } => field,
+            Self::UnknownTimeZone(_) => "time_zone",
+            Self::DuplicateTier { .. } => "tiers",
+            Self::BeyondCap { .. } => "lock_cap_days",
+        }
+    }
+}
+
 impl Policy {
     /// The furthest that any lock may reach: 100 years, S3's own limit.
     /// Source: Amazon S3 API, `DefaultRetention` and `s3:object-lock-remaining-retention-days`.

@@ -149,9 +149,8 @@ pub async fn enroll_in(
     }
     fs::create_dir_all(state)?;
     agent::enroll(stack.agent_program(), state, &token.command).await?;
-    let page = api.tenant(tenant).await?;
-    let agent = page
-        .agents
+    let agents = api.agents(tenant).await?;
+    let agent = agents
         .iter()
         .max_by_key(|agent| agent.enrolled_at)
         .context("the server lists no agent after enrollment")?;
@@ -160,8 +159,8 @@ pub async fn enroll_in(
 
 /// Says how much the customer's newest snapshot holds.
 pub async fn describe(api: &Api, customer: &DemoCustomer) -> Result<String> {
-    let page = api.tenant(customer.tenant).await?;
-    let snapshot = page.snapshots.first().context("there is no snapshot")?;
+    let snapshots = api.snapshots(customer.tenant).await?;
+    let snapshot = snapshots.first().context("there is no snapshot")?;
     Ok(format!(
         "{} in {}, locked until {}",
         say::count(snapshot.totals.files, "file", "files"),

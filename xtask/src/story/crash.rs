@@ -110,7 +110,7 @@ async fn session_after<'a>(stack: &Stack, context: &'a StoryContext) -> Result<&
 }
 
 async fn nothing_unlocked_is_complete(api: &Api, context: &StoryContext) -> Result<()> {
-    for snapshot in api.tenant(context.tenant).await?.snapshots {
+    for snapshot in api.snapshots(context.tenant).await? {
         if snapshot.state == SnapshotState::Complete {
             let page = api.snapshot(context.tenant, snapshot.id).await?;
             if page

@@ -105,15 +105,15 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, context: &StoryContext
                 bail!("the run ended as {:?}: {error}", run.state);
             }
             let tenant = context.api.tenant(context.tenant).await?;
-            let damaged = tenant
-                .snapshots
+            let snapshots = context.api.snapshots(context.tenant).await?;
+            let damaged = snapshots
                 .iter()
                 .filter(|snapshot| snapshot.damage.is_some())
                 .count();
-            if damaged == 0 || tenant.summary.health != Health::Failing {
+            if damaged == 0 || tenant.health != Health::Failing {
                 bail!(
                     "{damaged} snapshots are said to be damaged, health {:?}",
-                    tenant.summary.health
+                    tenant.health
                 );
             }
             Ok(((), format!("{lost}; {damaged} snapshots are damaged, and say so")))

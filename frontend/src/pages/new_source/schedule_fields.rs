@@ -2,12 +2,14 @@
 //! browser that has taken over, else of what was sent.
 
 use leptos::{html, prelude::*};
-use shared::limits::Limit;
+use shared::{input, limits::Limit};
 use wasm_bindgen::JsValue;
 
 use crate::{
     clock::{use_clock, use_hydrated, zone},
-    components::{Field, NEXT_RUNS, next_run_list},
+    components::{
+        Choice, Field, FieldFrame, FieldState, FormField, NEXT_RUNS, Radios, SelectOption, next_run_list,
+    },
     refused::Typed,
     schedule_form::{NextRun, ScheduleForm, next_runs},
 };
@@ -49,6 +51,35 @@ const DAYS: [(&str, &str); 7] = [
     ("7", "Sunday"),
 ];
 
+const EVERY: Field = Field::choice("every", "How often").initial("day");
+
+const RECURRENCES: [Choice; 6] = [
+    Choice::new("hour", "Each hour"),
+    Choice::new("day", "Each day"),
+    Choice::new("week", "Each week"),
+    Choice::new("month", "Each month"),
+    Choice::new("cron", "Cron line"),
+    Choice::new("manual", "Only when asked"),
+];
+
+const LINE: Field = Field::line("line", "Cron line")
+    .hint("Minute, hour, day of month, month, day of week: 30 2 * * 1-5 is 02:30 from Monday to Friday.")
+    .initial("30 2 * * 1-5")
+    .mono()
+    .at_most(Limit::CronLine);
+
+const DAY: Field = Field::choice("day", "On day").initial("1");
+
+const TIME: Field = Field::typed("time", "time", "At").initial("02:30");
+
+const MINUTE: Field = Field::number("minute", "Minutes past the hour", 0, 59).initial("15");
+
+const TIME_ZONE: Field = Field::line("time_zone", "Time zone")
+    .initial("UTC")
+    .required()
+    .literal()
+    .rule(|text| input::time_zone(text).map(drop));
+
 /// Without hydration every field is there; the style sheet shows those that count for the chosen recurrence.
 #[component]
 pub fn ScheduleFields(typed: Typed) -> impl IntoView {
@@ -56,8 +87,8 @@ pub fn ScheduleFields(typed: Typed) -> impl IntoView {
     let (form, set_form) = signal(ScheduleForm::typed(|field| typed.get(field)));
     let read = move || set_form.set(fields.get_untracked().and_then(|fields| in_browser(&fields)));
     let zone_field = NodeRef::<html::Input>::new();
-    let zone_typed = typed.text("time_zone", "");
-    let zone_known = !zone_typed.is_empty();
+    let zone_state = FieldState::of(TIME_ZONE);
+    let zone_known = typed.get(TIME_ZONE.name).is_some_and(|zone| !zone.is_empty());
     // Until somebody chooses otherwise, the technician's own zone.
     Effect::new(move || {
         if let Some(field) = zone_field.get()
@@ -69,91 +100,51 @@ pub fn ScheduleFields(typed: Typed) -> impl IntoView {
         }
         read();
     });
-    let every = typed.text("every", "day");
-    let choice = |value: &'static str, label: &'static str| {
-        let checked = every == value;
-        view! {
-            <label class="check">
-                <input type="radio" name="every" value=value checked=checked />
-                <span>{label}</span>
-            </label>
-        }
-    };
     view! {
         <fieldset class="schedule" node_ref=fields on:input=move |_| read() on:change=move |_| read()>
             <legend>"Schedule"</legend>
-            <div class="choices row" role="radiogroup" aria-label="How often">
-                {choice("hour", "Each hour")}
-                {choice("day", "Each day")}
-                {choice("week", "Each week")}
-                {choice("month", "Each month")}
-                {choice("cron", "Cron line")}
-                {choice("manual", "Only when asked")}
-            </div>
+            <Radios field=EVERY choices=&RECURRENCES class="choices row" />
             <Weekdays typed />
             <div class="when-cron">
-                <Field
-                    id="line"
-                    label="Cron line"
-                    hint="Minute, hour, day of month, month, day of week: 30 2 * * 1-5 is 02:30 from Monday to Friday."
-                >
-                    <input
-                        id="line"
-                        name="line"
-                        class="mono"
-                        maxlength=Limit::CronLine.max().to_string()
-                        spellcheck="false"
-                        autocapitalize="none"
-                        aria-describedby="line-hint"
-                        value=typed.text("line", "30 2 * * 1-5")
-                    />
-                </Field>
+                <FormField field=LINE />
             </div>
             <div class="schedule-when">
                 <div class="when-month">
-                    <Field id="day" label="On day">
-                        <MonthDays typed />
-                    </Field>
+                    <FormField field=DAY options=month_days() />
                 </div>
                 <div class="when-time">
-                    <Field id="time" label="At">
-                        <input id="time" name="time" type="time" value=typed.text("time", "02:30") />
-                    </Field>
+                    <FormField field=TIME />
                 </div>
                 <div class="when-hour">
-                    <Field id="minute" label="Minutes past the hour">
-                        <input
-                            id="minute"
-                            name="minute"
-                            type="number"
-                            inputmode="numeric"
-                            min="0"
-                            max="59"
-                            value=typed.text("minute", "15")
-                        />
-                    </Field>
+                    <FormField field=MINUTE />
                 </div>
                 <div class="when-zone">
-                    <Field id="time_zone" label="Time zone">
+                    <FieldFrame state=zone_state>
                         <input
-                            id="time_zone"
-                            name="time_zone"
+                            id=TIME_ZONE.id
+                            name=TIME_ZONE.name
                             list="zones"
                             required
                             spellcheck="false"
+                            autocapitalize="none"
+                            aria-invalid=move || zone_state.invalid()
+                            aria-describedby=move || zone_state.described_by()
                             node_ref=zone_field
-                            value=if zone_known { zone_typed } else { "UTC".to_owned() }
+                            value=zone_state.value()
+                            on:input=move |event| zone_state.typed(&event_target_value(&event))
+                            on:change=move |event| zone_state.left_with(&event_target_value(&event))
                         />
                         <datalist id="zones">
                             {ZONES.iter().map(|zone| view! { <option value=*zone></option> }).collect_view()}
                         </datalist>
-                    </Field>
+                    </FieldFrame>
                 </div>
             </div>
             <p class="hint when-month">
                 "A month that is too short for the day is backed up on its last day."
             </p>
             <Understood form />
+            <LookButton />
         </fieldset>
     }
     .into_any()
@@ -182,29 +173,9 @@ fn Weekdays(typed: Typed) -> impl IntoView {
     .into_any()
 }
 
-#[component]
-fn MonthDays(typed: Typed) -> impl IntoView {
-    let chosen = typed.text("day", "1");
-    let numbers = (1..=31_u8)
-        .map(|day| {
-            let selected = chosen == day.to_string();
-            view! {
-                <option value=day selected=selected>
-                    {day}
-                </option>
-            }
-        })
-        .collect_view();
-    let last = chosen == "last";
-    view! {
-        <select id="day" name="day">
-            {numbers}
-            <option value="last" selected=last>
-                "the last"
-            </option>
-        </select>
-    }
-    .into_any()
+fn month_days() -> Vec<SelectOption> {
+    let numbers = (1..=31_u8).map(|day| SelectOption::new(day, day.to_string()));
+    numbers.chain([SelectOption::new("last", "the last")]).collect()
 }
 
 /// A schedule as it was understood.
@@ -244,6 +215,20 @@ fn Understood(form: ReadSignal<Option<ScheduleForm>>) -> impl IntoView {
                 }
             }}
         </div>
+    }
+    .into_any()
+}
+
+/// Sends the form to be looked at only, for browsers in which nothing shows what is understood while it is typed.
+#[component]
+fn LookButton() -> impl IntoView {
+    let hydrated = use_hydrated();
+    view! {
+        <Show when=move || !hydrated.get()>
+            <button type="submit" name="look" value="true" class="button quiet" formnovalidate>
+                "Show the next runs"
+            </button>
+        </Show>
     }
     .into_any()
 }

@@ -2,23 +2,19 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use shared::{
-    api::{
-        list::Page,
-        view::{RestoreView, RunView, SourceView},
-    },
-    ids::TenantId,
+use shared::api::{
+    list::Page,
+    view::{RestoreView, RunView, SourceName},
 };
 
-use super::{
-    WithTenant,
-    run_table::{RestoreTable, RunTable},
-};
 use crate::{
-    components::{Empty, ListAddress, ListFilters, Loading, Pager, problem_page},
-    functions::list::{list_restores, list_runs},
+    components::{Empty, ListAddress, ListFilters, Loaded, Pager, RestoreTable, RunTable},
+    functions::{
+        list::{list_restores, list_runs},
+        source::load_source_names,
+    },
     reach::fetched,
-    tenant::{no_tenant, path, use_tenant},
+    tenant::{no_tenant, use_tenant},
 };
 
 const RUNS: (&str, &str) = ("older", "newer");
@@ -26,8 +22,9 @@ const RESTORES: (&str, &str) = ("earlier", "later");
 
 /// The page.
 #[component]
-pub fn TenantActivity() -> impl IntoView {
+pub fn TenantActivityPage() -> impl IntoView {
     let tenant = use_tenant();
+    let sources = tenant.fetch_once(load_source_names);
     let address = ListAddress::follow(&[RUNS, RESTORES]);
     let source = move || (tenant.id.get(), address.get(), tenant.live.turns());
     let runs = Resource::new(source, |(tenant, address, _)| {
@@ -45,31 +42,16 @@ pub fn TenantActivity() -> impl IntoView {
     view! {
         <Title text="Activity" />
         <h1>"Activity"</h1>
-        <WithTenant content=move |page| {
-            let (id, sources) = (page.summary.id, page.sources);
+        <Loaded data=sources content=move |sources| {
             view! {
-                <Filters id address sources />
+                <Filters address sources />
                 <section aria-labelledby="runs">
                     <h2 id="runs">"Runs"</h2>
-                    <Transition fallback=|| view! { <Loading /> }>
-                        {move || Suspend::new(async move {
-                            match runs.await {
-                                Ok(list) => view! { <Runs id address=address.get_untracked() list /> }.into_any(),
-                                Err(error) => problem_page(error),
-                            }
-                        })}
-                    </Transition>
+                    <Loaded data=runs content=move |list| view! { <Runs address=address.get_untracked() list /> }.into_any() />
                 </section>
                 <section aria-labelledby="restores">
                     <h2 id="restores">"Restores"</h2>
-                    <Transition fallback=|| view! { <Loading /> }>
-                        {move || Suspend::new(async move {
-                            match restores.await {
-                                Ok(list) => view! { <Restores id address=address.get_untracked() list /> }.into_any(),
-                                Err(error) => problem_page(error),
-                            }
-                        })}
-                    </Transition>
+                    <Loaded data=restores content=move |list| view! { <Restores address=address.get_untracked() list /> }.into_any() />
                 </section>
             }
                 .into_any()
@@ -79,19 +61,20 @@ pub fn TenantActivity() -> impl IntoView {
 }
 
 #[component]
-fn Filters(id: TenantId, address: Memo<ListAddress>, sources: Vec<SourceView>) -> impl IntoView {
+fn Filters(address: Memo<ListAddress>, sources: Vec<SourceName>) -> impl IntoView {
+    let tenant = use_tenant();
     let sources = StoredValue::new(sources);
     move || {
-        let page = path(id, "/activity");
+        let page = tenant.path("/activity");
         view! { <ListFilters page address=address.get() sources=sources.get_value() /> }
     }
 }
 
 #[component]
-fn Runs(id: TenantId, address: ListAddress, list: Page<RunView>) -> impl IntoView {
-    let page = path(id, "/activity");
+fn Runs(address: ListAddress, list: Page<RunView>) -> impl IntoView {
+    let page = use_tenant().path("/activity");
     let content = if !list.items.is_empty() {
-        view! { <RunTable tenant=id runs=list.items /> }.into_any()
+        view! { <RunTable runs=list.items /> }.into_any()
     } else if address.is_filtered() {
         view! {
             <Empty title="No such runs">
@@ -115,10 +98,10 @@ fn Runs(id: TenantId, address: ListAddress, list: Page<RunView>) -> impl IntoVie
 }
 
 #[component]
-fn Restores(id: TenantId, address: ListAddress, list: Page<RestoreView>) -> impl IntoView {
-    let page = path(id, "/activity");
+fn Restores(address: ListAddress, list: Page<RestoreView>) -> impl IntoView {
+    let page = use_tenant().path("/activity");
     let content = if !list.items.is_empty() {
-        view! { <RestoreTable tenant=id restores=list.items /> }.into_any()
+        view! { <RestoreTable restores=list.items /> }.into_any()
     } else if address.is_filtered() {
         view! {
             <Empty title="No such restores">

@@ -2,28 +2,25 @@
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use shared::{
-    api::{
-        list::Page,
-        view::{SnapshotState, SnapshotView, SourceView},
-    },
-    ids::TenantId,
+use shared::api::{
+    list::Page,
+    view::{SnapshotState, SnapshotView, SourceName},
 };
 
-use super::{WithTenant, snapshot_table::SnapshotTable};
 use crate::{
-    components::{Empty, ListAddress, ListFilters, Loading, Pager, problem_page},
-    functions::list::list_snapshots,
+    components::{Empty, ListAddress, ListFilters, Loaded, Pager, SnapshotTable},
+    functions::{list::list_snapshots, source::load_source_names},
     reach::fetched,
-    tenant::{no_tenant, path, use_tenant},
+    tenant::{no_tenant, use_tenant},
 };
 
 const PLACES: (&str, &str) = ("older", "newer");
 
 /// The page.
 #[component]
-pub fn TenantSnapshots() -> impl IntoView {
+pub fn TenantSnapshotsPage() -> impl IntoView {
     let tenant = use_tenant();
+    let sources = tenant.fetch_once(load_source_names);
     let address = ListAddress::follow(&[PLACES]);
     let list = Resource::new(
         move || (tenant.id.get(), address.get(), tenant.live.turns()),
@@ -37,18 +34,10 @@ pub fn TenantSnapshots() -> impl IntoView {
     view! {
         <Title text="Snapshots" />
         <h1>"Snapshots"</h1>
-        <WithTenant content=move |page| {
-            let (id, sources) = (page.summary.id, page.sources);
+        <Loaded data=sources content=move |sources| {
             view! {
-                <Filters id address sources />
-                <Transition fallback=|| view! { <Loading /> }>
-                    {move || Suspend::new(async move {
-                        match list.await {
-                            Ok(list) => view! { <List id address=address.get_untracked() list /> }.into_any(),
-                            Err(error) => problem_page(error),
-                        }
-                    })}
-                </Transition>
+                <Filters address sources />
+                <Loaded data=list content=move |list| view! { <List address=address.get_untracked() list /> }.into_any() />
             }
                 .into_any()
         } />
@@ -57,23 +46,24 @@ pub fn TenantSnapshots() -> impl IntoView {
 }
 
 #[component]
-fn Filters(id: TenantId, address: Memo<ListAddress>, sources: Vec<SourceView>) -> impl IntoView {
+fn Filters(address: Memo<ListAddress>, sources: Vec<SourceName>) -> impl IntoView {
+    let tenant = use_tenant();
     let sources = StoredValue::new(sources);
     move || {
-        let page = path(id, "/snapshots");
+        let page = tenant.path("/snapshots");
         view! { <ListFilters page address=address.get() sources=sources.get_value() with_expired=true /> }
     }
 }
 
 #[component]
-fn List(id: TenantId, address: ListAddress, list: Page<SnapshotView>) -> impl IntoView {
-    let page = path(id, "/snapshots");
+fn List(address: ListAddress, list: Page<SnapshotView>) -> impl IntoView {
+    let page = use_tenant().path("/snapshots");
     let any_expired = list
         .items
         .iter()
         .any(|snapshot| snapshot.state == SnapshotState::Expired);
     let content = if !list.items.is_empty() {
-        view! { <SnapshotTable tenant=id snapshots=list.items /> }.into_any()
+        view! { <SnapshotTable snapshots=list.items /> }.into_any()
     } else if address.is_filtered() {
         view! {
             <Empty title="No such snapshots">

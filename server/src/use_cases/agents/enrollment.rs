@@ -139,7 +139,7 @@ pub async fn enroll(app: &App, request: EnrollRequest, address: IpAddr) -> Resul
         db::agents::count(&tx).await?,
         Limit::Agents,
         "too_many_agents",
-        "Ask for a second customer for the rest of the endpoints.",
+        "Ask for a second customer for the rest of the machines.",
     )?;
     db::agents::add(&tx, &agent).await?;
     let event = db::audit::Event {

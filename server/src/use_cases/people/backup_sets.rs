@@ -5,8 +5,9 @@ use repository::{kit::holds_secret_words, recovery::RecoveryPublicKey};
 use shared::{
     api::{request::NewBackupSet, view::BackupSetView},
     ids::{BackupSetId, StorageAccountId},
+    input,
     limits::Limit,
-    retention::{Policy, PolicyError},
+    retention::Policy,
 };
 
 use super::s3_errors::{S3Call, to_api_error};
@@ -18,7 +19,7 @@ use crate::{
     s3::ObjectStore,
     scope::Manager,
     use_cases::{
-        input::{bounded, name, or_taken, room_for_one, text},
+        input::{bounded, name, or_taken, room_for_one},
         views,
     },
 };
@@ -109,11 +110,11 @@ impl Draft {
             ));
         }
         bounded("recovery_key", request.recovery_key.len(), Limit::RecoveryKey)?;
-        let bucket = text("bucket", &request.bucket, Limit::Bucket, "the bucket's name")?;
+        let bucket = input::bucket(&request.bucket)?;
         let policy = request
             .options
             .policy(request.retention_days, request.mode)
-            .map_err(|error| ApiError::invalid(policy_field(&error), format!("{error}.")))?;
+            .map_err(|error| ApiError::invalid(error.field(), format!("{error}.")))?;
         let recovery_key = RecoveryPublicKey::parse(&request.recovery_key).map_err(|error| {
             ApiError::invalid(
                 "recovery_key",
@@ -125,7 +126,7 @@ impl Draft {
         Ok(Self {
             name,
             bucket,
-            prefix: prefix(&request.prefix)?,
+            prefix: input::prefix(&request.prefix)?,
             policy,
             recovery_key,
         })
@@ -158,16 +159,6 @@ async fn room(tx: &TenantTx) -> Result<(), ApiError> {
     )
 }
 
-/// The field that an error of a policy is about.
-fn policy_field(error: &PolicyError) -> &'static str {
-    match error {
-        PolicyError::OutOfRange { field, .. } => field,
-        PolicyError::UnknownTimeZone(_) => "time_zone",
-        PolicyError::DuplicateTier { .. } => "tiers",
-        PolicyError::BeyondCap { .. } => "lock_cap_days",
-    }
-}
-
 /// Asks S3 itself whether the bucket has both: a bucket that only looks right is refused.
 async fn check_bucket(store: &dyn ObjectStore, bucket: &str, call: S3Call<'_>) -> Result<(), ApiError> {
     let state = store
@@ -193,41 +184,4 @@ async fn check_bucket(store: &dyn ObjectStore, bucket: &str, call: S3Call<'_>) -
         ));
     }
     Ok(())
-}
-
-/// Keys without `+`, `%` or spaces list the same way at every provider.
-fn prefix(text: &str) -> Result<String, ApiError> {
-    let text = text.trim().trim_matches('/');
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    let fits = |part: &str| {
-        !part.is_empty()
-            && part != "."
-            && part != ".."
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    };
-    if text.len() > Limit::Prefix.max() || !text.split('/').all(fits) {
-        return Err(ApiError::invalid(
-            "prefix",
-            "prefix: use letters, digits, `-`, `_` and `.`, with `/` between the parts, 200 characters at most.",
-        ));
-    }
-    Ok(format!("{text}/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_end_in_a_slash_or_are_empty() {
-        assert_eq!(prefix(" ").unwrap(), "");
-        assert_eq!(prefix("/acme/office/").unwrap(), "acme/office/");
-        for bad in ["a b", "a+b", "a%20", "a//b", "../a", "ä"] {
-            assert!(prefix(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ pub mod enrollment_tokens;
 pub mod inspect;
 pub mod lists;
 pub mod notices;
+pub mod pages;
 pub mod restores;
 pub mod runs;
 mod s3_errors;

@@ -90,7 +90,7 @@ fn answer_of_s3(code: &str, endpoint: &str, bucket: &str) -> Option<(&'static st
         ),
         "PermanentRedirect" | "TemporaryRedirect" => (
             "other_endpoint",
-            format!("{endpoint} says that the bucket is at another endpoint. Use that of the bucket's region."),
+            format!("{endpoint} says that the bucket is at another S3 endpoint. Use that of the bucket's region."),
         ),
         "BucketAlreadyExists" | "BucketAlreadyOwnedByYou" => (
             "bucket_exists",

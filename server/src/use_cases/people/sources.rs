@@ -1,9 +1,14 @@
 //! Sources: paths of an agent and when they are backed up.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use shared::{
-    api::{request::NewSource, view::SourceView},
-    ids::SourceId,
+    api::{
+        request::NewSource,
+        view::{SourceName, SourceView},
+    },
+    ids::{AgentId, SourceId},
     limits::Limit,
     schedule::Schedule,
     source_paths::SourcePaths,
@@ -14,7 +19,7 @@ use crate::{
     db::{self, agents::Agent, sources::Source},
     error::ApiError,
     random,
-    scope::Manager,
+    scope::{Manager, Viewer},
     use_cases::{
         input::{bounded, name, or_taken, room_for_one},
         views,
@@ -60,14 +65,20 @@ pub async fn create(app: &App, actor: &Manager, request: NewSource) -> Result<So
     };
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
-    Ok(views::source(
-        &source,
-        &agent.hostname,
-        &set.name,
-        None,
-        None,
-        None,
-    ))
+    Ok(views::source(&source, &agent, &set.name, None, None, None, now))
+}
+
+/// The names of every source.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn names(app: &App, actor: &Viewer) -> Result<Vec<SourceName>, ApiError> {
+    let tx = app.db.tenant(&actor.scope).await?;
+    let agents = db::agents::all(&tx).await?.into_iter();
+    let hostnames: HashMap<AgentId, String> = agents.map(|agent| (agent.id, agent.hostname)).collect();
+    let sources = db::sources::all(&tx).await?;
+    let name = |source: &Source| views::source_name(source, hostnames.get(&source.agent_id).cloned());
+    Ok(sources.iter().map(name).collect())
 }
 
 /// What a request for a new source asks for, checked.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shared::{
     api::{request::NewStorageAccount, view::StorageAccountView},
     ids::StorageAccountId,
+    input,
     limits::Limit,
 };
 use zeroize::Zeroizing;
@@ -18,7 +19,7 @@ use crate::{
     s3::{self, Endpoint, Guarded, ObjectStore},
     scope::Manager,
     use_cases::{
-        input::{bounded, name, or_taken, room_for_one, text},
+        input::{name, or_taken, room_for_one},
         views,
     },
 };
@@ -80,25 +81,13 @@ pub async fn create(
 /// The name, the endpoint's address, and the endpoint with its keys, as they were asked for. Errors name the first field that is wrong.
 fn checked(app: &App, request: &NewStorageAccount) -> Result<(String, String, Endpoint), ApiError> {
     let name = name("name", &request.name)?;
-    bounded("endpoint", request.endpoint.len(), Limit::Endpoint)?;
     let url = app
         .storage_rule
-        .endpoint(&request.endpoint)
+        .endpoint(&input::endpoint(&request.endpoint)?)
         .map_err(|error| ApiError::invalid("endpoint", error.to_string()))?;
-    let what = "the provider's region, such as us-east-1";
-    let region = text("region", &request.region, Limit::Region, what)?;
-    let access_key = text(
-        "access_key",
-        &request.access_key,
-        Limit::AccessKey,
-        "the access key",
-    )?;
-    let secret_key = text(
-        "secret_key",
-        &request.secret_key,
-        Limit::SecretKey,
-        "the secret key",
-    )?;
+    let region = input::region(&request.region)?;
+    let access_key = input::access_key(&request.access_key)?;
+    let secret_key = input::secret_key(&request.secret_key)?;
     let endpoint = Endpoint {
         url: Some(url.clone()),
         region,

@@ -47,8 +47,8 @@ impl Holdfast {
             command.arg("--state").arg(stack.agent_state());
             return Ok(command);
         }
-        let page = self.api.tenant(self.tenant).await?;
-        let newest = page.snapshots.first().context("there is no snapshot")?;
+        let snapshots = self.api.snapshots(self.tenant).await?;
+        let newest = snapshots.first().context("there is no snapshot")?;
         self.api.new_restore(self.tenant, newest.id).await?;
         fs::create_dir_all(place.target)?;
         command

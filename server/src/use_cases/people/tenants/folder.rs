@@ -1,12 +1,9 @@
-//! What a tenant has, loaded once for a page.
+//! What a tenant has, loaded once to judge how well it is protected.
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use shared::{
-    api::view::{Damage, RunView, SnapshotView},
-    ids::{AgentId, BackupSetId, SnapshotId, SourceId, StorageAccountId},
-};
+use shared::ids::{AgentId, BackupSetId, SourceId, StorageAccountId};
 
 use crate::{
     app::App,
@@ -17,10 +14,9 @@ use crate::{
         tenants::Tenant,
     },
     error::ApiError,
-    use_cases::views,
 };
 
-/// What a tenant has, loaded once for a page.
+/// What a tenant has, loaded once to judge how well it is protected.
 pub(super) struct Folder {
     pub(super) tenant: Tenant,
     pub(super) accounts: Vec<StorageAccount>,
@@ -33,9 +29,7 @@ pub(super) struct Folder {
     pub(super) last_run: HashMap<SourceId, Run>,
     pub(super) sweeps: HashMap<SourceId, Sweep>,
     pub(super) checks: HashMap<BackupSetId, BucketCheck>,
-    /// What complete snapshots have lost.
-    pub(super) damage: HashMap<SnapshotId, Damage>,
-    /// How many snapshots of a source that is.
+    /// How many complete snapshots of a source have lost objects.
     pub(super) damaged: HashMap<SourceId, u64>,
 }
 
@@ -67,7 +61,6 @@ impl Folder {
         Ok(Self {
             tenant,
             damaged: db::snapshots::count_by_source(tx, damage.keys().copied()).await?,
-            damage,
             silences: silences.collect(),
             accounts,
             sets: db::backup_sets::all(tx)
@@ -93,26 +86,6 @@ impl Folder {
         self.agents
             .get(&source.agent_id)
             .map_or("", |agent| &agent.hostname)
-    }
-
-    pub(super) fn set_name(&self, source: &Source) -> &str {
-        self.sets.get(&source.backup_set_id).map_or("", |set| &set.name)
-    }
-
-    pub(super) fn source(&self, id: SourceId) -> Option<&Source> {
-        self.sources.iter().find(|source| source.id == id)
-    }
-
-    pub(super) fn run_view(&self, run: &Run) -> Option<RunView> {
-        self.source(run.source_id)
-            .map(|source| views::run(run, source, self.hostname(source)))
-    }
-
-    pub(super) fn snapshot_view(&self, snapshot: &Snapshot) -> Option<SnapshotView> {
-        let source = self.source(snapshot.source_id)?;
-        let mut view = views::snapshot(snapshot, source, self.hostname(source));
-        view.damage = self.damage.get(&snapshot.id).copied();
-        Some(view)
     }
 
     /// Whether no snapshot has come in since one was due, with the policy's grace. The scheduler's own `next_due` can

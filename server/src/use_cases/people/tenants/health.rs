@@ -83,7 +83,7 @@ fn of_source(folder: &Folder, source: &Source, now: Timestamp, found: &mut Findi
         found.add(
             Health::Failing,
             format!(
-                "{what}: {snapshots} lost objects from the bucket. The next backup sends again what is still on the endpoint."
+                "{what}: {snapshots} lost objects from the bucket. The next backup sends again what is still on the machine."
             ),
         );
     }

@@ -132,7 +132,6 @@ fn protected() -> Folder {
         last_run: HashMap::new(),
         sweeps: HashMap::new(),
         checks: HashMap::new(),
-        damage: HashMap::new(),
         damaged: HashMap::new(),
         sources: vec![source],
     }

@@ -1,0 +1,82 @@
+//! Restores in a table, kept up to date by the live stream.
+
+use leptos::prelude::*;
+use shared::api::view::RestoreView;
+
+use super::{state::RestoreBadge, time::At};
+use crate::{format, tenant::use_tenant};
+
+/// Restores; each row leads to the snapshot's page.
+#[component]
+pub fn RestoreTable(
+    /// Newest first.
+    restores: Vec<RestoreView>,
+) -> impl IntoView {
+    view! {
+        <div class="table-box" role="region" aria-label="Restores" tabindex="0">
+            <table class="stack">
+                <thead>
+                    <tr>
+                        <th scope="col">"Restore of"</th>
+                        <th scope="col">"Allowed"</th>
+                        <th scope="col">"By"</th>
+                        <th scope="col" class="num">"Written"</th>
+                        <th scope="col">"State"</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    {restores
+                        .into_iter()
+                        .map(|restore| view! { <RestoreRow restore /> })
+                        .collect_view()}
+                </tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn RestoreRow(restore: RestoreView) -> impl IntoView {
+    let tenant = use_tenant();
+    let live = tenant.live;
+    let now = Memo::new({
+        let restore = restore.clone();
+        move |_| live.restore(&restore)
+    });
+    let written = move || {
+        now.with(|restore| {
+            restore
+                .progress
+                .as_ref()
+                .map_or_else(|| "–".to_owned(), |progress| format::bytes(progress.bytes_done))
+        })
+    };
+    view! {
+        <tr>
+            <th scope="row">
+                <a class="row-link" href=tenant.path(&format!("/snapshots/{}", restore.snapshot_id))>
+                    {format!("{} #{}", restore.source_name, restore.seq)}
+                </a>
+            </th>
+            <td data-label="Allowed">
+                <At at=restore.created_at />
+            </td>
+            <td data-label="By" class="long">
+                {restore.authorised_by}
+            </td>
+            <td class="num" data-label="Written">
+                {written}
+            </td>
+            <td>
+                {move || view! { <RestoreBadge state=now.with(|restore| restore.state) /> }}
+                {move || {
+                    now.with(|restore| {
+                        restore.error.clone().map(|error| view! { <p class="cell-error">{error}</p> })
+                    })
+                }}
+            </td>
+        </tr>
+    }
+    .into_any()
+}

@@ -1,0 +1,6 @@
+//! A run's page.
+
+mod cancel;
+mod page;
+
+pub use page::RunPage;

@@ -1,0 +1,53 @@
+//! Restores.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::agent::RestoreProgress,
+    ids::{RestoreId, SnapshotId},
+};
+
+/// Where a restore stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreState {
+    /// Allowed; the agent has not begun.
+    Authorised,
+    /// The agent works on it.
+    Running,
+    /// Everything asked for is back.
+    Succeeded,
+    /// It ended otherwise.
+    Failed,
+    /// The permission ran out unused.
+    Expired,
+}
+
+/// A restore. `POST /api/v1/tenants/{tenant}/snapshots/{snapshot}/restores` makes one; also the `restore` event
+/// of the live stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreView {
+    /// The restore.
+    pub id: RestoreId,
+    /// The snapshot.
+    pub snapshot_id: SnapshotId,
+    /// The source's name.
+    pub source_name: String,
+    /// The snapshot's number.
+    pub seq: u64,
+    /// Where it stands.
+    pub state: RestoreState,
+    /// Who allowed it.
+    pub authorised_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Until when the agent may read.
+    pub expires_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The last report.
+    pub progress: Option<RestoreProgress>,
+    /// Why it failed.
+    pub error: Option<String>,
+}

@@ -1,0 +1,56 @@
+//! Runs.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::agent::{RunProgress, RunState},
+    ids::{RunId, SnapshotId, SourceId},
+};
+
+/// A run. `GET /api/v1/tenants/{tenant}/runs/{run}`; also the `run` event of the live stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The run.
+    pub id: RunId,
+    /// The source.
+    pub source_id: SourceId,
+    /// The source's name.
+    pub source_name: String,
+    /// The endpoint's host name.
+    pub hostname: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was asked for or due.
+    pub created_at: Timestamp,
+    /// When the agent fetched it.
+    pub started_at: Option<Timestamp>,
+    /// When its agent last said how far it is.
+    #[serde(default)]
+    pub reported_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The last report.
+    pub progress: Option<RunProgress>,
+    /// Objects confirmed so far and to confirm, while committing and locking.
+    pub confirmed: Option<(u64, u64)>,
+    /// The snapshot it made.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl RunView {
+    /// Agents report several times in a second: one that has said nothing for so long has lost its way to the server, or is gone.
+    pub const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(15);
+
+    /// For how long nothing was heard of the agent, when that is long for a run that it works on.
+    #[must_use]
+    pub fn silent_for(&self, now: Timestamp) -> Option<SignedDuration> {
+        if self.state != RunState::Running {
+            return None;
+        }
+        let heard = self.reported_at.or(self.started_at)?;
+        Some(now.duration_since(heard)).filter(|silent| *silent >= Self::SILENT_AFTER)
+    }
+}

@@ -23,4 +23,9 @@ pub struct Difference {
 }
 
 /// All that is known.
-pub const DIFFERENCES: &[Difference] = &[];
+pub const DIFFERENCES: &[Difference] = &[Difference {
+    store: Store::Ceph,
+    check: "put_if_absent_refuses_a_second",
+    instead: "under a key that holds an object it is Put, and there are 2 versions",
+    meaning: "the condition is ignored in a versioned bucket, so no caller may rely on it (docs/adr/0006-no-if-none-match.md)",
+}];

@@ -103,7 +103,7 @@ limits! {
     SourcesPerAgent = 64, Items, "sources of an agent", "server/src/use_cases/people/sources.rs";
     TypedText = 2_200, Bytes, "what a refused form brings back to its page in a sealed cookie; longer fields come back empty", "frontend/src/functions/form.rs";
     ListPage = 100, Items, "entries that one page of a list of snapshots, runs or restores has", "shared/src/api/list.rs";
-    TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope/authorise.rs";
+    TokenText = 200, Bytes, "enrollment token as an agent sends it; a longer one is none", "server/src/scope/bearers.rs";
     ObjectsPerCall = 256, Items, "objects that one call asks to upload, or says to be lost", "server/src/use_cases/agents/uploads.rs, restores.rs";
     PartsPerCall = 256, Items, "parts of objects that one call asks to read; each is within its object", "server/src/use_cases/agents/reads.rs";
     LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/agents/restores.rs";
@@ -132,8 +132,8 @@ limits! {
     BodyPause = 15, Seconds, "between two pieces of a body", "server/src/http/body.rs";
     WriteWait = 30, Seconds, "until some more of an answer is taken", "server/src/http/stalled.rs";
     PasswordQueue = 16, Items, "passwords that wait to be checked: of known browsers, as many of addresses that have not guessed wrong within the hour, and as many of others; one more is answered 503", "server/src/sign_in/passwords.rs";
-    SmallBody = 16_384, Bytes, "body of every call of the automation and the agent API that is not named below", "server/src/http/api.rs, agent_api.rs";
-    SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/api.rs";
+    SmallBody = 16_384, Bytes, "body of every call of the automation and the agent API that is not named below", "server/src/http/operations.rs, agent_api.rs";
+    SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/operations.rs";
     ObjectsBody = 131_072, Bytes, "body of the agent's calls that name objects to sign", "server/src/http/agent_api.rs";
     CommitPageBody = 524_288, Bytes, "body of a page of what a run commits", "server/src/http/agent_api.rs";
     FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs, body.rs";

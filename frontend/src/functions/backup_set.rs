@@ -4,6 +4,8 @@
 
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
+use shared::api::operations;
+#[cfg(feature = "ssr")]
 use shared::{
     api::request::PolicyOptions,
     retention::{LockAhead, Period, Tier},
@@ -97,7 +99,7 @@ pub async fn create_backup_set(
                 recovery_key: recovery_key.trim().to_owned(),
                 options,
             };
-            super::backend()?.create_backup_set(tenant, request).await
+            super::call::<operations::CreateBackupSet>(tenant, request).await
         }
         Err(error) => Err(error),
     };
@@ -168,7 +170,7 @@ fn whole(field: &str, what: &str, text: &str, such_as: u32) -> Result<u32, Conso
 #[server(prefix = "/console/fn", endpoint = "inspect_bucket")]
 pub async fn inspect_bucket(tenant: TenantId, set: BackupSetId) -> Result<BucketInspection, ConsoleError> {
     let page = format!("/tenants/{tenant}/backup-sets/{set}");
-    let result = super::backend()?.inspect_bucket(tenant, set).await;
+    let result = super::call::<operations::InspectBucket>((tenant, set), ()).await;
     let inspection = super::form::back_to_form::<InspectBucket, _>(result, &page, &[])?;
     super::form::plain_post_goes_to(&page);
     Ok(inspection)

@@ -2,6 +2,8 @@
 //! it through a sealed cookie that lives for a minute and is taken back when the page is rendered.
 
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use shared::api::operations;
 use shared::{
     api::view::EnrollmentTokenView,
     ids::{BackupSetId, TenantId},
@@ -19,7 +21,7 @@ pub async fn create_enrollment_token(
 ) -> Result<EnrollmentTokenView, ConsoleError> {
     let page = format!("/tenants/{tenant}/backup-sets/{set}");
     let request = shared::api::request::NewEnrollmentToken { backup_set_id: set };
-    let result = super::backend()?.create_enrollment_token(tenant, request).await;
+    let result = super::call::<operations::CreateEnrollmentToken>(tenant, request).await;
     let token = super::form::back_to_form::<CreateEnrollmentToken, _>(result, &page, &[])?;
     if super::status::wants_html() {
         if !ENROLLMENT.give(&(set, &token)) {

@@ -1,6 +1,8 @@
 //! Lists that grow, a page at a time.
 
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use shared::api::operations;
 use shared::{
     api::{
         list::{ListQuery, Page},
@@ -17,7 +19,7 @@ pub async fn list_snapshots(
     tenant: TenantId,
     #[server(default)] query: ListQuery,
 ) -> Result<Page<SnapshotView>, ConsoleError> {
-    super::status::answer(super::backend()?.snapshots(tenant, query).await)
+    super::status::answer(super::call::<operations::ListSnapshots>(tenant, query).await)
 }
 
 /// A page of the tenant's runs.
@@ -26,7 +28,7 @@ pub async fn list_runs(
     tenant: TenantId,
     #[server(default)] query: ListQuery,
 ) -> Result<Page<RunView>, ConsoleError> {
-    super::status::answer(super::backend()?.runs(tenant, query).await)
+    super::status::answer(super::call::<operations::ListRuns>(tenant, query).await)
 }
 
 /// A page of the tenant's restores.
@@ -35,5 +37,5 @@ pub async fn list_restores(
     tenant: TenantId,
     #[server(default)] query: ListQuery,
 ) -> Result<Page<RestoreView>, ConsoleError> {
-    super::status::answer(super::backend()?.restores(tenant, query).await)
+    super::status::answer(super::call::<operations::ListRestores>(tenant, query).await)
 }

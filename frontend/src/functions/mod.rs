@@ -20,8 +20,30 @@ pub mod status;
 pub mod storage_account;
 pub mod tenant;
 
-/// The use cases, as the server has put them into this request's context.
 #[cfg(feature = "ssr")]
-fn backend() -> Result<std::sync::Arc<dyn crate::backend::Backend>, crate::error::ConsoleError> {
-    leptos::prelude::use_context().ok_or(crate::error::ConsoleError::Internal)
+use std::sync::Arc;
+
+#[cfg(feature = "ssr")]
+use shared::api::operation::Operation;
+
+#[cfg(feature = "ssr")]
+use crate::{
+    backend::{Backend, Handle},
+    error::ConsoleError,
+};
+
+/// Has an operation done for whoever is signed in.
+#[cfg(feature = "ssr")]
+async fn call<O: Operation>(ids: O::Ids, input: O::Input) -> Result<O::Output, ConsoleError>
+where
+    dyn Backend: Handle<O>,
+{
+    let backend = backend()?;
+    <dyn Backend as Handle<O>>::handle(&*backend, ids, input).await
+}
+
+/// The server, as it has put itself into this request's context.
+#[cfg(feature = "ssr")]
+fn backend() -> Result<Arc<dyn Backend>, ConsoleError> {
+    leptos::prelude::use_context().ok_or(ConsoleError::Internal)
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::too_many_arguments, reason = "one for each field of the form")]
 
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use shared::api::operations;
 use shared::{
     api::view::RunView,
     ids::{AgentId, SourceId, TenantId},
@@ -60,7 +62,7 @@ pub async fn create_source(
                 excludes: lines(&excludes),
                 schedule,
             };
-            super::backend()?.create_source(tenant, request).await
+            super::call::<operations::CreateSource>(tenant, request).await
         }
         Err(error) => {
             let field = error.split_once(": ").map_or("", |(field, _)| field).to_owned();
@@ -75,7 +77,7 @@ pub async fn create_source(
 /// *Back up now*. A plain form post goes on to the run's page.
 #[server(prefix = "/console/fn", endpoint = "run_now")]
 pub async fn run_now(tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError> {
-    let result = super::backend()?.run_now(tenant, source).await;
+    let result = super::call::<operations::RunNow>((tenant, source), ()).await;
     let run = super::form::back_to_form::<RunNow, _>(
         result,
         &format!("/tenants/{tenant}"),

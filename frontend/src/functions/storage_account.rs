@@ -1,6 +1,8 @@
 //! Storage accounts.
 
 use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use shared::api::operations;
 use shared::ids::TenantId;
 
 use crate::error::ConsoleError;
@@ -24,7 +26,7 @@ pub async fn create_storage_account(
         secret_key: secret_key.trim().to_owned(),
         path_style,
     };
-    let result = super::backend()?.create_storage_account(tenant, request).await;
+    let result = super::call::<operations::CreateStorageAccount>(tenant, request).await;
     let account = super::form::back_to_form::<CreateStorageAccount, _>(
         result,
         &format!("/tenants/{tenant}/storage-accounts/new"),

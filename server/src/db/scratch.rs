@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Db, tenants::Tenant};
 use crate::{
     db, random,
-    scope::{self, Access, TenantScope},
+    scope::{Person, TenantScope, Viewer},
     secrets::MasterKey,
 };
 
@@ -49,7 +49,7 @@ pub(super) async fn tenant(db: &Db, name: &str) -> TenantScope {
         email: "operator@example.test".into(),
         operator: true,
     };
-    scope::authorise(db, operator, tenant.id, Access::Read)
+    Viewer::authorise(db, Person::of_session(operator), tenant.id)
         .await
         .unwrap()
         .scope

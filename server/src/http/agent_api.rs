@@ -25,14 +25,15 @@ use shared::{
 };
 
 use super::{
-    api::{Body, method_not_allowed, no_such_call},
+    api::{method_not_allowed, no_such_call},
     listener::Client,
+    operations::Body,
 };
 use crate::{
     app::App,
     error::ApiError,
-    scope,
-    use_cases::agents::{caller::Caller, commit_pages, enrollment, reads, restores, runs, uploads},
+    scope::{self, Caller},
+    use_cases::agents::{commit_pages, enrollment, reads, restores, runs, uploads},
     visits::Owner,
 };
 
@@ -78,10 +79,8 @@ fn naming_objects() -> Router<App> {
         .layer(DefaultBodyLimit::max(Limit::ObjectsBody.max()))
 }
 
-/// Extracts the agent, proven by its credential, or refuses the request.
-struct AgentCaller(Caller);
-
-impl<S> FromRequestParts<S> for AgentCaller
+/// The agent, proven by its credential, or a refusal.
+impl<S> FromRequestParts<S> for Caller
 where
     App: FromRef<S>,
     S: Send + Sync,
@@ -99,12 +98,11 @@ where
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or(ApiError::SignInNeeded)?;
         let turn = app.db.turn().await;
-        let (scope, agent) = scope::authorise_agent(&app.db, &app.bearers, credential.trim()).await?;
+        let caller = scope::authorise_agent(&app.db, &app.bearers, credential.trim()).await?;
         drop(turn);
-        client.visit.belongs_to(Owner::Agent(agent.id))?;
-        let caller = Caller { scope, agent };
+        client.visit.belongs_to(Owner::Agent(caller.agent.id))?;
         runs::seen(&app, &caller).await?;
-        Ok(Self(caller))
+        Ok(caller)
     }
 }
 
@@ -123,7 +121,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let AgentCaller(caller) = AgentCaller::from_request_parts(parts, state).await?;
+        let caller = Caller::from_request_parts(parts, state).await?;
         let path = Path::<(RunId, u32)>::from_request_parts(parts, state).await;
         let Path((run, number)) = path.map_err(|_| ApiError::NotFound("page of a run"))?;
         commit_pages::must_take_pages(&App::from_ref(state), &caller, run).await?;
@@ -154,30 +152,22 @@ struct Wait {
     wait_seconds: Option<u64>,
 }
 
-async fn work(
-    State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
-    Query(wait): Query<Wait>,
-) -> Answer<Work> {
+async fn work(State(app): State<App>, caller: Caller, Query(wait): Query<Wait>) -> Answer<Work> {
     let wait = Duration::from_secs(wait.wait_seconds.unwrap_or(0).min(Limit::Wait.max() as u64));
     runs::next_work(&app, &caller, wait).await.map(Json)
 }
 
-async fn sources(State(app): State<App>, AgentCaller(caller): AgentCaller) -> Answer<Vec<SourceSpec>> {
+async fn sources(State(app): State<App>, caller: Caller) -> Answer<Vec<SourceSpec>> {
     runs::list_sources(&app, &caller).await.map(Json)
 }
 
-async fn start(
-    State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
-    Path(source): Path<SourceId>,
-) -> Answer<BackupWork> {
+async fn start(State(app): State<App>, caller: Caller, Path(source): Path<SourceId>) -> Answer<BackupWork> {
     runs::start(&app, &caller, source).await.map(Json)
 }
 
 async fn own_reads(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(source): Path<SourceId>,
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
@@ -193,7 +183,7 @@ struct Behind {
 
 async fn own_objects(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path((source, seq)): Path<(SourceId, u64)>,
     Query(Behind { after }): Query<Behind>,
 ) -> Answer<Vec<ObjectRef>> {
@@ -202,17 +192,13 @@ async fn own_objects(
         .map(Json)
 }
 
-async fn status(
-    State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
-    Path(run): Path<RunId>,
-) -> Answer<RunStatus> {
+async fn status(State(app): State<App>, caller: Caller, Path(run): Path<RunId>) -> Answer<RunStatus> {
     runs::status(&app, &caller, run).await.map(Json)
 }
 
 async fn uploads(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(run): Path<RunId>,
     Body(request): Body<UploadsRequest>,
 ) -> Answer<Vec<UploadTicket>> {
@@ -221,7 +207,7 @@ async fn uploads(
 
 async fn progress(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(run): Path<RunId>,
     Body(report): Body<RunProgress>,
 ) -> Done {
@@ -236,7 +222,7 @@ async fn commit_page(State(app): State<App>, to: TakesPages, Body(page): Body<Co
 
 async fn stored_pages(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(run): Path<RunId>,
 ) -> Answer<Vec<StoredPage>> {
     commit_pages::list(&app, &caller, run).await.map(Json)
@@ -244,7 +230,7 @@ async fn stored_pages(
 
 async fn commit(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(run): Path<RunId>,
     Body(request): Body<CommitRequest>,
 ) -> Answer<RunStatus> {
@@ -253,7 +239,7 @@ async fn commit(
 
 async fn abort(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(run): Path<RunId>,
     Body(request): Body<AbortRequest>,
 ) -> Done {
@@ -261,13 +247,13 @@ async fn abort(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn snapshots(State(app): State<App>, AgentCaller(caller): AgentCaller) -> Answer<Vec<SnapshotSummary>> {
+async fn snapshots(State(app): State<App>, caller: Caller) -> Answer<Vec<SnapshotSummary>> {
     runs::snapshots(&app, &caller).await.map(Json)
 }
 
 async fn begin_restore(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Body(request): Body<RestoreRequest>,
 ) -> Answer<RestoreWork> {
     restores::begin(&app, &caller, &request).await.map(Json)
@@ -275,7 +261,7 @@ async fn begin_restore(
 
 async fn restore_reads(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(restore): Path<RestoreId>,
     Body(request): Body<ReadsRequest>,
 ) -> Answer<Vec<SignedRead>> {
@@ -286,7 +272,7 @@ async fn restore_reads(
 
 async fn restore_later(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(restore): Path<RestoreId>,
     Body(request): Body<LaterRequest>,
 ) -> Answer<LaterSnapshot> {
@@ -295,7 +281,7 @@ async fn restore_later(
 
 async fn restore_progress(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(restore): Path<RestoreId>,
     Body(report): Body<RestoreProgress>,
 ) -> Done {
@@ -305,7 +291,7 @@ async fn restore_progress(
 
 async fn restore_finish(
     State(app): State<App>,
-    AgentCaller(caller): AgentCaller,
+    caller: Caller,
     Path(restore): Path<RestoreId>,
     Body(finish): Body<RestoreFinish>,
 ) -> Done {

@@ -14,7 +14,12 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use frontend::{App as Console, backend::Backend, error::ConsoleError, shell, unreadable};
+use frontend::{
+    App as Console,
+    backend::{Backend, Handle},
+    error::ConsoleError,
+    shell, unreadable,
+};
 use jiff::Timestamp;
 use leptos::{
     config::LeptosOptions,
@@ -22,30 +27,20 @@ use leptos::{
     nonce::use_nonce,
 };
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context};
-use shared::{
-    api::{
-        list::{ListQuery, Page},
-        notice::Notice,
-        request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
-        view::{
-            BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView, SnapshotPage,
-            SnapshotView, SourceView, StorageAccountView, TenantPage, TenantSummary,
-        },
-    },
-    ids::{BackupSetId, NoticeId, RunId, SnapshotId, SourceId, TenantId},
-};
+use shared::api::{request::SignIn, view::Me};
 use tower_sessions::Session;
 
-use super::{cookies, headers::page_policy, listener::Client, sealed, session};
+use super::{
+    cookies,
+    headers::page_policy,
+    listener::Client,
+    operations::{Perform, perform},
+    sealed, session,
+};
 use crate::{
     app::App,
     error::ApiError,
-    scope::{self, Access, Actor},
-    use_cases::people::{
-        backup_sets, enrollment_tokens, inspect, lists, notices, restores, runs, snapshots, sources,
-        storage_accounts, tenants,
-        users::{self, Visitor},
-    },
+    use_cases::people::users::{self, Visitor},
 };
 
 /// The console's pages and server functions.
@@ -149,18 +144,6 @@ struct ConsoleBackend {
     response: Option<ResponseOptions>,
 }
 
-impl ConsoleBackend {
-    async fn user(&self) -> Result<Me, ApiError> {
-        session::user(&self.app, &self.session, &self.client)
-            .await?
-            .ok_or(ApiError::SignInNeeded)
-    }
-
-    async fn actor(&self, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
-        scope::authorise(&self.app.db, self.user().await?, tenant, access).await
-    }
-}
-
 #[async_trait]
 impl Backend for ConsoleBackend {
     fn now(&self) -> Timestamp {
@@ -180,7 +163,8 @@ impl Backend for ConsoleBackend {
     }
 
     async fn me(&self) -> Result<Option<Me>, ConsoleError> {
-        Ok(session::user(&self.app, &self.session, &self.client).await?)
+        let person = session::user(&self.app, &self.session, &self.client).await?;
+        Ok(person.map(|person| person.me().clone()))
     }
 
     async fn sign_in(&self, request: SignIn) -> Result<Me, ConsoleError> {
@@ -202,104 +186,14 @@ impl Backend for ConsoleBackend {
     async fn sign_out(&self) -> Result<(), ConsoleError> {
         Ok(session::end(&self.app, &self.session).await?)
     }
+}
 
-    async fn notices(&self) -> Result<Vec<Notice>, ConsoleError> {
-        Ok(notices::open(&self.app, &self.user().await?).await?)
-    }
-
-    async fn settle_notice(&self, notice: NoticeId) -> Result<(), ConsoleError> {
-        Ok(notices::settle(&self.app, &self.user().await?, notice).await?)
-    }
-
-    async fn tenants(&self) -> Result<Vec<TenantSummary>, ConsoleError> {
-        Ok(tenants::list(&self.app, &self.user().await?).await?)
-    }
-
-    async fn create_tenant(&self, request: NewTenant) -> Result<TenantSummary, ConsoleError> {
-        Ok(tenants::create(&self.app, &self.user().await?, request).await?)
-    }
-
-    async fn tenant(&self, tenant: TenantId) -> Result<TenantPage, ConsoleError> {
-        Ok(tenants::page(&self.app, &self.actor(tenant, Access::Read).await?).await?)
-    }
-
-    async fn create_storage_account(
-        &self,
-        tenant: TenantId,
-        request: NewStorageAccount,
-    ) -> Result<StorageAccountView, ConsoleError> {
-        let actor = self.actor(tenant, Access::Manage).await?;
-        Ok(storage_accounts::create(&self.app, &actor, request).await?)
-    }
-
-    async fn create_backup_set(
-        &self,
-        tenant: TenantId,
-        request: NewBackupSet,
-    ) -> Result<BackupSetView, ConsoleError> {
-        let actor = self.actor(tenant, Access::Manage).await?;
-        Ok(backup_sets::create(&self.app, &actor, request).await?)
-    }
-
-    async fn inspect_bucket(
-        &self,
-        tenant: TenantId,
-        set: BackupSetId,
-    ) -> Result<BucketInspection, ConsoleError> {
-        Ok(inspect::bucket(&self.app, &self.actor(tenant, Access::Manage).await?, set).await?)
-    }
-
-    async fn create_enrollment_token(
-        &self,
-        tenant: TenantId,
-        request: NewEnrollmentToken,
-    ) -> Result<EnrollmentTokenView, ConsoleError> {
-        let actor = self.actor(tenant, Access::Manage).await?;
-        Ok(enrollment_tokens::create(&self.app, &actor, request).await?)
-    }
-
-    async fn create_source(&self, tenant: TenantId, request: NewSource) -> Result<SourceView, ConsoleError> {
-        Ok(sources::create(&self.app, &self.actor(tenant, Access::Manage).await?, request).await?)
-    }
-
-    async fn run_now(&self, tenant: TenantId, source: SourceId) -> Result<RunView, ConsoleError> {
-        Ok(runs::run_now(&self.app, &self.actor(tenant, Access::Manage).await?, source).await?)
-    }
-
-    async fn cancel_run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
-        Ok(runs::cancel(&self.app, &self.actor(tenant, Access::Manage).await?, run).await?)
-    }
-
-    async fn run(&self, tenant: TenantId, run: RunId) -> Result<RunView, ConsoleError> {
-        Ok(runs::view(&self.app, &self.actor(tenant, Access::Read).await?, run).await?)
-    }
-
-    async fn snapshots(
-        &self,
-        tenant: TenantId,
-        query: ListQuery,
-    ) -> Result<Page<SnapshotView>, ConsoleError> {
-        Ok(lists::snapshots(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
-    }
-
-    async fn runs(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RunView>, ConsoleError> {
-        Ok(lists::runs(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
-    }
-
-    async fn restores(&self, tenant: TenantId, query: ListQuery) -> Result<Page<RestoreView>, ConsoleError> {
-        Ok(lists::restores(&self.app, &self.actor(tenant, Access::Read).await?, &query).await?)
-    }
-
-    async fn snapshot(&self, tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError> {
-        Ok(snapshots::page(&self.app, &self.actor(tenant, Access::Read).await?, snapshot).await?)
-    }
-
-    async fn authorise_restore(
-        &self,
-        tenant: TenantId,
-        snapshot: SnapshotId,
-    ) -> Result<RestoreView, ConsoleError> {
-        Ok(restores::authorise(&self.app, &self.actor(tenant, Access::Manage).await?, snapshot).await?)
+#[async_trait]
+impl<O: Perform> Handle<O> for ConsoleBackend {
+    async fn handle(&self, ids: O::Ids, input: O::Input) -> Result<O::Output, ConsoleError> {
+        let person = session::user(&self.app, &self.session, &self.client).await?;
+        let person = person.ok_or(ApiError::SignInNeeded)?;
+        Ok(perform::<O>(&self.app, person, ids, input).await?)
     }
 }
 

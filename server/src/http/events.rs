@@ -17,12 +17,12 @@ use tokio::{
 };
 use tower_sessions::{Session, session::Id};
 
-use super::session::{SignedIn, may_still_look};
+use super::session::may_still_look;
 use crate::{
     app::App,
     error::ApiError,
     live::LiveStream,
-    scope::{self, Access},
+    scope::{Person, Viewer},
 };
 
 /// How often it is asked whether a stream may go on: an event is told at most so long after that was looked at. A sign-out ends
@@ -88,12 +88,12 @@ impl Watching {
 /// `GET /console/events?tenant=…`.
 pub async fn stream(
     State(app): State<App>,
-    SignedIn(user): SignedIn,
+    person: Person,
     session: Session,
     Query(watch): Query<Watch>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let actor = scope::authorise(&app.db, user, watch.tenant, Access::Read).await?;
-    let tenant = actor.scope.tenant();
+    let viewer = Viewer::authorise(&app.db, person, watch.tenant).await?;
+    let tenant = viewer.scope.tenant();
     let session = session.id().ok_or(ApiError::SignInNeeded)?;
     let mut quiet = interval(ASK_WHEN_QUIET);
     quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -9,6 +9,7 @@ mod deadlines;
 mod events;
 mod headers;
 mod listener;
+mod operations;
 mod sealed;
 mod session;
 mod stalled;
@@ -83,7 +84,7 @@ pub fn router(app: &App, site: &Path) -> Router {
         .build();
     let people = console::routes(app, &options)
         .route("/console/events", get(events::stream).with_state(app.clone()))
-        .nest("/api/v1", api::routes(app))
+        .nest(shared::api::operation::BASE_PATH, api::routes(app))
         .layer(middleware::from_fn(headers::same_origin))
         .layer(sessions)
         .layer(middleware::from_fn_with_state(

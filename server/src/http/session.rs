@@ -16,7 +16,7 @@ use crate::{
     app::App,
     db::sessions::{PostgresSessions, USER_KEY},
     error::ApiError,
-    scope::{self, Access},
+    scope::{Person, Viewer},
     use_cases::people::users,
     visits::Owner,
 };
@@ -38,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 ///
 /// # Errors
 /// When the session or the user can not be read; `TooManyRequests` when the session has too many connections at work.
-pub async fn user(app: &App, session: &Session, client: &Client) -> Result<Option<Me>, ApiError> {
+pub async fn user(app: &App, session: &Session, client: &Client) -> Result<Option<Person>, ApiError> {
     let Some(id) = session.get::<Uuid>(USER_KEY).await.map_err(failed)? else {
         return Ok(None);
     };
@@ -62,7 +62,7 @@ pub async fn may_still_look(app: &App, session: Id, tenant: TenantId) -> Result<
     let Some(user) = users::by_id(app, UserId::from_uuid(user)).await? else {
         return Ok(false);
     };
-    match scope::authorise(&app.db, user, tenant, Access::Read).await {
+    match Viewer::authorise(&app.db, user, tenant).await {
         Ok(_) => Ok(true),
         Err(ApiError::NotFound(_) | ApiError::Forbidden) => Ok(false),
         Err(error) => Err(error),
@@ -93,10 +93,8 @@ pub async fn end(app: &App, session: &Session) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Extracts the signed-in user, or refuses the request.
-pub struct SignedIn(pub Me);
-
-impl<S> FromRequestParts<S> for SignedIn
+/// Whoever is signed in, or a refusal.
+impl<S> FromRequestParts<S> for Person
 where
     App: FromRef<S>,
     S: Send + Sync,
@@ -110,7 +108,6 @@ where
             .map_err(|(_, message)| ApiError::Internal(message.to_owned()))?;
         user(&App::from_ref(state), &session, &client)
             .await?
-            .map(Self)
             .ok_or(ApiError::SignInNeeded)
     }
 }

@@ -385,14 +385,9 @@ async fn a_strangers_version_on_top_is_not_confirmed() {
         client.uploads(work.run_id, &request).await.unwrap(),
         [UploadTicket::Stored]
     );
-    let actor = scope::authorise(
-        &stack.app.db,
-        stack.operator_user().await,
-        site.tenant,
-        scope::Access::Read,
-    )
-    .await
-    .unwrap();
+    let actor = scope::Viewer::authorise(&stack.app.db, stack.operator_user().await, site.tenant)
+        .await
+        .unwrap();
     let tx = stack.app.db.tenant(&actor.scope).await.unwrap();
     let rows = db::ledger::find(&tx, site.source.id, &[request.objects[0].object.hash])
         .await

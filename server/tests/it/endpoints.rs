@@ -12,7 +12,7 @@ use holdfast_server::{
     app::App,
     error::ApiError,
     s3::{self, Endpoint, address::AddressRule},
-    scope::{self, Access, Actor},
+    scope::Manager,
     use_cases::people::storage_accounts,
 };
 use shared::api::{request::NewStorageAccount, view::TenantSummary};
@@ -68,19 +68,17 @@ impl Listener {
     }
 }
 
-async fn owner(stack: &Stack) -> Actor {
+async fn owner(stack: &Stack) -> Manager {
     let tenant: TenantSummary = stack
         .operator
         .post("/tenants", &serde_json::json!({ "name": "acme" }))
         .await
         .unwrap();
     let user = stack.operator_user().await;
-    scope::authorise(&stack.app.db, user, tenant.id, Access::Manage)
-        .await
-        .unwrap()
+    Manager::authorise(&stack.app.db, user, tenant.id).await.unwrap()
 }
 
-async fn refusal(app: &App, actor: &Actor, stack: &Stack, endpoint: &str) -> (&'static str, String) {
+async fn refusal(app: &App, actor: &Manager, stack: &Stack, endpoint: &str) -> (&'static str, String) {
     let account = NewStorageAccount {
         endpoint: endpoint.to_owned(),
         ..stack.storage_account()

@@ -30,7 +30,7 @@ use shared::{
             NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, PolicyOptions, SignIn,
         },
         view::{
-            BackupSetView, EnrollmentTokenView, Me, RestoreView, RunView, SourceView, StorageAccountView,
+            BackupSetView, EnrollmentTokenView, RestoreView, RunView, SourceView, StorageAccountView,
             TenantSummary,
         },
     },
@@ -349,7 +349,7 @@ impl Stack {
 
     async fn scope(&self, site: &Site) -> scope::TenantScope {
         let user = self.operator_user().await;
-        scope::authorise(&self.app.db, user, site.tenant, scope::Access::Read)
+        scope::Viewer::authorise(&self.app.db, user, site.tenant)
             .await
             .unwrap()
             .scope
@@ -369,8 +369,8 @@ impl Stack {
     }
 
     /// The operator.
-    pub async fn operator_user(&self) -> Me {
-        self.operator.get("/me").await.unwrap()
+    pub async fn operator_user(&self) -> scope::Person {
+        scope::Person::of_session(self.operator.get("/me").await.unwrap())
     }
 
     pub fn storage_account(&self) -> NewStorageAccount {

@@ -1,10 +1,18 @@
 //! Promise P10: two walls between tenants, each tried without the other.
 
-use holdfast_server::{db, random, scope, secrets};
+use holdfast_server::{
+    db, random,
+    scope::{Manager, Person},
+    secrets,
+};
 use reqwest::{Method, StatusCode};
 use sea_orm::ConnectionTrait;
 use shared::{
-    api::view::{BucketCheckReport, BucketFindingKind, Me, TenantSummary},
+    api::{
+        operation::{self, Level},
+        operations,
+        view::{BucketCheckReport, BucketFindingKind, Me, TenantSummary},
+    },
     ids::{TenantId, UserId},
     schedule::Schedule,
 };
@@ -39,28 +47,21 @@ pub async fn technician(stack: &Stack, tenant: TenantId, role: &str) -> (Me, Ses
     )
 }
 
-/// Every route of a tenant, with ids of `site`. A route that is added must be added here: the test below counts.
-fn routes(site: &Site, snapshot: &str, run: &str, restore: &str) -> Vec<(Method, String)> {
-    let base = format!("/tenants/{}", site.tenant);
-    let source = site.source.id;
-    let set = site.set.id;
-    vec![
-        (Method::GET, base.clone()),
-        (Method::POST, format!("{base}/storage-accounts")),
-        (Method::POST, format!("{base}/backup-sets")),
-        (Method::POST, format!("{base}/backup-sets/{set}/inspect")),
-        (Method::POST, format!("{base}/enrollment-tokens")),
-        (Method::POST, format!("{base}/sources")),
-        (Method::POST, format!("{base}/sources/{source}/runs")),
-        (Method::GET, format!("{base}/runs")),
-        (Method::GET, format!("{base}/snapshots")),
-        (Method::GET, format!("{base}/restores")),
-        (Method::GET, format!("{base}/runs/{run}")),
-        (Method::POST, format!("{base}/runs/{run}/cancel")),
-        (Method::GET, format!("{base}/snapshots/{snapshot}")),
-        (Method::POST, format!("{base}/snapshots/{snapshot}/restores")),
-        (Method::GET, format!("{base}/restores/{restore}")),
-    ]
+/// The path of an operation, with ids of `site`. An id that has no case here fails the test.
+fn path_of(operation: &operation::Description, ids: &[(&str, String)]) -> String {
+    let path = ids.iter().fold(operation.path.to_owned(), |path, (name, id)| {
+        path.replace(&format!("{{{name}}}"), id)
+    });
+    assert!(!path.contains('{'), "{}: {path} has no case here", operation.name);
+    path
+}
+
+fn method_of(operation: &operation::Description) -> Method {
+    match operation.method {
+        operation::Method::Get => Method::GET,
+        operation::Method::Post => Method::POST,
+        operation::Method::Delete => Method::DELETE,
+    }
 }
 
 /// A body that every POST route can read.
@@ -97,18 +98,36 @@ async fn no_route_shows_or_touches_another_tenant() {
         .await
         .unwrap();
     let run = page["runs"][0]["id"].as_str().unwrap();
-    let routes = routes(&site, &snapshot.id.to_string(), run, &restore.id.to_string());
-    let source = include_str!("../../src/http/api.rs");
+    let ids = [
+        ("tenant", site.tenant.to_string()),
+        ("set", site.set.id.to_string()),
+        ("source", site.source.id.to_string()),
+        ("run", run.to_owned()),
+        ("snapshot", snapshot.id.to_string()),
+        ("restore", restore.id.to_string()),
+    ];
+    let of_tenants: Vec<_> = operations::ALL
+        .iter()
+        .filter(|operation| operation.path.starts_with("/tenants/"))
+        .collect();
     assert_eq!(
-        source.matches("\"/tenants/{tenant}").count(),
-        routes.len(),
-        "a route has no case here"
+        of_tenants.len(),
+        15,
+        "an operation of a tenant was added: look at its case here"
     );
+    // Routes come from the table alone.
+    for source in [
+        include_str!("../../src/http/api.rs"),
+        include_str!("../../src/http/operations.rs"),
+    ] {
+        assert!(!source.contains("/tenants"), "a route that is no operation");
+    }
 
     let (_, stranger) = technician(&stack, other.id, "technician").await;
     let (_, auditor) = technician(&stack, site.tenant, "auditor").await;
     let nobody = Session::nobody(&stack.url);
-    for (method, path) in routes {
+    for operation in of_tenants {
+        let (method, path) = (method_of(operation), path_of(operation, &ids));
         let body = (method == Method::POST).then(|| body(&site));
         let status = |session: Session| {
             let (method, path, body) = (method.clone(), path.clone(), body.clone());
@@ -133,11 +152,16 @@ async fn no_route_shows_or_touches_another_tenant() {
                 .status();
             assert_eq!(answer, StatusCode::NOT_FOUND, "{method} {moved}");
         }
-        let expected = if method == Method::GET {
-            StatusCode::OK
-        } else {
-            StatusCode::FORBIDDEN
+        let expected = match operation.level {
+            Level::View => StatusCode::OK,
+            Level::Manage => StatusCode::FORBIDDEN,
+            level => panic!("{}: {level:?} in a tenant", operation.name),
         };
+        assert_eq!(
+            operation.level == Level::View,
+            method == Method::GET,
+            "{method} {path}: whoever looks changes nothing"
+        );
         assert_eq!(status(auditor.clone()).await, expected, "{method} {path}");
     }
     let seen: Vec<TenantSummary> = stranger.get("/tenants").await.unwrap();
@@ -155,6 +179,44 @@ async fn no_route_shows_or_touches_another_tenant() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_of_the_instance_ask_for_their_access() {
+    let stack = Stack::start().await;
+    let tenant: TenantSummary = stack
+        .operator
+        .post("/tenants", &serde_json::json!({ "name": "acme" }))
+        .await
+        .unwrap();
+    let (_, owner) = technician(&stack, tenant.id, "owner").await;
+    let nobody = Session::nobody(&stack.url);
+    let body = serde_json::json!({ "name": "x", "email": "e", "password": "p" });
+    let ids = [("notice", "ntc_00000000000000000000000000000000".to_owned())];
+    for operation in operations::ALL
+        .iter()
+        .filter(|operation| !operation.path.starts_with("/tenants/"))
+    {
+        let (method, path) = (method_of(operation), path_of(operation, &ids));
+        let body = (method == Method::POST).then_some(&body);
+        let expected = match operation.level {
+            // The session has tests of its own.
+            Level::Anyone => continue,
+            Level::SignedIn => StatusCode::OK,
+            Level::Operate => StatusCode::FORBIDDEN,
+            level => panic!("{}: {level:?} without a tenant", operation.name),
+        };
+        assert_eq!(
+            nobody.send(method.clone(), &path, body).await.status(),
+            StatusCode::UNAUTHORIZED,
+            "{method} {path}"
+        );
+        assert_eq!(
+            owner.send(method.clone(), &path, body).await.status(),
+            expected,
+            "{method} {path}"
+        );
+    }
+}
+
 /// The second wall: a query without any condition, in the wrong tenant's transaction, finds nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_level_security_holds_without_the_scope() {
@@ -168,7 +230,7 @@ async fn row_level_security_holds_without_the_scope() {
         .await
         .unwrap();
     let (me, _) = technician(&stack, other.id, "owner").await;
-    let foreign = scope::authorise(&stack.app.db, me.clone(), other.id, scope::Access::Manage)
+    let foreign = Manager::authorise(&stack.app.db, Person::of_session(me.clone()), other.id)
         .await
         .unwrap();
     let tx = stack.app.db.tenant(&foreign.scope).await.unwrap();
@@ -275,7 +337,7 @@ async fn row_level_security_holds_without_the_scope() {
     drop(own_tx);
     // Writing a row of another tenant is refused by the database itself.
     let operator = Me { operator: true, ..me };
-    let own = scope::authorise(&stack.app.db, operator, site.tenant, scope::Access::Manage)
+    let own = Manager::authorise(&stack.app.db, Person::of_session(operator), site.tenant)
         .await
         .unwrap();
     let own_tx = stack.app.db.tenant(&own.scope).await.unwrap();

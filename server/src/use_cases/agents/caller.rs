@@ -1,4 +1,4 @@
-//! An authorised agent, and what is its own.
+//! What is an authorised agent's own.
 
 use jiff::Timestamp;
 use shared::{
@@ -7,19 +7,10 @@ use shared::{
 };
 
 use crate::{
-    db::{self, TenantTx, agents::Agent, runs::Run, sources::Source},
+    db::{self, TenantTx, runs::Run, sources::Source},
     error::ApiError,
-    scope::TenantScope,
+    scope::Caller,
 };
-
-/// An authorised agent.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Its tenant.
-    pub scope: TenantScope,
-    /// The agent.
-    pub agent: Agent,
-}
 
 /// The agent's own source, its row locked.
 ///

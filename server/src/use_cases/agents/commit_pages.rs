@@ -16,11 +16,12 @@ use shared::{
     words::{count, counted},
 };
 
-use super::caller::{Caller, must_run, own_run};
+use super::caller::{must_run, own_run};
 use crate::{
     app::App,
     db::{self, TenantTx, commit_pages::PageRow, ledger::LedgerObject},
     error::ApiError,
+    scope::Caller,
 };
 
 /// Refuses a run that takes no pages. Asked before the body is read; no row is locked.

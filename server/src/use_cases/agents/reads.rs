@@ -10,12 +10,11 @@ use shared::{
     object::{ObjectHash, ObjectKind},
 };
 
-use super::caller::Caller;
 use crate::{
     app::App,
     db::{self, TenantTx, backup_sets::BackupSet, ledger::LedgerObject, storage_accounts::StorageAccount},
     error::ApiError,
-    scope::TenantScope,
+    scope::{Caller, TenantScope},
 };
 
 /// How long a signed address works.

@@ -13,7 +13,6 @@ use shared::{
 };
 
 use super::{
-    caller::Caller,
     enrollment,
     reads::{self, ADDRESS_LIFE, SourceObjects},
 };
@@ -24,6 +23,7 @@ use crate::{
         restores::{Restore, StoredState},
     },
     error::ApiError,
+    scope::Caller,
     use_cases::{
         input::said,
         system::restores::{announce, set_of, with_source},

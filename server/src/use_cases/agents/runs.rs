@@ -14,7 +14,7 @@ use shared::{
 };
 
 use super::{
-    caller::{Caller, find_own_run, must_run, own_run, own_source},
+    caller::{find_own_run, must_run, own_run, own_source},
     commit_pages, enrollment,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     error::ApiError,
     polls::DISPLACED,
     random,
+    scope::Caller,
     use_cases::{input::said, system::runs, views},
 };
 

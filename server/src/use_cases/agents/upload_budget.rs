@@ -10,7 +10,6 @@ use shared::{
     object::{ObjectHash, ObjectRef},
 };
 
-use super::caller::Caller;
 use crate::{
     app::App,
     db::{
@@ -20,6 +19,7 @@ use crate::{
     },
     error::ApiError,
     s3::ObjectStore,
+    scope::Caller,
     use_cases::system::confirm,
 };
 

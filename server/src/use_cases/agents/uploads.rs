@@ -15,7 +15,7 @@ use shared::{
 };
 
 use super::{
-    caller::{Caller, find_own_run, must_run, own_run},
+    caller::{find_own_run, must_run, own_run},
     upload_budget,
 };
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     },
     error::ApiError,
     s3::{Lock, ObjectStore, SignPut},
+    scope::Caller,
     use_cases::system::{confirm, protection},
 };
 

@@ -15,7 +15,7 @@ use crate::{
     error::ApiError,
     random,
     s3::ObjectStore,
-    scope::Actor,
+    scope::Manager,
     use_cases::{
         input::{bounded, name, or_taken, room_for_one, text},
         views,
@@ -27,7 +27,7 @@ use crate::{
 /// # Errors
 /// `Invalid` with what to do when the bucket can not hold immutable backups or the policy is not one; `Conflict`
 /// when the name is taken.
-pub async fn create(app: &App, actor: &Actor, request: NewBackupSet) -> Result<BackupSetView, ApiError> {
+pub async fn create(app: &App, actor: &Manager, request: NewBackupSet) -> Result<BackupSetView, ApiError> {
     let name = name("name", &request.name)?;
     if !request.immutable_retention {
         return Err(ApiError::invalid(

@@ -11,7 +11,7 @@ use crate::{
     db::{self, enrollment::EnrollmentToken},
     error::ApiError,
     random,
-    scope::{Actor, ENROLLMENT_PREFIX, bearer_text},
+    scope::{ENROLLMENT_PREFIX, Manager, bearer_text},
     secrets::Bearer,
     use_cases::input::room_for_one,
 };
@@ -25,7 +25,7 @@ const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// `NotFound` when the tenant has no such backup set.
 pub async fn create(
     app: &App,
-    actor: &Actor,
+    actor: &Manager,
     request: NewEnrollmentToken,
 ) -> Result<EnrollmentTokenView, ApiError> {
     let now = app.clock.now();

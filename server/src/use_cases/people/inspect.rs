@@ -11,7 +11,7 @@ use crate::{
     db,
     error::ApiError,
     s3::{Bounds, Listed, ObjectStore, S3Error, each_page},
-    scope::Actor,
+    scope::Manager,
 };
 
 /// Keys that are shown as examples.
@@ -26,7 +26,7 @@ const PARALLEL: usize = 16;
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such set; `Invalid` with what to do when S3 says no.
-pub async fn bucket(app: &App, actor: &Actor, id: BackupSetId) -> Result<BucketInspection, ApiError> {
+pub async fn bucket(app: &App, actor: &Manager, id: BackupSetId) -> Result<BucketInspection, ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;
     let set = db::backup_sets::find(&tx, id)
         .await?

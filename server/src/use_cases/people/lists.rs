@@ -21,7 +21,7 @@ use crate::{
         sources::Source,
     },
     error::ApiError,
-    scope::Actor,
+    scope::Viewer,
     use_cases::views,
 };
 
@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # Errors
 /// `Invalid` when the query contradicts itself; likewise below.
-pub async fn snapshots(app: &App, actor: &Actor, query: &ListQuery) -> Result<Page<SnapshotView>, ApiError> {
+pub async fn snapshots(app: &App, actor: &Viewer, query: &ListQuery) -> Result<Page<SnapshotView>, ApiError> {
     let part = part(query)?;
     let tx = app.db.tenant(&actor.scope).await?;
     let found = db::lists::snapshots(&tx, part, query.expired).await?;
@@ -52,7 +52,7 @@ pub async fn snapshots(app: &App, actor: &Actor, query: &ListQuery) -> Result<Pa
 ///
 /// # Errors
 /// See [`snapshots`].
-pub async fn runs(app: &App, actor: &Actor, query: &ListQuery) -> Result<Page<RunView>, ApiError> {
+pub async fn runs(app: &App, actor: &Viewer, query: &ListQuery) -> Result<Page<RunView>, ApiError> {
     let part = part(query)?;
     let tx = app.db.tenant(&actor.scope).await?;
     let found = db::lists::runs(&tx, part).await?;
@@ -71,7 +71,7 @@ pub async fn runs(app: &App, actor: &Actor, query: &ListQuery) -> Result<Page<Ru
 ///
 /// # Errors
 /// See [`snapshots`].
-pub async fn restores(app: &App, actor: &Actor, query: &ListQuery) -> Result<Page<RestoreView>, ApiError> {
+pub async fn restores(app: &App, actor: &Viewer, query: &ListQuery) -> Result<Page<RestoreView>, ApiError> {
     let part = part(query)?;
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;

@@ -1,11 +1,13 @@
 //! Notices for the operators of the instance.
 
-use shared::{
-    api::{notice::Notice, view::Me},
-    ids::NoticeId,
-};
+use shared::{api::notice::Notice, ids::NoticeId};
 
-use crate::{app::App, db, error::ApiError};
+use crate::{
+    app::App,
+    db,
+    error::ApiError,
+    scope::{Operator, Person},
+};
 
 /// Notices that are shown at once.
 const SHOWN: u32 = 20;
@@ -14,8 +16,8 @@ const SHOWN: u32 = 20;
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn open(app: &App, user: &Me) -> Result<Vec<Notice>, ApiError> {
-    if !user.operator {
+pub async fn open(app: &App, person: &Person) -> Result<Vec<Notice>, ApiError> {
+    if !person.operator {
         return Ok(Vec::new());
     }
     Ok(db::notices::open(&app.db.instance().await?, SHOWN).await?)
@@ -24,18 +26,15 @@ pub async fn open(app: &App, user: &Me) -> Result<Vec<Notice>, ApiError> {
 /// Notes that an operator has dealt with a notice: it is not shown any more.
 ///
 /// # Errors
-/// `Forbidden` for anybody else; `NotFound` when there is no such open notice.
-pub async fn settle(app: &App, user: &Me, notice: NoticeId) -> Result<(), ApiError> {
-    if !user.operator {
-        return Err(ApiError::Forbidden);
-    }
+/// `NotFound` when there is no such open notice.
+pub async fn settle(app: &App, operator: &Operator, notice: NoticeId) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.instance().await?;
-    if !db::notices::settle(&tx, notice, &user.email, now).await? {
+    if !db::notices::settle(&tx, notice, &operator.email, now).await? {
         return Err(ApiError::NotFound("open notice"));
     }
     let event = db::audit::Event {
-        actor: &user.email,
+        actor: &operator.email,
         action: "notice.settle",
         subject: notice.to_string(),
         detail: serde_json::json!({}),

@@ -14,7 +14,7 @@ use crate::{
     },
     error::ApiError,
     random,
-    scope::Actor,
+    scope::{Manager, Viewer},
     use_cases::{
         system::restores::{announce, with_source},
         views,
@@ -28,7 +28,7 @@ const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such snapshot; `Conflict` while it is not complete.
-pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<RestoreView, ApiError> {
+pub async fn authorise(app: &App, actor: &Manager, id: SnapshotId) -> Result<RestoreView, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
     let (_, source) = with_source(&tx, id).await?;
@@ -95,7 +95,7 @@ pub async fn authorise(app: &App, actor: &Actor, id: SnapshotId) -> Result<Resto
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such restore.
-pub async fn view(app: &App, actor: &Actor, id: RestoreId) -> Result<RestoreView, ApiError> {
+pub async fn view(app: &App, actor: &Viewer, id: RestoreId) -> Result<RestoreView, ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;
     let restore = db::restores::find(&tx, id)
         .await?

@@ -5,13 +5,19 @@ use shared::{
     ids::{RunId, SourceId},
 };
 
-use crate::{app::App, db, error::ApiError, scope::Actor, use_cases::system::runs};
+use crate::{
+    app::App,
+    db,
+    error::ApiError,
+    scope::{Manager, Viewer},
+    use_cases::system::runs,
+};
 
 /// *Back up now*: queues a run, or gives the one that is queued or under way.
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such source.
-pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunView, ApiError> {
+pub async fn run_now(app: &App, actor: &Manager, source: SourceId) -> Result<RunView, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
     let source = db::sources::lock(&tx, source)
@@ -39,7 +45,7 @@ pub async fn run_now(app: &App, actor: &Actor, source: SourceId) -> Result<RunVi
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such run.
-pub async fn view(app: &App, actor: &Actor, run: RunId) -> Result<RunView, ApiError> {
+pub async fn view(app: &App, actor: &Viewer, run: RunId) -> Result<RunView, ApiError> {
     let tx = app.db.tenant(&actor.scope).await?;
     let run = db::runs::find(&tx, run).await?.ok_or(ApiError::NotFound("run"))?;
     let source = db::sources::find(&tx, run.source_id)
@@ -52,7 +58,7 @@ pub async fn view(app: &App, actor: &Actor, run: RunId) -> Result<RunView, ApiEr
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such run; `Conflict` when it is too late.
-pub async fn cancel(app: &App, actor: &Actor, id: RunId) -> Result<RunView, ApiError> {
+pub async fn cancel(app: &App, actor: &Manager, id: RunId) -> Result<RunView, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
     let found = db::runs::find(&tx, id).await?.ok_or(ApiError::NotFound("run"))?;

@@ -6,7 +6,7 @@ use crate::{
     app::App,
     db,
     error::ApiError,
-    scope::Actor,
+    scope::Viewer,
     use_cases::{
         system::restores::{set_of, with_source},
         views,
@@ -20,7 +20,7 @@ const RESTORES_SHOWN: u64 = 20;
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such snapshot.
-pub async fn page(app: &App, actor: &Actor, id: SnapshotId) -> Result<SnapshotPage, ApiError> {
+pub async fn page(app: &App, actor: &Viewer, id: SnapshotId) -> Result<SnapshotPage, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
     let (snapshot, source) = with_source(&tx, id).await?;

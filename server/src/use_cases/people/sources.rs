@@ -12,7 +12,7 @@ use crate::{
     db::{self, sources::Source},
     error::ApiError,
     random,
-    scope::Actor,
+    scope::Manager,
     use_cases::{
         input::{bounded, name, or_taken, room_for_one},
         views,
@@ -24,7 +24,7 @@ use crate::{
 /// # Errors
 /// `Invalid` when paths or schedule are malformed; `NotFound` when the tenant has no such agent; `Conflict` when
 /// the agent has a source of that name.
-pub async fn create(app: &App, actor: &Actor, request: NewSource) -> Result<SourceView, ApiError> {
+pub async fn create(app: &App, actor: &Manager, request: NewSource) -> Result<SourceView, ApiError> {
     let name = name("name", &request.name)?;
     let SourcePaths { paths, excludes } = SourcePaths::read(request.paths, request.excludes)
         .map_err(|error| ApiError::invalid(error.field(), format!("{error}.")))?;

@@ -16,7 +16,7 @@ use crate::{
     error::ApiError,
     random,
     s3::{self, Endpoint, Guarded, ObjectStore},
-    scope::Actor,
+    scope::Manager,
     use_cases::{
         input::{bounded, name, or_taken, room_for_one, text},
         views,
@@ -30,7 +30,7 @@ use crate::{
 /// name is taken.
 pub async fn create(
     app: &App,
-    actor: &Actor,
+    actor: &Manager,
     request: NewStorageAccount,
 ) -> Result<StorageAccountView, ApiError> {
     let name = name("name", &request.name)?;

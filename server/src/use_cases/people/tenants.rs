@@ -10,7 +10,7 @@ use shared::{
     api::{
         agent::RunState,
         request::NewTenant,
-        view::{Me, TenantPage, TenantSummary},
+        view::{TenantPage, TenantSummary},
     },
     ids::{SnapshotId, TenantId},
 };
@@ -21,7 +21,7 @@ use crate::{
     db::{self, TenantTx, backup_sets::BackupSet, snapshots::Snapshot, tenants::Tenant},
     error::ApiError,
     random,
-    scope::{self, Access, Actor, TenantScope},
+    scope::{Operator, Person, TenantScope, Viewer},
     use_cases::{
         input::{name, or_taken},
         views,
@@ -35,29 +35,26 @@ const FINDINGS_SHOWN: u64 = 50;
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(app: &App, user: &Me) -> Result<Vec<TenantSummary>, ApiError> {
-    let tenants = if user.operator {
+pub async fn list(app: &App, person: &Person) -> Result<Vec<TenantSummary>, ApiError> {
+    let tenants = if person.operator {
         db::tenants::all(&app.db.instance().await?).await?
     } else {
-        db::tenants::of_user(&app.db.user(user.id).await?).await?
+        db::tenants::of_user(&app.db.user(person.id).await?).await?
     };
     let mut summaries = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        let actor = scope::authorise(&app.db, user.clone(), tenant.id, Access::Read).await?;
+        let actor = Viewer::authorise(&app.db, person.clone(), tenant.id).await?;
         summaries.push(summary(app, &actor.scope).await?);
     }
     summaries.sort_by(|a, b| a.health.cmp(&b.health).then_with(|| a.name.cmp(&b.name)));
     Ok(summaries)
 }
 
-/// Makes a tenant. Operators only.
+/// Makes a tenant.
 ///
 /// # Errors
-/// `Forbidden` for anybody else; `Conflict` when the name is taken.
-pub async fn create(app: &App, user: &Me, request: NewTenant) -> Result<TenantSummary, ApiError> {
-    if !user.operator {
-        return Err(ApiError::Forbidden);
-    }
+/// `Conflict` when the name is taken.
+pub async fn create(app: &App, operator: &Operator, request: NewTenant) -> Result<TenantSummary, ApiError> {
     let now = app.clock.now();
     let tenant = Tenant {
         id: TenantId::from_uuid(random::uuid(now)),
@@ -73,14 +70,14 @@ pub async fn create(app: &App, user: &Me, request: NewTenant) -> Result<TenantSu
     };
     db::tenants::add(&tx, &tenant, now).await.map_err(taken)?;
     let event = db::audit::Event {
-        actor: &user.email,
+        actor: &operator.email,
         action: "tenant.create",
         subject: tenant.id.to_string(),
         detail: serde_json::json!({ "name": tenant.name }),
     };
     db::audit::add_instance(&tx, event, now).await?;
     tx.commit().await?;
-    let actor = scope::authorise(&app.db, user.clone(), tenant.id, Access::Read).await?;
+    let actor = Viewer::authorise(&app.db, Person::clone(operator), tenant.id).await?;
     summary(app, &actor.scope).await
 }
 
@@ -94,7 +91,7 @@ async fn summary(app: &App, scope: &TenantScope) -> Result<TenantSummary, ApiErr
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn page(app: &App, actor: &Actor) -> Result<TenantPage, ApiError> {
+pub async fn page(app: &App, actor: &Viewer) -> Result<TenantPage, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&actor.scope).await?;
     let folder = Folder::load(&tx, app).await?;

@@ -14,6 +14,7 @@ use crate::{
     client_address::network,
     db::{self, users::User},
     error::ApiError,
+    scope::Person,
     sign_in::{Guess, KnownBrowser, Lane, Refusal, Reservation},
 };
 
@@ -156,7 +157,8 @@ pub async fn sign_in(app: &App, request: SignIn, visitor: &Visitor) -> Result<Si
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn by_id(app: &App, id: UserId) -> Result<Option<Me>, ApiError> {
+pub async fn by_id(app: &App, id: UserId) -> Result<Option<Person>, ApiError> {
     let tx = app.db.instance().await?;
-    Ok(db::users::find(&tx, id).await?.as_ref().map(me))
+    let user = db::users::find(&tx, id).await?;
+    Ok(user.map(|user| Person::of_session(me(&user))))
 }

@@ -1,7 +1,6 @@
-//! The ways to a scope: a session, a credential, a token, a job.
+//! The ways to a scope that need no person: a credential, a token, a job.
 
 use shared::{
-    api::view::Me,
     ids::{AgentId, TenantId},
     limits::Limit,
 };
@@ -35,50 +34,19 @@ impl TenantScope {
     }
 }
 
-/// What a person wants to do in a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Look.
-    Read,
-    /// Change: not for auditors.
-    Manage,
-}
-
-/// A signed-in person in a tenant that they may touch.
+/// An agent that has proven itself by its credential.
 #[derive(Debug, Clone)]
-pub struct Actor {
-    /// Who.
-    pub user: Me,
-    /// Where.
+pub struct Caller {
+    /// Its tenant.
     pub scope: TenantScope,
+    /// The agent.
+    pub agent: Agent,
+    /// Only this module makes one.
+    _proven: Proven,
 }
 
-// Promise: P10
-/// Authorises a signed-in user: operators everywhere, others by their membership. A tenant that the user may not
-/// see does not exist for them.
-///
-/// # Errors
-/// `NotFound` when there is no such tenant here for this user, `Forbidden` when their role only looks.
-pub async fn authorise(db: &Db, user: Me, tenant: TenantId, access: Access) -> Result<Actor, ApiError> {
-    let visible = if user.operator {
-        db::tenants::exists(&db.instance().await?, tenant).await?
-    } else {
-        let tx = db.user(user.id).await?;
-        match (db::tenants::role(&tx, tenant).await?, access) {
-            (None, _) => false,
-            (Some(db::tenants::Role::Auditor), Access::Manage) => return Err(ApiError::Forbidden),
-            (Some(_), _) => true,
-        }
-    };
-    if visible {
-        Ok(Actor {
-            user,
-            scope: TenantScope::new(tenant),
-        })
-    } else {
-        Err(ApiError::NotFound("tenant"))
-    }
-}
+#[derive(Debug, Clone)]
+struct Proven;
 
 /// The three parts of a bearer text: `<prefix>_<tenant>_<row>_<secret>`. The tenant in it is a claim that opens
 /// the right scope; the secret proves it.
@@ -116,18 +84,16 @@ pub const ENROLLMENT_PREFIX: &str = "hfe";
 ///
 /// # Errors
 /// `SignInNeeded` for anything but a valid credential, without saying which part was wrong.
-pub async fn authorise_agent(
-    db: &Db,
-    key: &BearerKey,
-    credential: &str,
-) -> Result<(TenantScope, Agent), ApiError> {
+pub async fn authorise_agent(db: &Db, key: &BearerKey, credential: &str) -> Result<Caller, ApiError> {
     let bearer = parse_bearer(CREDENTIAL_PREFIX, credential).ok_or(ApiError::SignInNeeded)?;
     let scope = TenantScope::new(bearer.tenant);
     let tx = db.tenant(&scope).await?;
     match db::agents::find(&tx, AgentId::from_uuid(bearer.row)).await? {
-        Some(agent) if key.matches(Bearer::Credential, bearer.secret, &agent.credential_hash) => {
-            Ok((scope, agent))
-        }
+        Some(agent) if key.matches(Bearer::Credential, bearer.secret, &agent.credential_hash) => Ok(Caller {
+            scope,
+            agent,
+            _proven: Proven,
+        }),
         _ => Err(ApiError::SignInNeeded),
     }
 }

@@ -4,7 +4,9 @@ pub mod agent;
 pub mod commit;
 pub mod list;
 pub mod notice;
+#[cfg(feature = "schedule")]
 pub mod operation;
+#[cfg(feature = "schedule")]
 pub mod operations;
 pub mod reads;
 #[cfg(feature = "schedule")]

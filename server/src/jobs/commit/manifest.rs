@@ -174,12 +174,13 @@ mod tests {
     fn every_field_of_the_header_must_be_as_the_server_has_it() {
         compare(&header(), &expected()).unwrap();
         let other = Uuid::from_u128(9);
-        let cases: [(&str, fn(&mut ManifestHeader, Uuid)); 8] = [
+        type Change = fn(&mut ManifestHeader, Uuid);
+        let cases: [(&str, Change); 8] = [
             ("another agent", |header, id| {
-                header.agent_id = AgentId::from_uuid(id)
+                header.agent_id = AgentId::from_uuid(id);
             }),
             ("another agent", |header, id| {
-                header.source_id = SourceId::from_uuid(id)
+                header.source_id = SourceId::from_uuid(id);
             }),
             ("another agent", |header, id| header.run_id = RunId::from_uuid(id)),
             ("another snapshot", |header, _| header.parent = None),
@@ -190,7 +191,7 @@ mod tests {
                 header.parent.as_mut().unwrap().manifest = hash(3);
             }),
             ("another recovery key", |header, _| {
-                header.recovery = fingerprint(2)
+                header.recovery = fingerprint(2);
             }),
             ("other totals", |header, _| header.totals.warnings = 1),
         ];

@@ -112,6 +112,8 @@ fn decide_one(
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use shared::object::{ObjectKind, ObjectRef};
 
     use super::*;
@@ -191,7 +193,7 @@ mod tests {
                 Some(&old),
                 true,
                 None,
-                put(&[old.clone()]),
+                put(slice::from_ref(&old)),
             ),
             (
                 "live, counts as gone, shown: the commit extends it",
@@ -216,7 +218,7 @@ mod tests {
                 None,
                 false,
                 Some(&short),
-                put(&[short.clone()]),
+                put(slice::from_ref(&short)),
             ),
             (
                 "pending, confirmed before, no longer shown",
@@ -224,7 +226,7 @@ mod tests {
                 Some(&long),
                 false,
                 None,
-                put(&[long.clone()]),
+                put(slice::from_ref(&long)),
             ),
             (
                 "pending, confirmed before, another version shown locked too short",

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn the_first_field_that_is_wrong_is_named() {
-        let cases: [(&str, fn(&mut NewSource)); 4] = [
+        type Change = fn(&mut NewSource);
+        let cases: [(&str, Change); 4] = [
             ("name", |request| request.name = "  ".to_owned()),
             ("paths", |request| request.paths = Vec::new()),
             ("time_zone", |request| {

@@ -12,7 +12,7 @@ fn dates(line: &str, month: &str) -> Vec<i8> {
         .unwrap()
         .map(|due| due.to_zoned(jiff::tz::TimeZone::UTC).date())
         .filter(|date| date.to_string().starts_with(month))
-        .map(|date| date.day())
+        .map(jiff::civil::Date::day)
         .collect()
 }
 

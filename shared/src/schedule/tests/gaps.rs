@@ -1,7 +1,7 @@
 //! How long a line may be silent, wherever and whenever the clocks change: no longer than its own largest step and the
 //! change together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write};
 
 use jiff::{
     SignedDuration, Timestamp,
@@ -148,7 +148,8 @@ fn no_gap_is_longer_than_the_largest_step_and_the_change_of_the_clocks() {
         }
     }
     assert!(changes.len() > 1_000, "{} changes", changes.len());
-    println!(
+    let _ = writeln!(
+        std::io::stderr(),
         "{} lines, {} changes of clocks, {tried} pairs",
         lines.len(),
         changes.len()

@@ -2,73 +2,32 @@
 //! snapshot needs. All of that is readable without any key; what proves it is signatures and hashes.
 
 mod records;
+mod state;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     mem,
 };
 
 use repository::{
-    commit::{CommitRecord, CommitVerifyingKey},
-    identity::AgentPublicKey,
+    commit::CommitRecord,
     layout,
     manifest::{self, MAX_MANIFEST_BYTES, ManifestHeader},
     object_list::ListError,
-    recovery::Fingerprint,
 };
 use shared::{
-    api::{agent::SnapshotTotals, view::SnapshotState},
+    api::agent::SnapshotTotals,
     ids::{RunId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
 
-use self::records::Counted;
-use super::{
-    ledger::Ledger,
-    report::{Finding, Kind},
-};
+pub(super) use self::state::{Expected, Trust};
+use self::{records::Counted, state::Scan};
+use super::report::{Finding, Kind};
 use crate::{
-    s3::{Bounds, S3Error},
-    source_listing::{SetLocation, SourceListing, Version},
+    s3::S3Error,
+    source_listing::{SetLocation, SourceListing},
 };
-
-/// Objects that are read side by side.
-const PARALLEL: usize = 16;
-
-/// What the ledger expects in the bucket.
-pub(super) struct Expected {
-    /// How long the listing may get.
-    bounds: Bounds,
-    /// The numbers of the snapshots whose commit records should be there.
-    complete: BTreeSet<u64>,
-}
-
-impl Expected {
-    pub(super) fn of(ledger: &Ledger) -> Self {
-        let complete = ledger.snapshots.iter();
-        let complete = complete.filter(|(_, snapshot)| snapshot.state == SnapshotState::Complete);
-        Self {
-            bounds: match ledger.rows.len() + ledger.spares.len() {
-                0 => Bounds::unknown(),
-                known => Bounds::expecting(known as u64),
-            },
-            complete: complete.map(|(seq, _)| *seq).collect(),
-        }
-    }
-}
-
-/// Whose word counts.
-#[derive(Clone, Copy)]
-pub(super) struct Trust<'a> {
-    /// Keys for commit records.
-    pub commit_keys: &'a [CommitVerifyingKey],
-    /// Whether a record counts that none of them has signed, if its manifest fits it.
-    pub any_commit_key: bool,
-    /// The key that the database knows of the source's agent. Without a commit key to go by, nobody else's manifest counts.
-    pub signer: Option<AgentPublicKey>,
-    /// The recovery key that everything must be sealed to.
-    pub recovery: Fingerprint,
-}
 
 /// A source as the bucket tells it.
 pub(super) struct Found {
@@ -239,37 +198,7 @@ impl Spans {
     }
 }
 
-struct Scan<'a> {
-    location: SetLocation<'a>,
-    id: SourceId,
-    trust: Trust<'a>,
-    listing: &'a SourceListing,
-}
-
 impl Scan<'_> {
-    fn key(&self, object: &ObjectRef) -> String {
-        layout::object_key(self.location.prefix, self.id, object.kind, &object.hash)
-    }
-
-    async fn get(&self, key: &str, version: &Version, limit: u64) -> Result<Option<Vec<u8>>, S3Error> {
-        if version.size_bytes > limit {
-            return Ok(None);
-        }
-        match self
-            .location
-            .store
-            .get(self.location.bucket, key, &version.id, limit)
-            .await
-        {
-            Ok(bytes) => Ok(Some(bytes)),
-            // Deleted since it was listed.
-            Err(S3Error::Refused {
-                status: 404 | 405, ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The first of the commit records of one number that counts, with the header of its manifest where that is there.
     async fn choose(
         &self,

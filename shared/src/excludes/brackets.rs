@@ -1,6 +1,6 @@
 //! Classes of letters, and braces, which mean several things to several tools.
 
-use super::Verdict;
+use super::verdict::Verdict;
 
 /// Lines that braces may become.
 const MOST_LINES: usize = 100;

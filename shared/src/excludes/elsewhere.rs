@@ -1,6 +1,6 @@
 //! Lines in the syntax of other tools, of shells and of Windows.
 
-use super::Verdict;
+use super::verdict::Verdict;
 
 /// Prefixes and commands of Borg's pattern files ("borg help patterns", 1.4).
 pub(super) fn borg(line: &str, paths: &[String]) -> Option<Verdict> {

@@ -6,37 +6,10 @@
 
 mod brackets;
 mod elsewhere;
+mod verdict;
 
 use elsewhere::{borg, restic, rsync, shell, windows};
-
-/// What becomes of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is a pattern, or a comment.
-    Keep,
-    /// It leaves out what it was written for when it is written like this.
-    Write {
-        /// Patterns, a line each.
-        patterns: Vec<String>,
-        /// What the line as it is would mean.
-        why: String,
-    },
-    /// Nothing that it could be written as is known.
-    Refuse(String),
-}
-
-impl Verdict {
-    fn write(pattern: impl Into<String>, why: impl Into<String>) -> Option<Self> {
-        Some(Self::Write {
-            patterns: vec![pattern.into()],
-            why: why.into(),
-        })
-    }
-
-    fn refuse(why: impl Into<String>) -> Option<Self> {
-        Some(Self::Refuse(why.into()))
-    }
-}
+pub use verdict::Verdict;
 
 /// How often what is to be written instead may need to be written otherwise itself: `- "./a"`.
 const MOST_STEPS: usize = 6;

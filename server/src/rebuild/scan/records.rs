@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use repository::{commit::CommitRecord, layout};
 use shared::object::{ObjectKind, ObjectRef};
 
-use super::{Expected, PARALLEL, Scan};
+use super::state::{Expected, PARALLEL, Scan};
 use crate::{
     rebuild::report::{Finding, Kind},
     s3::S3Error,

@@ -1,7 +1,7 @@
 //! A bucket in memory, with lists that are long enough to have pages, listings that come page by page, and losses.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     sync::{Mutex, PoisonError},
 };
@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use repository::{
     chunk::SourceSecret,
-    commit::{CommitSigningKey, Tier},
-    identity::AgentSigningKey,
+    commit::{CommitSigningKey, CommitVerifyingKey, Tier},
+    identity::{AgentPublicKey, AgentSigningKey},
     manifest::{ManifestContent, ManifestParent, NewManifest},
     object_list::{self, Delta, ObjectList},
     recovery::{RecoverySecret, RecoverySeed},
@@ -25,8 +25,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::s3::{
-    BucketState, Conditional, Deletion, Listed, Lock, ObjectStore, PageMarker, SignPut, Signed, VersionHead,
-    VersionName, VersionPage,
+    Bounds, BucketState, Conditional, Deletion, Listed, Lock, ObjectStore, PageMarker, SignPut, Signed,
+    VersionHead, VersionName, VersionPage,
 };
 
 /// Entries of one page of a listing.

@@ -41,7 +41,7 @@ use super::{
 use crate::{
     cache::{CacheRun, Head, PackInfo},
     clock, enroll, platform,
-    progress::{Observer, RunCounters},
+    progress::{Event, Observer, RunCounters},
     random,
     store::ObjectSink,
 };
@@ -282,6 +282,12 @@ fn send(
     sink: &dyn ObjectSink,
 ) -> Result<Sent, BackupError> {
     let filter = Filter::new(job.source, job.state_folder)?;
+    for (line, why) in filter.unread() {
+        job.observer.event(&Event::Warning {
+            path: line.clone(),
+            message: format!("this exclude line leaves out nothing: {why}"),
+        });
+    }
     let roots = roots(job)?;
     platform::lift_file_limit();
     let first_new = run.next_pack()?;

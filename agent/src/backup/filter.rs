@@ -18,6 +18,8 @@ pub(super) struct Filter {
     one_file_system: bool,
     network_mounts: bool,
     state: Option<StateFolder>,
+    /// Stored exclude lines that are no patterns, and why.
+    unread: Vec<(String, String)>,
 }
 
 /// What a walk does where another file system may begin.
@@ -53,14 +55,27 @@ impl Filter {
                 inode: stat.inode,
             })
         });
+        let (mut taken, mut unread) = (Vec::new(), Vec::new());
+        for (line, why) in excludes::patterns(&source.excludes, &source.paths) {
+            match why {
+                Some(why) if patterns(std::slice::from_ref(&line)).is_err() => unread.push((line, why)),
+                _ => taken.push(line),
+            }
+        }
         Ok(Self {
-            excludes: patterns(&excludes::patterns(&source.excludes, &source.paths).0)?,
+            excludes: patterns(&taken)?,
+            unread,
             includes: (!includes.is_empty()).then(|| patterns(includes)).transpose()?,
             max_file_bytes: source.options.max_file_bytes.unwrap_or(u64::MAX),
             one_file_system: source.options.one_file_system,
             network_mounts: source.options.network_mounts,
             state,
         })
+    }
+
+    /// Exclude lines that leave out nothing, since they are no patterns, and why.
+    pub(super) fn unread(&self) -> &[(String, String)] {
+        &self.unread
     }
 
     /// Whether patterns must be asked at all.
@@ -171,8 +186,22 @@ mod tests {
 
     #[test]
     fn a_pattern_that_does_not_parse_is_named() {
-        let error = filter(&["fine", "{broken"], &[]).err().unwrap();
+        let error = filter(&[], &["fine", "{broken"]).err().unwrap();
         assert!(error.to_string().contains("`{broken`"), "{error}");
+    }
+
+    /// Lines of before they could be refused: none fails a run, and what one left out stays out.
+    #[test]
+    fn stored_exclude_lines_are_read_as_they_are_meant() {
+        let some = filter(&["fine", "cache\\", "{x}", "log[0-"], &[]).unwrap();
+        let lines: Vec<&str> = some.unread().iter().map(|(line, _)| line.as_str()).collect();
+        assert_eq!(lines, ["log[0-"]);
+        for name in ["fine", "{x}"] {
+            assert!(some.excludes(Path::new(name), false), "{name}");
+        }
+        assert!(some.excludes(Path::new("cache"), true) && !some.excludes(Path::new("other"), false));
+        let all = filter(&["*"], &[]).unwrap();
+        assert!(all.excludes(Path::new("other"), false) && all.unread().is_empty());
     }
 
     #[test]

@@ -219,7 +219,7 @@ mod tests {
         let source = SourceId::from_uuid(random::uuid(now));
         for (first, state, version, size, askings) in [
             (1, "live", "'v.1-é'", 0, 0),
-            (2, "pending", "'v2'", 1 << 40, 0),
+            (2, "pending", "'v2'", 1_u64 << 40, 0),
             (3, "live", "NULL", 3, 0),
             (4, "deleting", "'v4'", 4, 0),
             (5, "live", "'v5'", 5, 0),

@@ -63,20 +63,23 @@ fn once(line: &str, above: &[String], paths: &[String]) -> Verdict {
         .unwrap_or(Verdict::Keep)
 }
 
-/// The lines as patterns that this project uses: each as it is, as it is to be written, or not at all, with the reason.
+/// The lines of a source as patterns: each as it is, or as it is to be written. A line that would be refused today stays as it is, with
+/// the reason beside it: it was taken before it could be refused, and what it left out is to stay out.
 #[must_use]
-pub fn patterns(lines: &[String], paths: &[String]) -> (Vec<String>, Vec<(String, String)>) {
-    let (mut patterns, mut refused) = (Vec::new(), Vec::new());
+pub fn patterns(lines: &[String], paths: &[String]) -> Vec<(String, Option<String>)> {
+    let mut patterns = Vec::new();
     for (number, line) in lines.iter().enumerate() {
         match read(line, &lines[..number], paths) {
-            Verdict::Keep => patterns.push(line.clone()),
+            Verdict::Keep => patterns.push((line.clone(), None)),
             Verdict::Write {
                 patterns: written, ..
-            } => patterns.extend(written),
-            Verdict::Refuse(why) => refused.push((line.clone(), why)),
+            } => {
+                patterns.extend(written.into_iter().map(|pattern| (pattern, None)));
+            }
+            Verdict::Refuse(why) => patterns.push((line.clone(), Some(why))),
         }
     }
-    (patterns, refused)
+    patterns
 }
 
 fn quoted(line: &str) -> Option<Verdict> {

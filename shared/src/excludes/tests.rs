@@ -171,7 +171,6 @@ proptest! {
 
     #[test]
     fn any_text_is_read(line in "\\PC{0,40}") {
-        let (kept, refused) = patterns(std::slice::from_ref(&line), &paths());
-        prop_assert!(kept.is_empty() != refused.is_empty(), "{}", line);
+        prop_assert!(!patterns(std::slice::from_ref(&line), &paths()).is_empty(), "{}", line);
     }
 }

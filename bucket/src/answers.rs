@@ -9,6 +9,8 @@
 //! - A whole object comes with 200 and names no range; only a 206 may name one.
 //! - A refusal of anything but a HEAD tells S3's code when it says 404 or 405: a page that was not found is no lost object.
 
+use std::time::Duration;
+
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
@@ -31,6 +33,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 pub(crate) const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// A refusal is shorter.
 const MAX_REFUSAL_BYTES: usize = 256 << 10;
+/// How long the body of such an answer may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An answer that S3 would not give.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -157,7 +161,11 @@ async fn read(asked: Asked, mut answer: HttpResponse) -> Result<HttpResponse, No
     } else {
         MAX_REFUSAL_BYTES
     };
-    let body = Limited::new(answer.take_body(), limit).collect().await;
+    // The SDK's own limit of time for a body begins behind this function.
+    let body = Limited::new(answer.take_body(), limit).collect();
+    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+        return Err(NotS3("an answer that stalls".to_owned()));
+    };
     let body = match body {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() && is_success => {

@@ -52,13 +52,14 @@ impl S3Client {
         let mut timeouts = TimeoutConfig::builder().connect_timeout(config.timeouts.connect);
         timeouts.set_read_timeout(config.timeouts.read);
         timeouts.set_operation_attempt_timeout(config.timeouts.attempt);
+        let has_clock = config.clock.is_some();
         let time = config
             .clock
             .map_or_else(|| SharedTimeSource::new(SystemTimeSource::new()), time_source);
         let mut builder = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            // A store whose clock is wrong must not move ours.
-            .disable_clock_skew_correction(true)
+            // A store whose clock is wrong must not move a clock that is compared elsewhere; a machine that recovers may have none to go by.
+            .disable_clock_skew_correction(has_clock)
             .http_client(answers::judged(connect::client(&config.route)))
             .region(Region::new(endpoint.region.clone()))
             .credentials_provider(credentials)

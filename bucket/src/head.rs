@@ -36,7 +36,13 @@ impl S3Client {
                 status: 404 | 405, ..
             }) => return Ok(None),
             // 400: the id is none that S3 gives out (Amazon S3, "Invalid version id specified").
-            Err(S3Error::Refused { status: 400, .. }) if version.is_some() => return Ok(None),
+            // An expired token and a wrong region are 400 as well: the listing says which.
+            Err(refused @ S3Error::Refused { status: 400, .. }) if version.is_some() => {
+                return match self.named(bucket, key, refused).await {
+                    named if named.code().is_empty() => Ok(None),
+                    named => Err(named),
+                };
+            }
             Err(refused @ S3Error::Refused { status: 403, .. }) if refused.code().is_empty() => {
                 return Err(self.named(bucket, key, refused).await);
             }

@@ -119,10 +119,10 @@ limits! {
     UnsentMebibytesOfTenant = 1_048_576, Mebibytes, "the same, over all agents of a customer", "server/src/use_cases/agents/upload_budget.rs";
     Reason = 500, Characters, "why a run or a restore ended, in an agent's words; the rest is cut off", "server/src/use_cases/agents/runs.rs, restores.rs";
     Wait = 30, Seconds, "how long a call for work is held open; a longer wait is cut short", "server/src/http/agent_api.rs";
-    ConnectionsPerAddress = 1_024, Items, "connections of one client address (of IPv6: a /64) by which nobody has signed in; the oldest that the server waits for makes room", "server/src/visits.rs";
-    UnsignedConnections = 4_096, Items, "connections by which nobody has signed in, of all addresses together; likewise", "server/src/visits.rs";
-    ConnectionsPerAgent = 32, Items, "connections of one agent; likewise, and when all are at work, one more request is answered 429", "server/src/visits.rs";
-    ConnectionsPerSession = 128, Items, "connections of one session; likewise", "server/src/visits.rs";
+    ConnectionsPerAddress = 1_024, Items, "connections of one client address (of IPv6: a /64) by which nobody has signed in; the oldest that the server waits for makes room", "server/src/connections.rs";
+    UnsignedConnections = 4_096, Items, "connections by which nobody has signed in, of all addresses together; likewise", "server/src/connections.rs";
+    ConnectionsPerAgent = 32, Items, "connections of one agent; likewise, and when all are at work, one more request is answered 429", "server/src/connections.rs";
+    ConnectionsPerSession = 128, Items, "connections of one session; likewise", "server/src/connections.rs";
     StreamsPerSession = 16, Items, "live streams of one session; the oldest ends", "server/src/live.rs";
     HeaderBytes = 32_768, Bytes, "line and headers of a request", "server/src/http/listener.rs";
     HeaderLines = 64, Items, "headers of a request", "server/src/http/listener.rs";

@@ -143,7 +143,7 @@ impl SourcePaths {
         }
         for (number, line) in excludes.iter().enumerate() {
             let line_start = || start(line);
-            match excludes::read(line, &excludes[..number], &paths) {
+            match excludes::read(&excludes, number, &paths) {
                 Verdict::Keep => {}
                 Verdict::Write { patterns, why } => {
                     let write: Vec<String> = patterns

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use shared::{api::agent::SourceSpec, excludes};
+use shared::api::agent::SourceSpec;
 
 use super::error::BackupError;
 use crate::platform::{self, FileSystemKind, Kind, Mounts, Stat};
@@ -16,7 +16,6 @@ pub(super) struct Filter {
     includes: Option<Gitignore>,
     max_file_bytes: u64,
     one_file_system: bool,
-    network_mounts: bool,
     state: Option<StateFolder>,
     /// Stored exclude lines that are no patterns, and why.
     unread: Vec<(String, String)>,
@@ -56,10 +55,10 @@ impl Filter {
             })
         });
         let (mut taken, mut unread) = (Vec::new(), Vec::new());
-        for (line, why) in excludes::patterns(&source.excludes, &source.paths) {
-            match why {
-                Some(why) if patterns(std::slice::from_ref(&line)).is_err() => unread.push((line, why)),
-                _ => taken.push(line),
+        for line in &source.excludes {
+            match patterns(std::slice::from_ref(line)) {
+                Ok(_) => taken.push(line.clone()),
+                Err(error) => unread.push((line.clone(), error.to_string())),
             }
         }
         Ok(Self {
@@ -68,7 +67,6 @@ impl Filter {
             includes: (!includes.is_empty()).then(|| patterns(includes)).transpose()?,
             max_file_bytes: source.options.max_file_bytes.unwrap_or(u64::MAX),
             one_file_system: source.options.one_file_system,
-            network_mounts: source.options.network_mounts,
             state,
         })
     }
@@ -118,10 +116,7 @@ impl Filter {
             FileSystemKind::Merged => {
                 AtMount::Tell(format!("{name}: shows files of other folders once more"))
             }
-            FileSystemKind::Network if !self.network_mounts => AtMount::Tell(format!(
-                "{name}: a network file system, which this source does not take"
-            )),
-            FileSystemKind::Network | FileSystemKind::Disk => AtMount::Enter,
+            FileSystemKind::Disk => AtMount::Enter,
         }
     }
 
@@ -145,7 +140,6 @@ fn patterns(lines: &[String]) -> Result<Gitignore, BackupError> {
         error: error.to_string(),
     };
     let mut builder = GitignoreBuilder::new("");
-    builder.allow_unclosed_class(false);
     for line in lines {
         builder
             .add_line(None, line)
@@ -192,36 +186,31 @@ mod tests {
 
     /// Lines of before they could be refused: none fails a run, and what one left out stays out.
     #[test]
-    fn stored_exclude_lines_are_read_as_they_are_meant() {
-        let some = filter(&["fine", "cache\\", "{x}", "log[0-"], &[]).unwrap();
-        let lines: Vec<&str> = some.unread().iter().map(|(line, _)| line.as_str()).collect();
-        assert_eq!(lines, ["log[0-"]);
-        for name in ["fine", "{x}"] {
-            assert!(some.excludes(Path::new(name), false), "{name}");
+    fn a_stored_exclude_line_that_is_no_pattern_is_told_of() {
+        let filter = filter(&["fine", "secret\\", "log[0-"], &[]).unwrap();
+        let lines: Vec<&str> = filter.unread().iter().map(|(line, _)| line.as_str()).collect();
+        assert_eq!(lines, ["secret\\"]);
+        for name in ["fine", "log[0-"] {
+            assert!(filter.excludes(Path::new(name), false), "{name}");
         }
-        assert!(some.excludes(Path::new("cache"), true) && !some.excludes(Path::new("other"), false));
-        let all = filter(&["*"], &[]).unwrap();
-        assert!(all.excludes(Path::new("other"), false) && all.unread().is_empty());
     }
 
     #[test]
     fn mounts_are_entered_by_their_kind() {
         let list = b"1 0 0:1 / / rw - ext4 d rw\n2 1 0:2 / /p rw - proc p rw\n3 1 0:3 / /n rw - nfs4 n rw\n\
-                     4 1 0:4 / /o rw - overlay o rw\n5 1 0:5 / /d rw - xfs d rw\n";
+                     4 1 0:4 / /var/lib/docker/o rw - overlay o rw\n5 1 0:5 / /d rw - xfs d rw\n";
         let mounts = Mounts::parse(list);
         let device = |minor| rustix::fs::makedev(0, minor);
         let at = |filter: &Filter, minor| filter.at_mount(&mounts, device(minor), device(1));
         let mut filter = filter(&[], &[]).unwrap();
         assert_eq!((at(&filter, 1), at(&filter, 5)), (AtMount::Enter, AtMount::Enter));
-        for (minor, name) in [(2, "proc"), (3, "nfs4"), (4, "overlay")] {
+        assert_eq!(at(&filter, 3), AtMount::Enter);
+        for (minor, name) in [(2, "proc"), (4, "overlay")] {
             let AtMount::Tell(why) = at(&filter, minor) else {
                 panic!("{name} is entered")
             };
             assert!(why.starts_with(name), "{why}");
         }
-        filter.network_mounts = true;
-        assert_eq!(at(&filter, 3), AtMount::Enter);
-        assert_ne!(at(&filter, 2), AtMount::Enter);
         filter.one_file_system = true;
         assert!((2..=5).all(|minor| at(&filter, minor) == AtMount::LeaveOut));
     }

@@ -44,7 +44,8 @@ impl Walk<'_, '_> {
             return Err(BackupError::OwnState);
         }
         let (kind, name) = self.mounts.file_system(stat.device);
-        if kind == FileSystemKind::Kernel {
+        // Entering a path of the source mounts what is asked for.
+        if kind == FileSystemKind::Kernel && name != "autofs" {
             let detail = format!("{name}: the kernel's own state, no files");
             warn(WarningKind::PathMissing, &detail);
             return Ok(None);

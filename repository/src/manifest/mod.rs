@@ -81,7 +81,7 @@ pub enum WarningKind {
     /// Its listing entry is too large to be stored; it is missing.
     #[n(7)]
     TooLarge,
-    /// What is mounted there is left out: the kernel's own state, another machine's files, or files that are elsewhere too. A note;
+    /// What is mounted there is left out: the kernel's own state, or files that are elsewhere too. A note;
     /// the folder itself is backed up, empty.
     #[n(8)]
     MountLeftOut,

@@ -131,7 +131,8 @@ pub struct RangeState {
     pub in_doubt: bool,
 }
 
-/// What the objects come to that [`confirmed_between`] gives of each of these ranges, in their order.
+/// What the objects come to that [`confirmed_between`] gives of each of these ranges, in their order: of the first ones of a range, so
+/// many as stand beside it. Whoever has listed fewer asks for one more than that, and the digests differ.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -139,11 +140,12 @@ pub async fn range_states(
     tx: &TenantTx,
     source: SourceId,
     kind: ObjectKind,
-    ranges: &[(From, Option<ObjectHash>)],
+    ranges: &[(From, Option<ObjectHash>, usize)],
 ) -> Result<Vec<RangeState>, DbError> {
     #[derive(Serialize)]
     struct Range {
         n: usize,
+        most: usize,
         first: String,
         behind: String,
     }
@@ -157,14 +159,15 @@ pub async fn range_states(
     let ranges: Vec<Range> = ranges
         .iter()
         .enumerate()
-        .map(|(n, (first, end))| Range {
+        .map(|(n, (first, end, most))| Range {
             n,
+            most: *most,
             first: data_encoding::HEXLOWER.encode(&first.0),
             behind: end.map_or_else(|| last.clone(), |hash| hash.to_string()),
         })
         .collect();
     let sql = "SELECT s.digest, s.in_doubt
-        FROM jsonb_to_recordset($3::jsonb) AS r(n bigint, first text, behind text)
+        FROM jsonb_to_recordset($3::jsonb) AS r(n bigint, most bigint, first text, behind text)
         CROSS JOIN LATERAL (
             SELECT sha256(COALESCE(string_agg(o.content, ''::bytea), ''::bytea)) AS digest,
                    COALESCE(bool_or(o.in_doubt), false) AS in_doubt
@@ -175,7 +178,7 @@ pub async fn range_states(
                 WHERE source_id = $1 AND kind = $2
                   AND hash >= decode(r.first, 'hex') AND hash < decode(r.behind, 'hex')
                   AND state IN ('live', 'pending') AND version_id IS NOT NULL
-                ORDER BY hash
+                ORDER BY hash LIMIT r.most
             ) o
         ) s
         ORDER BY r.n";
@@ -248,15 +251,16 @@ mod tests {
         };
         let (one, two, five, six) = ((1, "v.1-é", 0), (2, "v2", 1 << 40), (5, "v5", 5), (6, "v6", 6));
         let cases = [
-            (From::at(&hash(0)), None, vec![one, two, five, six], true),
-            (From::at(&hash(1)), Some(hash(6)), vec![one, two, five], false),
-            (From::behind(&hash(1)), Some(hash(5)), vec![two], false),
-            (From::at(&hash(3)), Some(hash(5)), vec![], false),
-            (From::at(&hash(6)), None, vec![six], true),
+            (From::at(&hash(0)), None, 9, vec![one, two, five, six], true),
+            (From::at(&hash(1)), Some(hash(6)), 3, vec![one, two, five], false),
+            (From::at(&hash(1)), None, 2, vec![one, two], false),
+            (From::behind(&hash(1)), Some(hash(5)), 9, vec![two], false),
+            (From::at(&hash(3)), Some(hash(5)), 9, vec![], false),
+            (From::at(&hash(6)), None, 9, vec![six], true),
         ];
         let ranges: Vec<_> = cases
             .iter()
-            .map(|(first, end, ..)| (first.clone(), *end))
+            .map(|(first, end, most, ..)| (first.clone(), *end, *most))
             .collect();
         let tx = db.tenant(&scope).await.unwrap();
         let states = range_states(&tx, source, ObjectKind::Pack, &ranges)

@@ -127,7 +127,12 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), JobError> {
         }
         // Occurrences that passed while nobody was there, or while a run was open, are skipped, not made up for.
         let (run, queued) = runs::queue(&tx, &source, now).await?;
-        db::sources::set_next_due(&tx, source.id, source.schedule.next_after(now)?).await?;
+        // A line that another version took and that never comes due must not hold up the tenant's other sources.
+        let next = source.schedule.next_after(now).unwrap_or_else(|error| {
+            tracing::error!(source = %source.id, %error, "a schedule has no next run");
+            None
+        });
+        db::sources::set_next_due(&tx, source.id, next).await?;
         let view = runs::view(&tx, &run, &source).await?;
         tx.commit().await?;
         if queued {

@@ -157,8 +157,6 @@ pub struct SourceOptions {
     pub includes: Vec<String>,
     /// Whether other file systems that are mounted below a path are left out.
     pub one_file_system: bool,
-    /// Whether network file systems that are mounted below a path are taken. A path that lies on one is always taken.
-    pub network_mounts: bool,
     /// Files of more bytes are left out.
     pub max_file_bytes: Option<u64>,
     /// No more bytes are sent in a second.

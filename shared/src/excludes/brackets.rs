@@ -2,14 +2,16 @@
 
 use super::verdict::Verdict;
 
-/// Lines that braces may become.
-const MOST_LINES: usize = 100;
+const BRACES: &str = "`{` and `}` need a backslash when they are part of a name";
 
 pub(super) fn read(line: &str) -> Option<Verdict> {
     if !are_closed(line) {
         return Verdict::refuse("a bracket is opened and not closed; write `\\[` for the sign itself");
     }
-    let open = find(line, 0, '{')?;
+    let Some(open) = find(line, 0, '{') else {
+        find(line, 0, '}')?;
+        return Verdict::write(escaped(line), BRACES);
+    };
     let (inside, behind) = match find(line, open + 1, '}') {
         Some(close) => (&line[open + 1..close], &line[close + 1..]),
         None => ("", ""),
@@ -67,7 +69,7 @@ fn are_closed(line: &str) -> bool {
 /// `None` for braces in braces.
 fn alternatives(before: &str, inside: &str, behind: &str) -> Option<Vec<String>> {
     let parts: Vec<&str> = inside.split(',').collect();
-    let is_plain = !inside.contains('{') && parts.len() <= MOST_LINES;
+    let is_plain = !inside.contains('{');
     is_plain.then(|| {
         parts
             .iter()

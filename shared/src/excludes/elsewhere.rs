@@ -11,18 +11,15 @@ pub(super) fn borg(line: &str, paths: &[String]) -> Option<Verdict> {
     }
     for style in ["pp:", "pf:"] {
         if let Some(path) = line.strip_prefix(style) {
-            let below = |root: &String| Some((root.clone(), path.strip_prefix(root.as_str())?));
-            let within = paths
-                .iter()
-                .find_map(below)
-                .filter(|(_, rest)| rest.starts_with('/'));
-            return match within {
-                Some((_, rest)) => Verdict::write(
-                    rest,
-                    format!("`{style}` is Borg's, and patterns begin at the source's path"),
-                ),
-                None => Verdict::refuse(format!(
-                    "`{style}` is Borg's, and the path is below no path of the source"
+            let below = |root: &String| path.strip_prefix(root.trim_end_matches('/'));
+            let rest = paths.iter().find_map(below).filter(|rest| rest.starts_with('/'));
+            return match rest {
+                Some(rest) if paths.len() == 1 => {
+                    let why = format!("`{style}` is Borg's, and patterns begin at the source's path");
+                    Verdict::write(rest, why)
+                }
+                _ => Verdict::refuse(format!(
+                    "`{style}` is Borg's, and patterns go for every path of the source"
                 )),
             };
         }
@@ -33,7 +30,7 @@ pub(super) fn borg(line: &str, paths: &[String]) -> Option<Verdict> {
     let any_level = line.strip_prefix("*/")?;
     (!any_level.contains('/') && !any_level.chars().all(|letter| letter == '*')).then(|| Verdict::Write {
         patterns: vec![any_level.to_owned()],
-        why: "it matches in folders of one level only; a name without a slash matches at every level".into(),
+        why: format!("it matches one level down only; if that is meant, write `/*/{any_level}`"),
     })
 }
 
@@ -46,9 +43,7 @@ pub(super) fn rsync(line: &str) -> Option<Verdict> {
         .split_once(' ')
         .is_some_and(|(rule, _)| matches!(rule, "+" | "P" | "R" | "H" | "S" | "!" | "." | ":"));
     if line == "!" || is_rule {
-        return Verdict::refuse(
-            "rules of rsync and Borg are not read; what is to be taken stands in the list of what is included",
-        );
+        return Verdict::refuse("rules of rsync and Borg are not read; in a name write `\\ ` for the space");
     }
     let folder = line.strip_suffix("/***").filter(|folder| !folder.is_empty())?;
     Verdict::write(
@@ -76,8 +71,8 @@ pub(super) fn shell(line: &str) -> Option<Verdict> {
     if line.matches('%').count() >= 2 && signs.next().is_some_and(is_name) {
         return Verdict::refuse(VARIABLE);
     }
-    if line.contains(" #") {
-        return Verdict::refuse("a comment needs a line of its own");
+    if line.contains(" # ") {
+        return Verdict::refuse("a comment needs a line of its own; in a name write `\\#`");
     }
     None
 }
@@ -108,7 +103,9 @@ pub(super) fn windows(line: &str, paths: &[String]) -> Option<Verdict> {
     let mut is_separator = false;
     while let Some(letter) = letters.next() {
         if letter == '\\' {
-            is_separator |= letters.next().is_none_or(char::is_alphanumeric);
+            is_separator |= letters
+                .next()
+                .is_none_or(|next| next.is_alphanumeric() || matches!(next, '.' | '_'));
         }
     }
     is_separator.then(|| Verdict::Write {

@@ -12,17 +12,42 @@ use elsewhere::{borg, restic, rsync, shell, windows};
 pub use verdict::Verdict;
 
 /// How often what is to be written instead may need to be written otherwise itself: `- "./a"`.
-const MOST_STEPS: usize = 6;
+const MAX_STEPS: usize = 6;
+/// How many lines are looked at for one that was typed: braces in a row multiply.
+const MAX_LINES: usize = 100;
 
-/// Reads one line of a source with these paths. `above` are the lines before it. What is to be written instead is kept when it is
-/// written.
-#[must_use]
-pub fn read(line: &str, above: &[String], paths: &[String]) -> Verdict {
-    settled(line, above, paths, MOST_STEPS)
+/// Where a line stands.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    above: &'a [String],
+    below: &'a [String],
+    paths: &'a [String],
 }
 
-fn settled(line: &str, above: &[String], paths: &[String], steps: usize) -> Verdict {
-    let (written, why) = match once(line.trim(), above, paths) {
+/// Reads the line with this number, from 0 on, of the lines of a source with these paths. What is to be written instead is kept when
+/// it is written. A number behind the last line is read as an empty one.
+#[must_use]
+pub fn read(lines: &[String], number: usize, paths: &[String]) -> Verdict {
+    let Some((line, below)) = lines.get(number..).and_then(<[String]>::split_first) else {
+        return Verdict::Keep;
+    };
+    let context = Context {
+        above: &lines[..number],
+        below,
+        paths,
+    };
+    let mut budget = MAX_LINES;
+    settled(line, context, MAX_STEPS, &mut budget)
+}
+
+fn settled(line: &str, context: Context<'_>, steps: usize, budget: &mut usize) -> Verdict {
+    if *budget == 0 {
+        return Verdict::Refuse(
+            "it stands for more than a hundred patterns; write those that are needed".into(),
+        );
+    }
+    *budget -= 1;
+    let (written, why) = match once(line.trim(), context) {
         Verdict::Write { patterns, why } => (patterns, why),
         other => return other,
     };
@@ -31,7 +56,7 @@ fn settled(line: &str, above: &[String], paths: &[String], steps: usize) -> Verd
     }
     let mut patterns = Vec::new();
     for pattern in written {
-        match settled(&pattern, above, paths, steps - 1) {
+        match settled(&pattern, context, steps - 1, budget) {
             Verdict::Keep => patterns.push(pattern.trim().to_owned()),
             Verdict::Write { patterns: more, .. } => patterns.extend(more),
             refused @ Verdict::Refuse(_) => return refused,
@@ -44,42 +69,43 @@ fn settled(line: &str, above: &[String], paths: &[String], steps: usize) -> Verd
     Verdict::Write { patterns, why }
 }
 
-fn once(line: &str, above: &[String], paths: &[String]) -> Verdict {
+fn once(line: &str, context: Context<'_>) -> Verdict {
     if line.is_empty() || line.starts_with('#') {
         return Verdict::Keep;
     }
-    quoted(line)
-        .or_else(|| borg(line, paths))
-        .or_else(|| rsync(line))
-        .or_else(|| shell(line))
-        .or_else(|| windows(line, paths))
-        .or_else(|| several(line))
-        .or_else(|| everything(line))
-        .or_else(|| brackets::read(line))
-        .or_else(|| negated(line, above))
-        .or_else(|| restic(line))
-        .or_else(|| full_path(line, paths))
-        .or_else(|| parts(line))
+    if let Some(verdict) = rsync(line).or_else(|| negated(line, context.above)) {
+        return verdict;
+    }
+    // What brings something back is written like what leaves it out.
+    if let Some(kept) = line.strip_prefix('!') {
+        return match judged(kept, context) {
+            Some(Verdict::Write { patterns, why }) => Verdict::Write {
+                patterns: patterns
+                    .into_iter()
+                    .map(|pattern| format!("!{pattern}"))
+                    .collect(),
+                why,
+            },
+            Some(refused) => refused,
+            None => Verdict::Keep,
+        };
+    }
+    everything(line, context.below)
+        .or_else(|| judged(line, context))
         .unwrap_or(Verdict::Keep)
 }
 
-/// The lines of a source as patterns: each as it is, or as it is to be written. A line that would be refused today stays as it is, with
-/// the reason beside it: it was taken before it could be refused, and what it left out is to stay out.
-#[must_use]
-pub fn patterns(lines: &[String], paths: &[String]) -> Vec<(String, Option<String>)> {
-    let mut patterns = Vec::new();
-    for (number, line) in lines.iter().enumerate() {
-        match read(line, &lines[..number], paths) {
-            Verdict::Keep => patterns.push((line.clone(), None)),
-            Verdict::Write {
-                patterns: written, ..
-            } => {
-                patterns.extend(written.into_iter().map(|pattern| (pattern, None)));
-            }
-            Verdict::Refuse(why) => patterns.push((line.clone(), Some(why))),
-        }
-    }
-    patterns
+fn judged(line: &str, context: Context<'_>) -> Option<Verdict> {
+    let paths = context.paths;
+    quoted(line)
+        .or_else(|| borg(line, paths))
+        .or_else(|| shell(line))
+        .or_else(|| windows(line, paths))
+        .or_else(|| several(line))
+        .or_else(|| brackets::read(line))
+        .or_else(|| restic(line))
+        .or_else(|| full_path(line, paths))
+        .or_else(|| parts(line))
 }
 
 fn quoted(line: &str) -> Option<Verdict> {
@@ -103,8 +129,10 @@ fn several(line: &str) -> Option<Verdict> {
     })
 }
 
-fn everything(line: &str) -> Option<Verdict> {
-    if line.chars().all(|letter| matches!(letter, '*' | '/')) {
+/// Everything, and nothing of it is brought back by a line below.
+fn everything(line: &str, below: &[String]) -> Option<Verdict> {
+    let is_all = line.chars().all(|letter| matches!(letter, '*' | '/'));
+    if is_all && !below.iter().any(|line| line.trim_start().starts_with('!')) {
         return Verdict::refuse("it leaves out everything, and the backup would be empty");
     }
     None
@@ -145,6 +173,11 @@ fn full_path(line: &str, paths: &[String]) -> Option<Verdict> {
         if let Some(rest) = line.strip_prefix(path.as_str())
             && rest.starts_with('/')
         {
+            if paths.len() > 1 {
+                return Verdict::refuse(format!(
+                    "a pattern goes for every path of the source, and begins there; make `{path}` a source of its own, with `{rest}`"
+                ));
+            }
             return Verdict::write(
                 rest,
                 format!("a pattern begins at the source's path, here `{path}`"),
@@ -164,7 +197,7 @@ fn full_path(line: &str, paths: &[String]) -> Option<Verdict> {
 
 /// Parts between slashes that no file has.
 fn parts(line: &str) -> Option<Verdict> {
-    let pattern = line.strip_prefix('!').unwrap_or(line);
+    let pattern = line;
     if pattern.contains("//") {
         return Verdict::refuse("no path has two slashes in a row");
     }

@@ -2,16 +2,18 @@
 
 use proptest::prelude::*;
 
-use super::{Verdict, patterns, read};
+use super::{Verdict, read};
 
-const PATHS: [&str; 2] = ["/srv/data", "/etc"];
+fn lines(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
+}
 
-fn paths() -> Vec<String> {
-    PATHS.map(str::to_owned).to_vec()
+fn verdict_in(paths: &[&str], line: &str) -> Verdict {
+    read(&lines(&[line]), 0, &lines(paths))
 }
 
 fn verdict(line: &str) -> Verdict {
-    read(line, &[], &paths())
+    verdict_in(&["/srv/data"], line)
 }
 
 #[test]
@@ -65,7 +67,10 @@ fn lines_that_mean_something_else_say_what_to_write() {
         ("fm:*.o", &["*.o"]),
         ("sh:**/x", &["**/x"]),
         ("pp:/srv/data/src", &["/src"]),
-        ("pf:/etc/motd", &["/motd"]),
+        ("pf:/srv/data/motd", &["/motd"]),
+        ("!/srv/data/c/keep", &["!/c/keep"]),
+        ("a}", &["a\\}"]),
+        ("temp\\.git", &["temp/.git"]),
         ("- *.tmp", &["*.tmp"]),
         ("x/***", &["x/"]),
         ("AppData\\Local", &["AppData/Local"]),
@@ -85,8 +90,7 @@ fn lines_that_mean_something_else_say_what_to_write() {
         assert_eq!(patterns, expected, "{line}");
         assert!(!why.is_empty());
     }
-    let windows = ["C:\\".to_owned()];
-    let read = read("C:\\Users\\*\\AppData", &[], &windows);
+    let read = verdict_in(&["C:\\"], "C:\\Users\\*\\AppData");
     let Verdict::Write { patterns, .. } = read else {
         panic!("{read:?}")
     };
@@ -97,7 +101,7 @@ fn lines_that_mean_something_else_say_what_to_write() {
 fn lines_that_leave_out_nothing_or_everything_are_refused() {
     for line in [
         "/home/u/cache",
-        "/etc",
+        "/etc/motd",
         "/srv/data/",
         "$HOME/x",
         "${X}",
@@ -144,17 +148,44 @@ fn lines_that_leave_out_nothing_or_everything_are_refused() {
 
 #[test]
 fn a_line_cannot_bring_back_what_lies_in_a_folder_that_is_left_out() {
-    let above = ["*.o".to_owned(), "/src/".to_owned()];
-    let Verdict::Refuse(why) = read("!src/keep", &above, &paths()) else {
+    let paths = lines(&["/srv/data"]);
+    let Verdict::Refuse(why) = read(&lines(&["*.o", "/src/", "!src/keep"]), 2, &paths) else {
         panic!()
     };
     assert!(why.contains("`/src/*`"), "{why}");
-    assert_eq!(read("!src/keep", &["src/*".to_owned()], &paths()), Verdict::Keep);
+    assert_eq!(read(&lines(&["src/*", "!src/keep"]), 1, &paths), Verdict::Keep);
 }
 
 #[test]
-fn from_the_root_every_full_path_is_right() {
-    assert_eq!(read("/home/u/cache", &[], &["/".to_owned()]), Verdict::Keep);
+fn everything_but_what_is_brought_back_is_kept() {
+    for list in [["/*", "!/src"], ["*", "!*.pdf"]] {
+        for number in 0..2 {
+            assert_eq!(
+                read(&lines(&list), number, &lines(&["/srv"])),
+                Verdict::Keep,
+                "{list:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn full_paths_are_read_by_the_paths_of_the_source() {
+    assert_eq!(verdict_in(&["/"], "/home/u/cache"), Verdict::Keep);
+    // It would leave out the folder of that name in the other path as well.
+    let several = verdict_in(&["/etc", "/var/lib"], "/var/lib/mysql");
+    assert!(matches!(several, Verdict::Refuse(_)), "{several:?}");
+}
+
+#[test]
+fn braces_in_a_row_end() {
+    let Verdict::Refuse(why) = verdict(&"{a,b,c,d,e,f,g,h,i,j}".repeat(4)) else {
+        panic!()
+    };
+    assert!(why.contains("hundred"), "{why}");
+    for many in ["{a,b,c,d,e,f,g,h,i,j}".repeat(40), "{,,,,,,,,,,,,,,,,}".repeat(6)] {
+        assert!(matches!(verdict(&many), Verdict::Refuse(_)), "{many}");
+    }
 }
 
 proptest! {
@@ -167,10 +198,5 @@ proptest! {
                 prop_assert_eq!(verdict(&pattern), Verdict::Keep, "{}", pattern);
             }
         }
-    }
-
-    #[test]
-    fn any_text_is_read(line in "\\PC{0,40}") {
-        prop_assert!(!patterns(std::slice::from_ref(&line), &paths()).is_empty(), "{}", line);
     }
 }

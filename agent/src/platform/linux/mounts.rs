@@ -41,38 +41,23 @@ const KERNEL: &[&str] = &[
     "tracefs",
 ];
 
-/// File systems that are another machine's.
-const NETWORK: &[&str] = &[
-    "9p",
-    "afs",
-    "beegfs",
-    "ceph",
-    "cifs",
-    "coda",
-    "davfs",
-    "fuse.cephfs",
-    "fuse.davfs",
-    "fuse.glusterfs",
-    "fuse.rclone",
-    "fuse.s3fs",
-    "fuse.sshfs",
-    "gpfs",
-    "lustre",
-    "ncpfs",
-    "nfs",
-    "nfs4",
-    "smb3",
-    "smbfs",
-];
-
-/// File systems that show what other folders hold once more: the file systems of running containers.
+/// File systems that show what other folders hold once more.
 const MERGED: &[&str] = &["aufs", "fuse.fuse-overlayfs", "overlay"];
+/// Parts of the paths at which the file systems of running containers are mounted. Others, such as an overlay at `/etc`, are all that
+/// shows their files.
+const CONTAINER_STORES: &[&str] = &[
+    "/containerd/",
+    "/containers/storage/",
+    "/docker/",
+    "/kubelet/",
+    "/podman/",
+];
 
 /// What is mounted, at the moment of the call.
 #[derive(Debug, Default)]
 pub(crate) struct Mounts {
-    /// Type by device number.
-    types: HashMap<u64, String>,
+    /// Type by device number, and whether it is mounted below a store of containers.
+    types: HashMap<u64, (String, bool)>,
     /// Where the first one to enter would have something mounted, as bytes of absolute paths.
     triggers: HashSet<Vec<u8>>,
 }
@@ -99,9 +84,11 @@ impl Mounts {
             else {
                 continue;
             };
-            mounts.types.insert(device, name.to_owned());
-            // What is mounted over a trigger hides it.
             let path = unescaped(path);
+            let text = String::from_utf8_lossy(&path);
+            let is_container = CONTAINER_STORES.iter().any(|store| text.contains(store));
+            mounts.types.insert(device, (name.to_owned(), is_container));
+            // What is mounted over a trigger hides it.
             if name == "autofs" {
                 mounts.triggers.insert(path);
             } else {
@@ -113,12 +100,13 @@ impl Mounts {
 
     /// The file system with this device number, and its type. One that is not listed, such as a subvolume of Btrfs, is on a disk.
     pub(crate) fn file_system(&self, device: u64) -> (FileSystemKind, &str) {
-        let name = self.types.get(&device).map_or("", String::as_str);
+        let (name, is_container) = self
+            .types
+            .get(&device)
+            .map_or(("", false), |(name, is_container)| (name.as_str(), *is_container));
         let kind = if KERNEL.contains(&name) {
             FileSystemKind::Kernel
-        } else if NETWORK.contains(&name) {
-            FileSystemKind::Network
-        } else if MERGED.contains(&name) {
+        } else if is_container && MERGED.contains(&name) {
             FileSystemKind::Merged
         } else {
             FileSystemKind::Disk
@@ -173,6 +161,7 @@ mod tests {
         let list = b"22 27 0:21 / /proc rw,relatime shared:5 master:1 - proc proc rw\n\
             27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
             40 27 0:44 / /mnt/my\\040nas rw - nfs4 nas:/export rw\n\
+            45 27 0:49 / /etc rw - overlay overlay rw,lowerdir=/l\n\
             41 27 0:45 / /var/lib/docker/overlay2/ab/merged rw - overlay overlay rw,lowerdir=/l\n\
             42 27 0:46 / /net/on rw - autofs /etc/auto.net rw,direct\n\
             43 42 0:47 / /net/on rw - cifs //nas/on rw\n\
@@ -182,9 +171,10 @@ mod tests {
         for (major, minor, kind, name) in [
             (0, 21, FileSystemKind::Kernel, "proc"),
             (254, 0, FileSystemKind::Disk, "ext4"),
-            (0, 44, FileSystemKind::Network, "nfs4"),
+            (0, 44, FileSystemKind::Disk, "nfs4"),
             (0, 45, FileSystemKind::Merged, "overlay"),
-            (0, 47, FileSystemKind::Network, "cifs"),
+            (0, 49, FileSystemKind::Disk, "overlay"),
+            (0, 47, FileSystemKind::Disk, "cifs"),
             (0, 99, FileSystemKind::Disk, ""),
         ] {
             assert_eq!(mounts.file_system(makedev(major, minor)), (kind, name));

@@ -221,6 +221,8 @@ impl Lister {
             }
             // A stable sort of what is in order already.
             listed.sort_by_key(|version: &ListedVersion| version.hash);
+            // Some stores list an entry again at the seam of two pages.
+            listed.dedup_by(|a, b| a.hash == b.hash && a.version_id == b.version_id);
             let Some(next) = page.next else {
                 ranges.push(Range {
                     first: from,
@@ -253,11 +255,15 @@ impl Lister {
     async fn compare(&self, kind: ObjectKind, ranges: Vec<Range>, held: &mut Held) -> Result<(), Failure> {
         let bounds: Vec<_> = ranges
             .iter()
-            .map(|range| (range.first.clone(), range.end))
+            .map(|range| (range.first.clone(), range.end, range.listed.len() + 1))
             .collect();
         let tx = self.db.tenant(&self.scope).await?;
         let states = db::confirmed::range_states(&tx, self.source, kind, &bounds).await?;
         drop(tx);
+        if states.len() != ranges.len() {
+            let (asked, told) = (ranges.len(), states.len());
+            return Err(JobError::Internal(format!("the ledger tells of {told} of {asked} ranges")).into());
+        }
         for (range, state) in ranges.iter().zip(states) {
             if state.in_doubt || state.digest != range.digest() {
                 self.compare_rows(kind, range, held).await?;

@@ -41,7 +41,8 @@ pub struct Config {
     /// Compare whole objects with their ETag where it is the content's MD5. Off for readers that know the content's hash: an object
     /// that was damaged in the store would look like an answer that was damaged on its way.
     pub compare_etags: bool,
-    /// Requests are signed for this time; `None` for the system's. A wrong clock of the store never changes it.
+    /// Requests are signed for this time; which no store changes; `None` for the system's, corrected by
+    /// what a store tells that refuses a request for its time.
     pub clock: Option<Arc<dyn WallClock>>,
     /// What the content of objects waits for.
     pub throttle: Option<Arc<dyn Throttle>>,

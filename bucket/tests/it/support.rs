@@ -1,8 +1,11 @@
 //! A lockbox and a client of it.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use bucket::{Config, Endpoint, Retries, Route, S3Client, Timeouts};
+use bucket::{Config, Endpoint, Retries, Route, S3Client, Timeouts, WallClock};
 use jiff::Timestamp;
 use lockbox::{Clock, Config as Lockbox, Credentials, Running};
 use tempfile::TempDir;
@@ -62,9 +65,19 @@ pub fn client(url: &str, bodies: u32) -> S3Client {
             pause: |_| Duration::from_millis(10),
         },
         compare_etags: true,
-        clock: None,
+        clock: Some(Arc::new(SystemWallClock)),
         throttle: None,
     })
+}
+
+/// A clock that no store changes, as the server's is.
+#[derive(Debug)]
+struct SystemWallClock;
+
+impl WallClock for SystemWallClock {
+    fn now(&self) -> SystemTime {
+        Clock::system().now()
+    }
 }
 
 /// The system's time.

@@ -220,10 +220,11 @@ mod tests {
         let scope = tenant(&db, "acme").await;
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let source = SourceId::from_uuid(random::uuid(now));
+        // A live object has a version, a lock and a first snapshot.
         for (first, state, version, size, askings) in [
             (1, "live", "'v.1-é'", 0, 0),
             (2, "pending", "'v2'", 1_u64 << 40, 0),
-            (3, "live", "NULL", 3, 0),
+            (3, "pending", "NULL", 3, 0),
             (4, "deleting", "'v4'", 4, 0),
             (5, "live", "'v5'", 5, 0),
             (6, "live", "'v6'", 6, 1),
@@ -232,8 +233,9 @@ mod tests {
             let sql = format!(
                 "SET session_replication_role = replica;
                  INSERT INTO objects (tenant_id, source_id, hash, kind, size_bytes, content_md5, state, run_id, signed_until,
-                                      version_id, absent_askings)
-                 VALUES ('{}', '{source}', decode('{}', 'hex'), 1, {size}, '\\x{}', '{state}', '{source}', now(), {version}, {askings});
+                                      version_id, absent_askings, absent_since, absent_asked_at, locked_until, born)
+                 VALUES ('{}', '{source}', decode('{}', 'hex'), 1, {size}, '\\x{}', '{state}', '{source}', now(), {version}, {askings},
+                         CASE WHEN {askings} > 0 THEN now() END, CASE WHEN {askings} > 0 THEN now() END, now(), 1);
                  SET session_replication_role = origin",
                 scope.tenant().as_uuid(),
                 hash(first),

@@ -2,7 +2,8 @@
 //! can be written otherwise, and which leave out nothing here or everything.
 //!
 //! Patterns are relative to each path of a source. A line that matches nothing is worse than none: what it was to keep out is
-//! locked for months. So each line is read once, by the same function in the browser, the server and the agent.
+//! locked for months. So a line is read when it is typed, by the same function in the browser and the server. The agent takes stored
+//! lines as they are.
 
 mod brackets;
 mod elsewhere;

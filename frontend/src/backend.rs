@@ -6,8 +6,8 @@ use shared::api::{
     operation::Operation,
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
-        CreateStorageAccount, CreateTenant, InspectBucket, ListNotices, ListRestores, ListRuns,
-        ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadOverview, ReadRun,
+        CreateStorageAccount, CreateTenant, InspectBucket, JudgeSnapshot, ListNotices, ListRestores,
+        ListRuns, ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadOverview, ReadRun,
         ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
     request::SignIn,
@@ -49,6 +49,7 @@ pub trait Backend:
     + Handle<ListSnapshots>
     + Handle<ReadSnapshot>
     + Handle<AuthoriseRestore>
+    + Handle<JudgeSnapshot>
     + Handle<ListRestores>
 {
     /// The time.

@@ -68,6 +68,10 @@ impl MigratorTrait for Migrator {
                 name: "m0015_runs_by_source",
                 up: include_str!("sql/m0015_runs_by_source.sql"),
             },
+            SqlStep {
+                name: "m0016_anomalies",
+                up: include_str!("sql/m0016_anomalies.sql"),
+            },
         ];
         steps
             .into_iter()

@@ -57,7 +57,7 @@ fn ledger(shape: &str) -> (PlanInput, Timestamp) {
         tiers: Vec::new(),
         protected_until: None,
         pinned: false,
-        sound: true,
+        soundness: shared::retention::Soundness::Sound,
     });
     let mut state = 1_u64;
     let mut roll = |sides: u64| {

@@ -4,6 +4,7 @@
 //! the crate compiles to native code and to wasm32 alike, so that the console, the server and the agent
 //! compute the same dates from the same code.
 
+pub mod anomaly;
 pub mod api;
 pub mod excludes;
 pub mod ids;

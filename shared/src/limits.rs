@@ -135,6 +135,7 @@ limits! {
     SmallBody = 16_384, Bytes, "body of every call of the automation and the agent API that is not named below", "server/src/http/operations.rs, agent_api.rs";
     SourceBody = 131_072, Bytes, "body of the call that makes a source", "server/src/http/operations.rs";
     ObjectsBody = 131_072, Bytes, "body of the agent's calls that name objects to sign", "server/src/http/agent_api.rs";
+    CommitBody = 65_536, Bytes, "body of the call that commits a run, with the totals of each path", "server/src/http/agent_api.rs";
     CommitPageBody = 524_288, Bytes, "body of a page of what a run commits", "server/src/http/agent_api.rs";
     FormBody = 262_144, Bytes, "body of a form of the console", "server/src/http/mod.rs, body.rs";
 }

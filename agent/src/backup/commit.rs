@@ -61,6 +61,7 @@ impl Commit {
             parent_seq: prepared.parent_seq,
             manifest: prepared.manifest,
             totals: prepared.totals,
+            paths: prepared.paths.clone(),
             change: PageTotals::of_pages(&pages, repository::hash),
             counted_liveness: prepared.liveness.is_some(),
         };
@@ -295,6 +296,7 @@ mod tests {
                 parent_seq: 7,
                 manifest: object(9_002),
                 totals: SnapshotTotals::default(),
+                paths: Vec::new(),
                 change: PageTotals::of_pages(&pages, repository::hash),
                 counted_liveness: true,
             },

@@ -20,7 +20,7 @@ use repository::{
 };
 use shared::{
     api::{
-        agent::{RunPhase, SnapshotTotals, SourceSpec},
+        agent::{PathTotals, RunPhase, SnapshotTotals, SourceSpec},
         commit::PackLiveness,
     },
     ids::{AgentId, RunId},
@@ -108,6 +108,8 @@ pub struct Prepared {
     pub objects: Vec<ObjectRef>,
     /// Totals, as in the manifest.
     pub totals: SnapshotTotals,
+    /// What lies below each path of the source, in the order of the source; empty when that cannot be told.
+    pub paths: Vec<PathTotals>,
     /// Packs that are used in part, where they were counted.
     pub liveness: Option<Vec<PackLiveness>>,
     gone: Vec<u64>,
@@ -183,6 +185,13 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
 
     let is_counted = liveness::is_due(job.parent.seq + 1);
     let liveness = is_counted.then(|| liveness::count(run, &packs, &scanned.used, scanned.loose));
+    // Where one path lies inside another, as older servers let them, the source is told of as a whole.
+    let told = |text: &String| {
+        let plain: PathBuf = Path::new(text).components().collect();
+        let mut paths = scanned.paths.iter();
+        paths.find_map(|(path, totals)| (*path == plain).then_some(*totals))
+    };
+    let paths = job.source.paths.iter().map(told).collect::<Option<_>>();
     let totals = SnapshotTotals {
         bytes_sent: bytes,
         ..scanned.totals
@@ -203,6 +212,7 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         dropped,
         objects,
         totals,
+        paths: paths.unwrap_or_default(),
         liveness: liveness.transpose()?,
         gone: packs
             .keys()

@@ -60,7 +60,7 @@ impl Walk<'_, '_> {
     fn kept(&self, worker: &mut Worker, node: &Node, stat: &Stat, mut entry: Entry, trust: Trust) -> Child {
         worker.used.extend(&trust.packs);
         if stat.kind == Kind::File {
-            count(worker, stat.size_bytes);
+            worker.count_file(node.root, stat.size_bytes);
         }
         let hard_link = self.hard_link(node, stat);
         if hard_link != entry.hard_link {
@@ -150,7 +150,7 @@ impl Walk<'_, '_> {
     }
 
     fn taken(&self, worker: &mut Worker, node: &Node, name: Vec<u8>, read: FileRead) -> Child {
-        count(worker, read.size_bytes);
+        worker.count_file(node.root, read.size_bytes);
         let FileContent {
             content,
             chunks,
@@ -214,11 +214,6 @@ impl Walk<'_, '_> {
         };
         (stat.links > 1 && stat.kind == Kind::File).then(|| self.secret.hard_link_group(device(), stat.inode))
     }
-}
-
-fn count(worker: &mut Worker, size_bytes: u64) {
-    worker.totals.files += 1;
-    worker.totals.bytes += size_bytes;
 }
 
 /// Whether a file looks as it did when it was read. Whatever is done to a file gives it a new change time.

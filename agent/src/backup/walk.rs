@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::{Mutex, OnceLock, PoisonError, atomic::Ordering::Relaxed},
 };
 
@@ -14,14 +15,15 @@ use jiff::SignedDuration;
 use repository::{
     chunk::SourceSecret,
     manifest::{Root, Warning},
+    tree::Entry,
 };
-use shared::api::agent::SnapshotTotals;
+use shared::api::agent::{PathTotals, SnapshotTotals};
 
 use super::{
     devices::Devices,
     error::BackupError,
     filter::Filter,
-    known::Known,
+    known::{Known, short_hash},
     pack::Packs,
     queue::{Next, Queue},
     task::Task,
@@ -41,6 +43,8 @@ pub(super) struct Scanned {
     /// And notes.
     pub(super) warnings: Vec<Warning>,
     pub(super) totals: SnapshotTotals,
+    /// What lies below each path.
+    pub(super) paths: Vec<(PathBuf, PathTotals)>,
     /// Packs that the snapshot needs, by their numbers in the cache.
     pub(super) used: HashSet<u64>,
     /// Chunks of files that no record tells of, by their short hashes.
@@ -92,7 +96,7 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
     if let Some(failure) = found.failure {
         return Err(failure);
     }
-    let mut all = Worker::default();
+    let mut all = Worker::new(roots.len());
     for worker in workers {
         let worker = worker.map_err(|_| BackupError::Thread("a thread of the walk panicked".to_owned()))?;
         all.used.extend(worker.used);
@@ -102,12 +106,17 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
         all.totals.folders += worker.totals.folders;
         all.totals.bytes += worker.totals.bytes;
         all.totals.notes += worker.totals.notes;
+        for (all, (files, bytes)) in all.by_root.iter_mut().zip(worker.by_root) {
+            all.0 += files;
+            all.1 += bytes;
+        }
     }
     means.known.retain_folders(&all.seen)?;
     all.totals.warnings = means.counters.warnings.load(Relaxed);
     found.warnings.append(&mut found.notes);
     // Threads find them in any order.
     found.warnings.sort_by(|a, b| a.path.cmp(&b.path));
+    let paths = path_totals(means, roots, &all.by_root, &found.roots);
     let entries = roots.iter().zip(found.roots);
     Ok(Scanned {
         roots: entries
@@ -120,9 +129,33 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
             .collect(),
         warnings: found.warnings,
         totals: all.totals,
+        paths,
         used: all.used,
         loose: all.loose,
     })
+}
+
+/// What lies below each path. One that has no entry is gone, or could not be read.
+fn path_totals(
+    means: &Means<'_, '_>,
+    roots: &[WalkedRoot],
+    counted: &[(u64, u64)],
+    entries: &[Option<Entry>],
+) -> Vec<(PathBuf, PathTotals)> {
+    let volumes = platform::Volumes::read();
+    let name = means.secret.chunk_key();
+    let of_root = |((root, (files, bytes)), entry): ((&WalkedRoot, &(u64, u64)), &Option<Entry>)| {
+        let volume = volumes.of(&root.walked);
+        let totals = PathTotals {
+            files: *files,
+            bytes: *bytes,
+            is_gone: entry.is_none(),
+            // With a key, so that the number stands for the file system in this source alone.
+            file_system: volume.map(|volume| short_hash(name.id(&volume).as_bytes())),
+        };
+        (root.path.clone(), totals)
+    };
+    roots.iter().zip(counted).zip(entries).map(of_root).collect()
 }
 
 impl Walk<'_, '_> {
@@ -143,7 +176,7 @@ impl Walk<'_, '_> {
     fn work(&self) -> Worker {
         // Also when a thread panics, the others must not wait for what it had in hand.
         let _stop = StopOnPanic(self);
-        let mut worker = Worker::default();
+        let mut worker = Worker::new(self.roots.len());
         while let Some(next) = self.queue.next() {
             let done = match next {
                 Next::Task(task) => self.run(&mut worker, task),

@@ -80,6 +80,8 @@ pub(super) struct Worker {
     /// Chunks of files that are not trusted and so stand in no record, by their short hashes.
     pub(super) loose: HashSet<u64>,
     pub(super) totals: SnapshotTotals,
+    /// Files and their bytes below each path of the source.
+    pub(super) by_root: Vec<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -88,6 +90,25 @@ pub(super) struct WalkResult {
     pub(super) warnings: Vec<Warning>,
     pub(super) notes: Vec<Warning>,
     pub(super) failure: Option<BackupError>,
+}
+
+impl Worker {
+    /// One that has found nothing yet, of a source with so many paths.
+    pub(super) fn new(roots: usize) -> Self {
+        Self {
+            by_root: vec![(0, 0); roots],
+            ..Self::default()
+        }
+    }
+
+    /// A file was taken below a path of the source.
+    pub(super) fn count_file(&mut self, root: usize, size_bytes: u64) {
+        self.totals.files += 1;
+        self.totals.bytes += size_bytes;
+        let (files, bytes) = &mut self.by_root[root];
+        *files += 1;
+        *bytes += size_bytes;
+    }
 }
 
 impl Walk<'_, '_> {

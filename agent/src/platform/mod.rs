@@ -7,7 +7,7 @@
 mod linux;
 
 pub use linux::{Folder, OpenFile, bytes, lift_file_limit, os, stat};
-pub(crate) use linux::{metadata, mounts::Mounts, target};
+pub(crate) use linux::{metadata, mounts::Mounts, target, volumes::Volumes};
 
 use repository::tree::UnixTime;
 

@@ -45,6 +45,6 @@ pub use restore_table::RestoreTable;
 pub use run_table::RunTable;
 pub use silence::Silence;
 pub use snapshot_table::SnapshotTable;
-pub use state::{DamageBadge, ModeBadge, RestoreBadge, RunBadge, SnapshotBadge, TierBadges};
+pub use state::{DamageBadge, ModeBadge, RestoreBadge, RunBadge, SnapshotBadge, SoundnessBadge, TierBadges};
 pub use time::{Ago, At, Day};
 pub use timeline::LockTimeline;

@@ -101,6 +101,16 @@ fn LastSweep(sweep: SweepView, next: AnyView) -> impl IntoView {
             </div>
         </dl>
         <ul>{more} {report.awaiting.into_iter().map(|waiting| view! { <Awaiting waiting /> }).collect_view()}</ul>
+        {report
+            .frozen_until
+            .map(|until| {
+                view! {
+                    <p>
+                        "The newest snapshot holds far less than the good one before it. Until somebody decides on its page, or until "
+                        <Day at=until /> ", nothing is given up or deleted."
+                    </p>
+                }
+            })}
         {(!report.refused.is_empty())
             .then(|| {
                 view! {

@@ -6,7 +6,7 @@ use shared::api::view::{SnapshotState, SnapshotView};
 use super::{
     figures::{Bytes, Count},
     icon::{Icon, Sign},
-    state::{DamageBadge, SnapshotBadge, TierBadges},
+    state::{DamageBadge, SnapshotBadge, SoundnessBadge, TierBadges},
     time::{At, Day},
 };
 use crate::tenant::use_tenant;
@@ -84,6 +84,7 @@ fn SnapshotRow(snapshot: SnapshotView) -> impl IntoView {
                 <div class="state-cell">
                     <SnapshotBadge state=snapshot.state />
                     <DamageBadge damage=snapshot.damage />
+                    <SoundnessBadge soundness=snapshot.soundness />
                     <TierBadges tiers=snapshot.tiers />
                     {(snapshot.totals.warnings > 0)
                         .then(|| {

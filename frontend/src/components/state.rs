@@ -6,7 +6,7 @@ use shared::{
         agent::RunState,
         view::{Damage, RestoreState, RunView, SnapshotState},
     },
-    retention::{LockMode, Period},
+    retention::{LockMode, Period, Soundness},
 };
 
 use super::{
@@ -70,6 +70,17 @@ pub fn SnapshotBadge(state: SnapshotState) -> impl IntoView {
 #[component]
 pub fn DamageBadge(damage: Option<Damage>) -> impl IntoView {
     damage.map(|_| view! { <Badge tone="badge bad" sign=Sign::Failure word="Damaged" /> })
+}
+
+/// Whether a snapshot may stand for the source's data; nothing for one that may.
+#[component]
+pub fn SoundnessBadge(soundness: Soundness) -> impl IntoView {
+    let word = match soundness {
+        Soundness::Sound => return ().into_any(),
+        Soundness::Undecided => "Less than before",
+        Soundness::Bad => "Not good",
+    };
+    view! { <Badge tone="badge warn" sign=Sign::Warning word /> }.into_any()
 }
 
 /// The periods that a snapshot is kept longer for.

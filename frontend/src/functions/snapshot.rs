@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
-use shared::api::operations;
+use shared::api::{operations, request::JudgeSnapshotRequest};
 use shared::{
-    api::view::{RestoreView, SnapshotPage},
+    anomaly::Judgement,
+    api::view::{RestoreView, SnapshotPage, SnapshotView},
     ids::{SnapshotId, TenantId},
 };
 
@@ -14,6 +15,21 @@ use crate::error::ConsoleError;
 #[server(prefix = "/console/fn", endpoint = "load_snapshot")]
 pub async fn load_snapshot(tenant: TenantId, snapshot: SnapshotId) -> Result<SnapshotPage, ConsoleError> {
     super::status::answer(super::call::<operations::ReadSnapshot>((tenant, snapshot), ()).await)
+}
+
+/// Decides on a snapshot that is not sound. A plain form post goes back to the snapshot's page.
+#[server(prefix = "/console/fn", endpoint = "judge_snapshot")]
+pub async fn judge_snapshot(
+    tenant: TenantId,
+    snapshot: SnapshotId,
+    judgement: Judgement,
+) -> Result<SnapshotView, ConsoleError> {
+    let page = format!("/tenants/{tenant}/snapshots/{snapshot}");
+    let request = JudgeSnapshotRequest { judgement };
+    let result = super::call::<operations::JudgeSnapshot>((tenant, snapshot), request).await;
+    let snapshot = super::form::back_to_form::<JudgeSnapshot, _>(result, &page, &[])?;
+    super::form::plain_post_goes_to(&format!("{page}#review"));
+    Ok(snapshot)
 }
 
 /// Allows the snapshot's agent to read it for 24 hours.

@@ -178,8 +178,17 @@ table!(snapshot = "snapshots" {
     tiers: Json,
     clean: bool,
     sound: bool,
-    pinned: bool,
+    anomalies: Json,
+    judgement: Option<String>,
+    judged_at: Option<At>,
     expired_at: Option<At>,
+});
+
+table!(snapshot_paths = "snapshot_paths" {
+    #[sea_orm(primary_key, auto_increment = false)]
+    snapshot_id: Uuid,
+    tenant_id: Uuid,
+    paths: Json,
 });
 
 table!(object = "objects" {

@@ -144,8 +144,12 @@ pub(super) const TABLES: &[Grant] = &[
         "manifest_hash",
         "manifest_bytes",
         "tiers",
+        "sound",
+        "judgement",
+        "judged_at",
         "expired_at",
     ]),
+    Grant::add("snapshot_paths").deleting(),
     // Row-level security lets no row go that is not `deleting`.
     Grant::add("objects")
         .updating(&[

@@ -45,6 +45,7 @@ const TABLES: &[(&str, Option<Rank>)] = &[
     ("sources", Some(Rank::Source)),
     ("runs", Some(Rank::OfSource)),
     ("snapshots", Some(Rank::OfSource)),
+    ("snapshot_paths", Some(Rank::OfSource)),
     ("objects", Some(Rank::OfSource)),
     ("spare_versions", Some(Rank::OfSource)),
     ("restores", Some(Rank::OfSource)),

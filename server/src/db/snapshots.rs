@@ -8,16 +8,20 @@ use sea_orm::{
     QuerySelect, sea_query::Query,
 };
 use shared::{
-    api::{agent::SnapshotTotals, view::SnapshotState},
+    anomaly::{Anomaly, Judgement},
+    api::{
+        agent::{PathTotals, SnapshotTotals},
+        view::SnapshotState,
+    },
     ids::{AgentId, RunId, SnapshotId, SourceId},
     object::{ObjectHash, ObjectKind, ObjectRef},
-    retention::{LockMode, Period, TieredSnapshot},
+    retention::{self, LockMode, Period, Seq, SnapshotInput, Soundness, TieredSnapshot},
 };
 use uuid::Uuid;
 
 use super::{
     DbError, TenantTx,
-    entity::{snapshot, source},
+    entity::{snapshot, snapshot_paths, source},
     insert,
     ledger::ROWS_PER_STATEMENT,
     types::{At, bytes32, from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
@@ -50,12 +54,47 @@ pub struct Snapshot {
     pub tiers: Vec<Period>,
     /// It has no warnings.
     pub clean: bool,
-    /// No anomaly is open on it: it takes tiers, and counts as last-good.
+    /// No anomaly was found in it, or a person decided that it is good: it takes tiers, and counts as last-good.
     pub sound: bool,
-    /// Held by an anomaly.
-    pub pinned: bool,
+    /// What of it differs from the newest sound snapshot before.
+    pub anomalies: Vec<Anomaly>,
+    /// What a person decided of it.
+    pub judgement: Option<Judgement>,
+    /// When.
+    pub judged_at: Option<Timestamp>,
     /// When it was given up.
     pub expired_at: Option<Timestamp>,
+}
+
+impl Snapshot {
+    /// Whether it may stand for the source's data.
+    #[must_use]
+    pub const fn soundness(&self) -> Soundness {
+        match (self.sound, self.judgement) {
+            (true, _) => Soundness::Sound,
+            (false, Some(_)) => Soundness::Bad,
+            (false, None) => Soundness::Undecided,
+        }
+    }
+
+    /// A complete or expired snapshot, as the planner sees it.
+    ///
+    /// # Errors
+    /// When its number is none.
+    pub fn input(&self, is_held: bool) -> Result<SnapshotInput, DbError> {
+        Ok(SnapshotInput {
+            seq: Seq::new(self.seq).ok_or_else(|| DbError::corrupt("snapshots.seq", self.seq))?,
+            received_at: self.received_at,
+            state: match self.state {
+                SnapshotState::Expired => retention::SnapshotState::Expired,
+                _ => retention::SnapshotState::Complete,
+            },
+            tiers: self.tiers.clone(),
+            protected_until: Some(self.protected_until),
+            pinned: is_held,
+            soundness: self.soundness(),
+        })
+    }
 }
 
 impl TryFrom<snapshot::Model> for Snapshot {
@@ -80,7 +119,12 @@ impl TryFrom<snapshot::Model> for Snapshot {
             tiers: from_json("snapshots.tiers", row.tiers)?,
             clean: row.clean,
             sound: row.sound,
-            pinned: row.pinned,
+            anomalies: from_json("snapshots.anomalies", row.anomalies)?,
+            judgement: row
+                .judgement
+                .map(|text| from_text("snapshots.judgement", text))
+                .transpose()?,
+            judged_at: optional_time(row.judged_at)?,
             expired_at: optional_time(row.expired_at)?,
         })
     }
@@ -107,7 +151,9 @@ pub async fn add(tx: &TenantTx, snapshot: &Snapshot) -> Result<(), DbError> {
         tiers: to_json(&snapshot.tiers)?,
         clean: snapshot.clean,
         sound: snapshot.sound,
-        pinned: snapshot.pinned,
+        anomalies: to_json(&snapshot.anomalies)?,
+        judgement: snapshot.judgement.as_ref().map(to_text).transpose()?,
+        judged_at: snapshot.judged_at.map(TryInto::try_into).transpose()?,
         expired_at: snapshot.expired_at.map(TryInto::try_into).transpose()?,
     };
     insert(&tx.tx, row).await
@@ -147,13 +193,14 @@ pub async fn broken(tx: &TenantTx, source: SourceId) -> Result<Vec<Snapshot>, Db
     tx.tx.records(query).await
 }
 
-/// Those that are complete or have expired, carry a tier and were received at `since` or later.
+/// Those that are complete or have expired, carry a tier and were received at `since` or later, but the one `except`.
 pub async fn tiered_since(
     tx: &TenantTx,
     source: SourceId,
+    except: Option<SnapshotId>,
     since: Timestamp,
 ) -> Result<Vec<TieredSnapshot>, DbError> {
-    let query = snapshot::Entity::find()
+    let mut query = snapshot::Entity::find()
         .select_only()
         .columns([
             snapshot::Column::ReceivedAt,
@@ -165,6 +212,9 @@ pub async fn tiered_since(
         .filter(snapshot::Column::State.is_in(["complete", "expired"]))
         .filter(snapshot::Column::ReceivedAt.gte(At::try_from(since)?))
         .filter(snapshot::Column::Tiers.ne(to_json(&Vec::<Period>::new())?));
+    if let Some(except) = except {
+        query = query.filter(snapshot::Column::Id.ne(except.as_uuid()));
+    }
     let rows: Vec<(At, sea_orm::JsonValue, bool, bool)> = query.into_tuple().all(&tx.tx).await?;
     let tiered = |(received_at, tiers, clean, sound): (At, _, _, _)| {
         Ok(TieredSnapshot {
@@ -214,6 +264,65 @@ pub async fn later(
         later.push(row.try_into()?);
     }
     Ok(later)
+}
+
+/// The newest complete snapshot of a source that is sound: what the next one is compared with.
+pub async fn newest_sound(tx: &TenantTx, source: SourceId) -> Result<Option<Snapshot>, DbError> {
+    let query = snapshot::Entity::find()
+        .filter(snapshot::Column::SourceId.eq(source.as_uuid()))
+        .filter(snapshot::Column::State.eq("complete"))
+        .filter(snapshot::Column::Sound.eq(true))
+        .order_by_desc(snapshot::Column::Seq);
+    tx.tx.record(query).await
+}
+
+/// What lay below each path of the source; empty when the agent did not tell.
+pub async fn paths(tx: &TenantTx, id: SnapshotId) -> Result<Vec<(String, PathTotals)>, DbError> {
+    let row = snapshot_paths::Entity::find_by_id(id.as_uuid())
+        .one(&tx.tx)
+        .await?;
+    row.map_or(Ok(Vec::new()), |row| from_json("snapshot_paths.paths", row.paths))
+}
+
+/// Keeps what lay below each path of the source.
+pub async fn add_paths(tx: &TenantTx, id: SnapshotId, paths: &[(String, PathTotals)]) -> Result<(), DbError> {
+    let row = snapshot_paths::Model {
+        snapshot_id: id.as_uuid(),
+        tenant_id: tx.tenant.as_uuid(),
+        paths: to_json(&paths)?,
+    };
+    insert(&tx.tx, row).await
+}
+
+/// Keeps what a person decided of a snapshot, and the tiers that it has from then on.
+pub async fn judge(
+    tx: &TenantTx,
+    id: SnapshotId,
+    judgement: Judgement,
+    tiers: &[Period],
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let change = snapshot::ActiveModel {
+        id: Set(id.as_uuid()),
+        sound: Set(judgement == Judgement::Good),
+        judgement: Set(Some(to_text(&judgement)?)),
+        judged_at: Set(Some(now.try_into()?)),
+        tiers: Set(to_json(&tiers)?),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// Keeps the tiers of a snapshot.
+pub async fn set_tiers(tx: &TenantTx, id: SnapshotId, tiers: &[Period]) -> Result<(), DbError> {
+    let change = snapshot::ActiveModel {
+        id: Set(id.as_uuid()),
+        tiers: Set(to_json(&tiers)?),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
 }
 
 /// What the next run of a source builds on: the newest snapshot that has its number, complete or broken.
@@ -286,6 +395,10 @@ pub async fn expire(tx: &TenantTx, id: SnapshotId, now: Timestamp) -> Result<(),
         ..Default::default()
     };
     change.update(&tx.tx).await?;
+    // Nothing is compared with it any more.
+    snapshot_paths::Entity::delete_by_id(id.as_uuid())
+        .exec(&tx.tx)
+        .await?;
     Ok(())
 }
 

@@ -51,7 +51,6 @@ pub fn routes(app: &App) -> Router {
         .route("/sources/{source}/snapshots/{seq}/objects", get(own_objects))
         .route("/runs/{run}", get(status))
         .route("/runs/{run}/progress", post(progress))
-        .route("/runs/{run}/commit", post(commit))
         .route("/runs/{run}/commit/pages", get(stored_pages))
         .route("/runs/{run}/abort", post(abort))
         .route("/snapshots", get(snapshots))
@@ -60,6 +59,10 @@ pub fn routes(app: &App) -> Router {
         .route("/restores/{restore}/finish", post(restore_finish))
         .layer(DefaultBodyLimit::max(Limit::SmallBody.max()))
         .merge(naming_objects())
+        .route(
+            "/runs/{run}/commit",
+            post(commit).layer(DefaultBodyLimit::max(Limit::CommitBody.max())),
+        )
         .route(
             "/runs/{run}/commit/pages/{number}",
             put(commit_page).layer(DefaultBodyLimit::max(Limit::CommitPageBody.max())),

@@ -18,8 +18,8 @@ use shared::api::{
     operation::{Ids, Method, Operation},
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
-        CreateStorageAccount, CreateTenant, InspectBucket, ListNotices, ListRestores, ListRuns,
-        ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadMe, ReadOverview,
+        CreateStorageAccount, CreateTenant, InspectBucket, JudgeSnapshot, ListNotices, ListRestores,
+        ListRuns, ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadMe, ReadOverview,
         ReadRestore, ReadRun, ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
 };
@@ -110,6 +110,7 @@ perform! {
     CancelRun(app, manager, run, ()) => runs::cancel(app, manager, run);
     ListSnapshots(app, viewer, (), query) => lists::snapshots(app, viewer, &query);
     ReadSnapshot(app, viewer, snapshot, ()) => snapshots::page(app, viewer, snapshot);
+    JudgeSnapshot(app, manager, snapshot, request) => snapshots::judge(app, manager, snapshot, request.judgement);
     AuthoriseRestore(app, manager, snapshot, ()) => restores::authorise(app, manager, snapshot);
     ListRestores(app, viewer, (), query) => lists::restores(app, viewer, &query);
     ReadRestore(app, viewer, restore, ()) => restores::view(app, viewer, restore);

@@ -187,6 +187,9 @@ pub fn snapshot(snapshot: &Snapshot, source: &Source, hostname: &str) -> Snapsho
         tiers: snapshot.tiers.clone(),
         mode: snapshot.mode,
         totals: snapshot.totals,
+        soundness: snapshot.soundness(),
+        anomalies: snapshot.anomalies.clone(),
+        judged_at: snapshot.judged_at,
         damage: None,
     }
 }

@@ -86,6 +86,7 @@ async fn commit_one(stack: &Stack, site: &Site, content: &[u8], put: Put) -> Run
         }
     }
     let request = CommitRequest {
+        paths: Vec::new(),
         parent_seq: 0,
         manifest: upload.object,
         totals: SnapshotTotals::default(),

@@ -29,6 +29,10 @@ use shared::{
 
 use crate::support::{ACCESS_KEY, EMAIL, SECRET_KEY, Site, Stack};
 
+fn run_of_nobody() -> &'static str {
+    "run_00000000000000000000000000000000"
+}
+
 /// Where the tests' requests come from.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -627,10 +631,13 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
         }
         // The first is asked for at the beginning, and awaited at the end; for the others see `large` and `later`.
         Limit::Wait | Limit::ObjectsPerAnswer | Limit::LaterSnapshots => {}
-        Limit::SmallBody | Limit::SourceBody | Limit::ObjectsBody => {
+        Limit::SmallBody | Limit::SourceBody | Limit::ObjectsBody | Limit::CommitBody => {
             let path = match limit {
                 Limit::SmallBody => "/api/v1/tenants".to_owned(),
                 Limit::SourceBody => sources,
+                Limit::CommitBody => {
+                    format!("{BASE_PATH}/runs/{}/commit", run_of_nobody())
+                }
                 _ => format!("{BASE_PATH}/sources/{}/reads", sender.site.source.id),
             };
             for (length, refused) in [(limit.max(), false), (limit.max() + 1, true)] {
@@ -762,6 +769,11 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
         ),
         (tenant(&format!("/sources/{source}/runs")), json, junk(json!({}))),
         (tenant(&format!("/runs/{run}/cancel")), json, junk(json!({}))),
+        (
+            tenant(&format!("/snapshots/{snapshot}/judgement")),
+            json,
+            junk(json!({ "judgement": "bad" })),
+        ),
         (
             tenant(&format!("/snapshots/{snapshot}/restores")),
             json,

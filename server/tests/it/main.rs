@@ -1,5 +1,6 @@
 //! The server against a real Postgres, lockbox and the real agent. `cargo xtask test unit` starts the database.
 
+mod anomaly;
 mod answers;
 mod bearers;
 mod bound;

@@ -142,6 +142,7 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
 
     // A commit of other pages, or of fewer, is none.
     let request = |pages: &[CommitPage], counted_liveness| CommitRequest {
+        paths: Vec::new(),
         parent_seq: 0,
         manifest,
         totals: SnapshotTotals::default(),
@@ -270,6 +271,7 @@ async fn pages_outlive_the_server_that_took_them() {
     assert_eq!(client.commit_pages(work.run_id).await.unwrap().len(), 1);
     client.commit_page(work.run_id, 1, &pages[1]).await.unwrap();
     let request = CommitRequest {
+        paths: Vec::new(),
         parent_seq: 0,
         manifest: object(ObjectKind::Manifest, 9),
         totals: SnapshotTotals::default(),

@@ -71,7 +71,7 @@ fn body(site: &Site) -> serde_json::Value {
         "name": "x", "endpoint": "http://127.0.0.1:9", "region": "r", "access_key": "a", "secret_key": "s",
         "path_style": true, "storage_account_id": account, "bucket": "b", "prefix": "", "create_bucket": false,
         "immutable_retention": true, "retention_days": 1, "mode": "compliance", "recovery_key": "k",
-        "backup_set_id": site.set.id, "agent_id": site.source.agent_id, "paths": ["/x"],
+        "backup_set_id": site.set.id, "agent_id": site.source.agent_id, "paths": ["/x"], "judgement": "good",
         "schedule": { "recurrence": { "every": "manual" }, "time_zone": "UTC" },
     })
 }
@@ -108,7 +108,7 @@ async fn no_route_shows_or_touches_another_tenant() {
         .collect();
     assert_eq!(
         of_tenants.len(),
-        20,
+        21,
         "an operation of a tenant was added: look at its case here"
     );
     // Routes come from the table alone.

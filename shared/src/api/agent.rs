@@ -275,6 +275,22 @@ pub struct SnapshotTotals {
     pub notes: u64,
 }
 
+/// What lies below one path of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathTotals {
+    /// Regular files.
+    pub files: u64,
+    /// Bytes of their contents.
+    pub bytes: u64,
+    /// Whether the path is not there, or could not be read at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_gone: bool,
+    /// A number that stands for the file system that the path lies on, the same in each run; `None` when the agent cannot tell. It
+    /// is made with a key of the source and says nothing of the file system itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<u64>,
+}
+
 /// Asks the server to make the run a snapshot, after the pages of its change. Repeating the same request is harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRequest {
@@ -284,6 +300,9 @@ pub struct CommitRequest {
     pub manifest: ObjectRef,
     /// Totals; they must equal the manifest's.
     pub totals: SnapshotTotals,
+    /// What lies below each path of the source, in the order in which the run was given them; empty when the agent does not tell.
+    #[serde(default)]
+    pub paths: Vec<PathTotals>,
     /// What was added and dropped, and the liveness of packs: what the pages that were sent before come to.
     pub change: PageTotals,
     /// Whether the agent has counted which packs are used in part; of all others the snapshot then uses the whole. A hint to the

@@ -7,7 +7,10 @@ use super::{
     list::{ListQuery, Page},
     notice::Notice,
     operation::{Anyone, Description, Manage, Method, Operate, Operation, SignedIn, View},
-    request::{NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, SignIn},
+    request::{
+        JudgeSnapshotRequest, NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant,
+        SignIn,
+    },
     view::{
         BackupSetPage, BackupSetView, BucketInspection, EnrollmentTokenView, Me, RestoreView, RunView,
         SnapshotPage, SnapshotView, SourceName, SourceView, StorageAccountView, TenantAgents, TenantOverview,
@@ -100,6 +103,8 @@ operations! {
     ListSnapshots: Get "/tenants/{tenant}/snapshots" for View, TenantId, ListQuery => Page<SnapshotView>;
     /// One snapshot's page.
     ReadSnapshot: Get "/tenants/{tenant}/snapshots/{snapshot}" for View, (TenantId, SnapshotId), () => SnapshotPage;
+    /// Decides that a snapshot that is not sound is good, or that it is bad.
+    JudgeSnapshot: Post "/tenants/{tenant}/snapshots/{snapshot}/judgement" for Manage, (TenantId, SnapshotId), JudgeSnapshotRequest => SnapshotView;
     /// Allows the snapshot's agent to read it for 24 hours.
     AuthoriseRestore: Post "/tenants/{tenant}/snapshots/{snapshot}/restores" for Manage, (TenantId, SnapshotId), () => RestoreView;
     /// A page of the tenant's restores.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    anomaly::Judgement,
     ids::{AgentId, BackupSetId, StorageAccountId},
     retention::{LockAhead, LockMode, Policy, PolicyError, Tier},
     schedule::Schedule,
@@ -22,6 +23,13 @@ pub struct SignIn {
 pub struct NewTenant {
     /// Its name, 1–100 characters.
     pub name: String,
+}
+
+/// `POST /api/v1/tenants/{tenant}/snapshots/{snapshot}/judgement`: what a person decided of a snapshot that is not sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgeSnapshotRequest {
+    /// Good or bad.
+    pub judgement: Judgement,
 }
 
 /// `POST /api/v1/tenants/{tenant}/storage-accounts`: where buckets are. Tried before it is kept.

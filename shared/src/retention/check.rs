@@ -18,7 +18,7 @@ use self::{
 };
 use super::{
     KeepReason, LockAhead, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, Seq,
-    SnapshotInput, SnapshotState, SourceInput, SourcePlan,
+    SnapshotInput, SnapshotState, Soundness, SourceInput, SourcePlan,
 };
 
 /// A verdict that breaks a promise, wastes what should go, or cannot be carried out.
@@ -58,6 +58,11 @@ pub enum ViolationKind {
     },
     /// An object would be deleted that a kept snapshot, an open run or an unknown state holds.
     DeletesNeeded {
+        /// The object's place.
+        object: usize,
+    },
+    /// An object would be deleted while an anomaly of its source waits for a decision.
+    DeletesFrozen {
         /// The object's place.
         object: usize,
     },
@@ -110,6 +115,9 @@ impl fmt::Display for Violation {
                 )
             }
             Kind::DeletesNeeded { object } => write!(f, ".objects[{object}]: deleted, but needed"),
+            Kind::DeletesFrozen { object } => {
+                write!(f, ".objects[{object}]: deleted while an anomaly is open")
+            }
             Kind::DeletesLocked { object } => write!(f, ".objects[{object}]: deleted, but locked"),
             Kind::LockTooShort { object } => write!(f, ".objects[{object}]: locked too short, and left so"),
             Kind::BadDate { object } => write!(f, ".objects[{object}]: the new lock date is wrong"),
@@ -160,6 +168,8 @@ struct Checker<'a> {
     /// How many of the newest complete snapshots never lapse.
     never_lapse: usize,
     newest: Option<usize>,
+    /// An anomaly waits for a decision, and has not waited for 30 days.
+    frozen: bool,
     /// The snapshots' numbers, side by side: they are searched twice for each object.
     seqs: Vec<Seq>,
     needs: MaxTree,
@@ -167,6 +177,26 @@ struct Checker<'a> {
     reaches: MaxTree,
     /// The end of the tier that the next run's snapshot will take; `NOTHING` where none is expected.
     next_tier: Secs,
+}
+
+/// Whether the oldest snapshot that is newer than every sound one, and that nobody has judged, is younger than 30 days, and one of
+/// these is still there.
+fn is_frozen(source: &SourceInput, now: Timestamp) -> bool {
+    let mut oldest = None;
+    let mut is_there = false;
+    for snapshot in &source.snapshots {
+        match snapshot.soundness {
+            Soundness::Sound => (oldest, is_there) = (None, false),
+            Soundness::Bad => {}
+            Soundness::Undecided => {
+                let received = snapshot.received_at;
+                oldest = Some(oldest.map_or(received, |other: Timestamp| other.min(received)));
+                is_there |= snapshot.state == SnapshotState::Complete;
+            }
+        }
+    }
+    let waited = |since: Timestamp| now.as_nanosecond() - since.as_nanosecond();
+    is_there && oldest.is_some_and(|since| waited(since) < 30 * i128::from(DAY) * 1_000_000_000)
 }
 
 impl<'a> Checker<'a> {
@@ -184,6 +214,7 @@ impl<'a> Checker<'a> {
             exact_now: now,
             never_lapse: if rolls { policy.keep_last as usize } else { 0 },
             newest: source.snapshots.iter().rposition(|s| rolls && complete(s)),
+            frozen: is_frozen(source, now),
             seqs: source.snapshots.iter().map(|snapshot| snapshot.seq).collect(),
             needs: MaxTree::new(&[]),
             reaches: MaxTree::new(&[]),
@@ -246,10 +277,10 @@ impl<'a> Checker<'a> {
         }
         let newer = self.source.snapshots[place + 1..].iter();
         let newer = newer
-            .filter(|s| s.state == SnapshotState::Complete && s.sound)
+            .filter(|s| s.state == SnapshotState::Complete && s.soundness == Soundness::Sound)
             .take(self.never_lapse)
             .count();
-        let is_good = snapshot.sound && newer < self.never_lapse;
+        let is_good = snapshot.soundness == Soundness::Sound && newer < self.never_lapse;
         [
             (KeepReason::WithinRetention, self.plain(snapshot) >= self.now),
             (
@@ -262,6 +293,7 @@ impl<'a> Checker<'a> {
             ),
             (KeepReason::LastGood, is_good || self.newest == Some(place)),
             (KeepReason::Pinned, snapshot.pinned),
+            (KeepReason::Frozen, self.frozen),
         ]
         .into_iter()
         .filter_map(|(reason, holds)| holds.then_some(reason))
@@ -294,7 +326,8 @@ impl<'a> Checker<'a> {
 
     /// The protection of a snapshot that is kept, and what it asks for beyond, from now on.
     fn kept(&self, place: usize) -> Option<(Secs, Secs)> {
-        let reasons = self.reasons(place);
+        let mut reasons = self.reasons(place);
+        reasons.retain(|reason| *reason != KeepReason::Frozen);
         if reasons.is_empty() {
             return None;
         }
@@ -394,7 +427,8 @@ impl<'a> Checker<'a> {
                 if needed != named.is_some() {
                     return Some(Kind::ObjectMisread { object });
                 }
-                (!needed && !unknown && lock.is_some()).then_some(Kind::ObjectLeaked { object })
+                let waits = self.frozen && ended;
+                (!needed && !unknown && !waits && lock.is_some()).then_some(Kind::ObjectLeaked { object })
             }
             ObjectVerdict::Refresh { until, .. } | ObjectVerdict::Copy { until, .. } => {
                 let extends = matches!(verdict, ObjectVerdict::Refresh { .. });
@@ -422,6 +456,7 @@ impl<'a> Checker<'a> {
                     return Some(Kind::LockTooShort { object });
                 }
                 if ended {
+                    // Frozen or not: nothing waits for a date that has passed.
                     return Some(Kind::ObjectLeaked { object });
                 }
                 (Some(*until) != input.locked_until).then_some(Kind::ObjectMisread { object })
@@ -429,6 +464,9 @@ impl<'a> Checker<'a> {
             ObjectVerdict::Delete => {
                 if needed || unknown {
                     return Some(Kind::DeletesNeeded { object });
+                }
+                if self.frozen {
+                    return Some(Kind::DeletesFrozen { object });
                 }
                 (!ended).then_some(Kind::DeletesLocked { object })
             }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeepReason, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Period, Plan, PlanError, PlanInput,
-    Policy, Provider, Seq, SnapshotInput, SnapshotState, SourceInput, check, plan,
+    Policy, Provider, Seq, SnapshotInput, SnapshotState, Soundness, SourceInput, check, plan,
 };
 
 /// What `holdfast plan` reads.
@@ -63,8 +63,8 @@ pub struct SnapshotEntry {
     pub protected_until: Option<Timestamp>,
     #[serde(default)]
     pub pinned: bool,
-    #[serde(default = "yes")]
-    pub sound: bool,
+    #[serde(default)]
+    pub soundness: Soundness,
 }
 
 /// An object in a [`PlanFile`]; see [`ObjectInput`].
@@ -271,7 +271,7 @@ impl SourceEntry {
             tiers: snapshot.tiers.clone(),
             protected_until: snapshot.protected_until,
             pinned: snapshot.pinned,
-            sound: snapshot.sound,
+            soundness: snapshot.soundness,
         });
         let objects = self.objects.iter().map(|object| ObjectInput {
             bytes: object.bytes,

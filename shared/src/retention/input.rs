@@ -84,10 +84,32 @@ pub struct SnapshotInput {
     pub tiers: Vec<Period>,
     /// The promise that was given and confirmed, if any.
     pub protected_until: Option<Timestamp>,
-    /// Held by an open anomaly or a restore.
+    /// Held by a restore.
     pub pinned: bool,
-    /// No anomaly is open on it: none was found, or a person has decided that it is good.
-    pub sound: bool,
+    /// Whether it may stand for the source's data.
+    pub soundness: Soundness,
+}
+
+/// Whether a snapshot may stand for its source's data. One of much less than the last was may be the backup of a disk that is not
+/// mounted: until a person decides, it takes no tier, and those before it stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Soundness {
+    /// No anomaly was found in it, or a person has decided that it is good.
+    #[default]
+    Sound,
+    /// An anomaly was found, and nobody has decided.
+    Undecided,
+    /// A person has decided that it is not what it should be.
+    Bad,
+}
+
+impl Soundness {
+    /// Whether it counts as good.
+    #[must_use]
+    pub const fn is_sound(self) -> bool {
+        matches!(self, Self::Sound)
+    }
 }
 
 /// Where an object stands.

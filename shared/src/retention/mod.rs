@@ -8,6 +8,7 @@ mod check;
 mod cost;
 mod due;
 mod file;
+mod freeze;
 mod input;
 #[cfg(feature = "schedule")]
 mod lock;
@@ -27,8 +28,9 @@ pub use due::{Bounds, due};
 pub use file::{
     ObjectEntry, ObjectLine, PlanFile, PlanFileError, PlanReport, SnapshotEntry, SnapshotLine, SourceEntry,
 };
+pub use freeze::{FREEZE_DAYS, frozen_until};
 pub use input::{
-    ObjectInput, ObjectState, PlanError, PlanInput, Seq, SnapshotInput, SnapshotState, SourceInput,
+    ObjectInput, ObjectState, PlanError, PlanInput, Seq, SnapshotInput, SnapshotState, Soundness, SourceInput,
 };
 #[cfg(feature = "schedule")]
 pub use lock::{CommitLock, LockError, UploadLock, commit_lock, protected_until, upload_lock};

@@ -13,6 +13,7 @@ use super::{
     Policy, Provider, Seq, SnapshotInput, SnapshotPlan, SnapshotState, SourceInput, SourcePlan,
     ceil_to_second,
     cost::PackUse,
+    freeze::frozen_until,
     range_max::RangeMax,
     rule::{Rules, given, tier_days, tier_until},
 };
@@ -49,6 +50,7 @@ fn plan_source(
         rules,
         provider,
         source,
+        is_frozen: is_frozen(source, now),
         kept: Kept::new(rules, source, &snapshots),
     };
     let objects = source
@@ -66,6 +68,7 @@ fn plan_source(
 /// The verdict on each snapshot of a source.
 pub(super) fn plan_snapshots(policy: &Policy, source: &SourceInput, now: Timestamp) -> Vec<SnapshotPlan> {
     let last_good = LastGood::of(policy, source);
+    let is_frozen = is_frozen(source, now);
     let reasons = |snapshot: &SnapshotInput| {
         let mut reasons = Vec::new();
         if snapshot.state == SnapshotState::Expired {
@@ -93,6 +96,9 @@ pub(super) fn plan_snapshots(policy: &Policy, source: &SourceInput, now: Timesta
         if snapshot.pinned {
             reasons.push(KeepReason::Pinned);
         }
+        if is_frozen {
+            reasons.push(KeepReason::Frozen);
+        }
         reasons
     };
     source
@@ -103,6 +109,11 @@ pub(super) fn plan_snapshots(policy: &Policy, source: &SourceInput, now: Timesta
             reasons: reasons(snapshot),
         })
         .collect()
+}
+
+/// Whether an anomaly of the source waits for a decision.
+fn is_frozen(source: &SourceInput, now: Timestamp) -> bool {
+    frozen_until(&source.snapshots).is_some_and(|until| now < until)
 }
 
 /// The larger of the promise that was given and what today's policy gives.
@@ -129,7 +140,7 @@ impl LastGood {
         }
         let is_complete = |snapshot: &&SnapshotInput| snapshot.state == SnapshotState::Complete;
         let complete = source.snapshots.iter().rev().filter(is_complete);
-        let sound = complete.clone().filter(|snapshot| snapshot.sound);
+        let sound = complete.clone().filter(|snapshot| snapshot.soundness.is_sound());
         let seq = |snapshot: &SnapshotInput| snapshot.seq;
         Self {
             newest: complete.map(seq).next(),
@@ -141,7 +152,7 @@ impl LastGood {
     fn contains(&self, snapshot: &SnapshotInput) -> bool {
         let among_sound = self
             .from
-            .is_some_and(|from| snapshot.sound && snapshot.seq >= from);
+            .is_some_and(|from| snapshot.soundness.is_sound() && snapshot.seq >= from);
         among_sound || self.newest == Some(snapshot.seq)
     }
 }
@@ -172,7 +183,7 @@ impl Kept {
             .snapshots
             .iter()
             .zip(plans)
-            .filter(|(_, plan)| plan.keeps())
+            .filter(|(_, plan)| plan.asks_for_locks())
             .collect();
         let seqs: Vec<Seq> = kept.iter().map(|(snapshot, _)| snapshot.seq).collect();
         let newest = (!source.retired).then(|| kept.len().checked_sub(1)).flatten();
@@ -253,6 +264,7 @@ struct Planner<'a> {
     rules: Rules<'a>,
     provider: &'a Provider,
     source: &'a SourceInput,
+    is_frozen: bool,
     kept: Kept,
 }
 
@@ -298,6 +310,7 @@ impl Planner<'_> {
             _ if object.state == ObjectState::Unknown => ObjectVerdict::Hold { need: None },
             None => ObjectVerdict::Hold { need: None },
             Some(until) if until >= self.rules.now => ObjectVerdict::AwaitUnlock { until },
+            Some(_) if self.is_frozen => ObjectVerdict::Hold { need: None },
             Some(_) => ObjectVerdict::Delete,
         }
     }

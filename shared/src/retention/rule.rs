@@ -91,7 +91,7 @@ impl Rules<'_> {
             tiers: snapshot.tiers.clone(),
             // Whether it is makes no difference to what is expected.
             clean: true,
-            sound: snapshot.sound,
+            sound: snapshot.soundness.is_sound(),
         };
         let since = tiers_look_back(received_at);
         let recent = snapshots.iter().filter(|snapshot| snapshot.received_at >= since);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::{Period, Policy, PolicyError, Seq, SnapshotInput, SnapshotState};
+use super::{Period, Policy, PolicyError, Seq, SnapshotInput, SnapshotState, Soundness};
 
 /// A complete snapshot as far as the tiers of others depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn expected_tiers(
 /// What periods give that have ended by `now` and whose snapshots are all undecided (not sound): the tier goes to the last of them
 /// that is complete. It counts as not clean: should a clean one of the period be decided to be good later, that one takes the
 /// tier as well. By number, ascending. Nothing is given twice, also when it is asked again. What a person has decided to be bad
-/// is not undecided and takes nothing: the caller leaves it out.
+/// takes nothing.
 ///
 /// # Errors
 /// When the policy's zone is unknown.
@@ -100,13 +100,17 @@ pub fn tiers_at_end(
         let current = PeriodId::of(period, now, &zone);
         // Of each period that has ended: whether something speaks against it, and the last snapshot that could take the tier.
         let mut ended: BTreeMap<PeriodId, (bool, Option<Seq>)> = BTreeMap::new();
-        for snapshot in snapshots.iter().filter(|snapshot| snapshot.received_at <= now) {
+        let judged = |snapshot: &&SnapshotInput| snapshot.soundness == Soundness::Bad;
+        for snapshot in snapshots
+            .iter()
+            .filter(|snapshot| snapshot.received_at <= now && !judged(snapshot))
+        {
             let id = PeriodId::of(period, snapshot.received_at, &zone);
             if id == current {
                 continue;
             }
             let (is_closed, last) = ended.entry(id).or_default();
-            *is_closed |= snapshot.sound || snapshot.tiers.contains(&period);
+            *is_closed |= snapshot.soundness.is_sound() || snapshot.tiers.contains(&period);
             if snapshot.state == SnapshotState::Complete {
                 *last = Some(snapshot.seq);
             }

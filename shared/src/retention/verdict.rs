@@ -36,6 +36,12 @@ impl SnapshotPlan {
     pub fn keeps(&self) -> bool {
         !self.reasons.is_empty()
     }
+
+    /// Whether what it needs must be locked: a snapshot that is only frozen stays as it is.
+    #[must_use]
+    pub fn asks_for_locks(&self) -> bool {
+        self.reasons.iter().any(|reason| *reason != KeepReason::Frozen)
+    }
 }
 
 /// Why a snapshot is kept.
@@ -50,8 +56,10 @@ pub enum KeepReason {
     Tier,
     /// It is one of the newest complete and sound snapshots of a source that is not retired, or the newest complete one.
     LastGood,
-    /// An anomaly or a restore holds it.
+    /// A restore holds it.
     Pinned,
+    /// Nothing of its source is given up while an anomaly is open. It asks nothing of locks beyond what was promised.
+    Frozen,
 }
 
 /// Whose need decides how long an object must be locked.
@@ -82,7 +90,7 @@ pub struct Need {
 /// What is to become of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectVerdict {
-    /// Nothing to do: the lock suffices, or nobody knows enough to do anything.
+    /// Nothing to do: the lock suffices, nobody knows enough to do anything, or the source is frozen.
     Hold {
         /// What it is needed for, if that is known.
         need: Option<Need>,

@@ -334,7 +334,7 @@ impl<'a> Model<'a> {
             tiers,
             protected_until: None,
             pinned: false,
-            sound: true,
+            soundness: shared::retention::Soundness::Sound,
         });
         self.source.next_due = self.occurrences.iter().copied().find(|due| *due > now);
         self.today.runs += 1;

@@ -6,6 +6,7 @@ mod backups;
 pub mod bucket;
 mod contract;
 mod crash;
+mod emptied;
 mod faults;
 mod paths;
 mod report;
@@ -105,6 +106,7 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     let first = Box::pin(backups::first(report, &context, &paths)).await?;
     let second = Box::pin(backups::second(report, &context, &paths, &first)).await?;
     let after_crash = Box::pin(crash::tell(stack, report, &context, &paths)).await;
+    Box::pin(emptied::tell(stack, report, &context)).await;
     Box::pin(faults::tell(stack, report, &context)).await;
     let snapshots: Vec<_> = [
         Some(first.as_restorable(1)),

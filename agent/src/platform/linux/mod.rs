@@ -4,6 +4,7 @@
 pub(crate) mod metadata;
 pub(crate) mod mounts;
 pub(crate) mod target;
+pub(crate) mod volumes;
 
 use std::{
     ffi::OsStr,

@@ -9,7 +9,7 @@ use rustix::fs::makedev;
 
 use crate::platform::FileSystemKind;
 
-const LIST: &str = "/proc/self/mountinfo";
+pub(super) const LIST: &str = "/proc/self/mountinfo";
 
 /// File systems that the kernel makes up: what is in them is its state, and no file.
 const KERNEL: &[&str] = &[
@@ -126,7 +126,7 @@ impl Mounts {
 }
 
 /// `major:minor`
-fn device(field: &[u8]) -> Option<u64> {
+pub(super) fn device(field: &[u8]) -> Option<u64> {
     let (major, minor) = std::str::from_utf8(field).ok()?.split_once(':')?;
     Some(makedev(major.parse().ok()?, minor.parse().ok()?))
 }

@@ -3,5 +3,6 @@
 mod lock_card;
 mod page;
 mod restore;
+mod review;
 
 pub use page::SnapshotPage;

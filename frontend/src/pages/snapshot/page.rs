@@ -4,11 +4,13 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::{api::view::SnapshotPage as Page, ids::SnapshotId};
 
-use super::{lock_card::LockCard, restore::Restore};
+use super::{lock_card::LockCard, restore::Restore, review::Review};
 use crate::{
-    components::{At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, SnapshotBadge, TierBadges},
+    components::{
+        At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, SnapshotBadge, SoundnessBadge, TierBadges,
+    },
     error::ConsoleError,
-    functions::snapshot::{AuthoriseRestore, load_snapshot},
+    functions::snapshot::{AuthoriseRestore, JudgeSnapshot, load_snapshot},
     reach::fetched,
     refused::{FormState, use_form},
     tenant::{id_in_address, no_tenant, use_tenant},
@@ -28,6 +30,13 @@ pub fn SnapshotPage() -> impl IntoView {
             })
         },
     );
+    let judge = use_form::<JudgeSnapshot>();
+    let judged = judge.action;
+    Effect::new(move || {
+        if let Some(Ok(_)) = judged.value().get() {
+            page.refetch();
+        }
+    });
     let form = use_form::<AuthoriseRestore>();
     let allow = form.action;
     Effect::new(move || {
@@ -35,11 +44,12 @@ pub fn SnapshotPage() -> impl IntoView {
             tenant.live.see_restore(restore);
         }
     });
-    view! { <Loaded data=page content=move |page| view! { <Content page form /> }.into_any() /> }.into_any()
+    view! { <Loaded data=page content=move |page| view! { <Content page form judge /> }.into_any() /> }
+        .into_any()
 }
 
 #[component]
-fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
+fn Content(page: Page, form: FormState<AuthoriseRestore>, judge: FormState<JudgeSnapshot>) -> impl IntoView {
     let tenant = use_tenant();
     let snapshot = page.snapshot.clone();
     let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
@@ -51,8 +61,10 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
             <h1>{title}</h1>
             <SnapshotBadge state=snapshot.state />
             <DamageBadge damage=snapshot.damage />
+            <SoundnessBadge soundness=snapshot.soundness />
             <TierBadges tiers=snapshot.tiers.clone() />
         </div>
+        <Review page=page.clone() form=judge />
         <LockCard page=page.clone() />
         <dl class="facts card">
             <div>

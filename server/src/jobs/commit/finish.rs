@@ -43,7 +43,10 @@ impl Commit<'_> {
     pub(super) async fn extend_inherited(&mut self, request: &CommitRequest) -> Result<(), Failure> {
         let received_at = self.run.received_at.unwrap_or_else(|| self.app.clock.now());
         let tx = self.app.db.tenant(self.scope).await?;
-        let tiers = self.tiers(&tx, received_at, request.totals.warnings == 0).await?;
+        let looked = self.look_for_anomalies(&tx, request).await?;
+        let tiers = self
+            .tiers(&tx, received_at, request.totals.warnings == 0, looked.is_sound())
+            .await?;
         drop(tx);
         let lock = self.commit_lock(received_at, &tiers)?;
         let mut dropped = Members::dropped(request);

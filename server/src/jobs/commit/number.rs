@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use repository::manifest::ManifestHeader;
 use shared::{
+    anomaly::{Anomaly, Taken, anomalies},
     api::{
-        agent::{CommitRequest, RunState},
+        agent::{CommitRequest, PathTotals, RunState},
         commit::CommitPage,
         view::SnapshotState,
     },
@@ -17,6 +18,27 @@ use crate::{
     db::{self, TenantTx, snapshots::Snapshot},
     random,
 };
+
+/// What a run took beside the newest sound snapshot.
+pub(super) struct Looked {
+    /// The source's paths with what lies below each; empty when the agent did not tell.
+    paths: Vec<(String, PathTotals)>,
+    anomalies: Vec<Anomaly>,
+}
+
+impl Looked {
+    pub(super) fn is_sound(&self) -> bool {
+        !self.anomalies.iter().any(|anomaly| anomaly.change.is_unsound())
+    }
+}
+
+/// The source's paths with what lies below each; nothing when the agent did not tell, or tells of others than the source has now.
+fn paths_of(paths: &[String], totals: &[PathTotals]) -> Vec<(String, PathTotals)> {
+    if paths.len() != totals.len() {
+        return Vec::new();
+    }
+    paths.iter().cloned().zip(totals.iter().copied()).collect()
+}
 
 impl Commit<'_> {
     /// Step 2: the snapshot gets its number, the ledger what was added and dropped, all or nothing.
@@ -50,6 +72,9 @@ impl Commit<'_> {
             missing => return Err(presence::gone(missing)),
         }
 
+        let clean = request.totals.warnings == 0;
+        let looked = self.look_for_anomalies(&tx, request).await?;
+        let sound = looked.is_sound();
         let snapshot = Snapshot {
             id: SnapshotId::from_uuid(random::uuid(received_at)),
             source_id: source.id,
@@ -61,13 +86,18 @@ impl Commit<'_> {
             mode: self.set.policy.mode,
             manifest: request.manifest,
             totals: request.totals,
-            tiers: self.tiers(&tx, received_at, request.totals.warnings == 0).await?,
-            clean: request.totals.warnings == 0,
-            sound: true,
-            pinned: false,
+            tiers: self.tiers(&tx, received_at, clean, sound).await?,
+            clean,
+            sound,
+            anomalies: looked.anomalies,
+            judgement: None,
+            judged_at: None,
             expired_at: None,
         };
         db::snapshots::add(&tx, &snapshot).await?;
+        if !looked.paths.is_empty() {
+            db::snapshots::add_paths(&tx, snapshot.id, &looked.paths).await?;
+        }
         db::sources::set_newest_seq(&tx, source.id, seq).await?;
         run.state = RunState::Locking;
         run.snapshot_id = Some(snapshot.id);
@@ -87,15 +117,40 @@ impl Commit<'_> {
         tx: &TenantTx,
         received_at: Timestamp,
         clean: bool,
+        sound: bool,
     ) -> Result<Vec<Period>, Failure> {
         let since = retention::tiers_look_back(received_at);
-        let earlier = db::snapshots::tiered_since(tx, self.source.id, since).await?;
+        let earlier = db::snapshots::tiered_since(tx, self.source.id, None, since).await?;
         let candidate = TierCandidate {
             received_at,
             clean,
-            sound: true,
+            sound,
         };
         assign_tiers(&self.set.policy, &earlier, candidate).map_err(|error| LockError::from(error).into())
+    }
+
+    /// Compares what the run took with the newest sound snapshot before.
+    pub(super) async fn look_for_anomalies(
+        &self,
+        tx: &TenantTx,
+        request: &CommitRequest,
+    ) -> Result<Looked, Failure> {
+        let paths = paths_of(&self.source.paths, &request.paths);
+        let baseline = db::snapshots::newest_sound(tx, self.source.id).await?;
+        let before = match &baseline {
+            Some(baseline) => db::snapshots::paths(tx, baseline.id).await?,
+            None => Vec::new(),
+        };
+        let baseline = baseline.as_ref().map(|baseline| Taken {
+            totals: &baseline.totals,
+            paths: &before,
+        });
+        let taken = Taken {
+            totals: &request.totals,
+            paths: &paths,
+        };
+        let anomalies = anomalies(baseline, taken);
+        Ok(Looked { paths, anomalies })
     }
 
     pub(super) async fn apply(

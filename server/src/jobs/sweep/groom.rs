@@ -73,6 +73,11 @@ impl Sweep<'_> {
     // Promise: P4
     /// Deletes what is neither needed nor locked. `now` is the earliest of the three clocks.
     pub(super) async fn groom(&mut self, now: Timestamp) -> Result<Pace, JobError> {
+        self.report.frozen_until = self.frozen_until(now).await?;
+        if self.report.frozen_until.is_some() {
+            // The plan would delete nothing.
+            return Ok(Pace::GoOn);
+        }
         // What a crash left behind comes first.
         self.delete_objects(now).await?;
         let mut after = None;

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use shared::{
     ids::SnapshotId,
     retention::{
-        Churn, ChurnWindow, ObjectInput, Plan, PlanInput, Seq, SnapshotInput, SnapshotState, SourceInput,
-        check, plan,
+        Churn, ChurnWindow, ObjectInput, Plan, PlanInput, SnapshotInput, SnapshotState, SourceInput, check,
+        plan,
     },
 };
 
@@ -41,18 +41,7 @@ impl Sweep<'_> {
         };
         let mut snapshots = Vec::with_capacity(rows.len());
         for row in &rows {
-            snapshots.push(SnapshotInput {
-                seq: seq(row.seq)?,
-                received_at: row.received_at,
-                state: match row.state {
-                    shared::api::view::SnapshotState::Expired => SnapshotState::Expired,
-                    _ => SnapshotState::Complete,
-                },
-                tiers: row.tiers.clone(),
-                protected_until: Some(row.protected_until),
-                pinned: row.pinned || held.contains(&row.id),
-                sound: row.sound,
-            });
+            snapshots.push(row.input(held.contains(&row.id))?);
         }
         Ok(Loaded {
             source: SourceInput {
@@ -120,8 +109,4 @@ impl Sweep<'_> {
         }
         Ok(plan)
     }
-}
-
-fn seq(seq: u64) -> Result<Seq, JobError> {
-    Seq::new(seq).ok_or_else(|| JobError::Internal("a snapshot has the number 0".into()))
 }

@@ -2,14 +2,16 @@
 //! (P4). The planner decides; this carries out, and refuses when `check` finds anything in the plan, or the clocks disagree
 //! (P8).
 //!
-//! 1. What was not found before is asked for again, by name: see [`doubt`]. Q is reckoned from the ledger's sums.
+//! 1. What was not found before is asked for again, by name: see [`doubt`]. Q is reckoned from the ledger's sums. Periods that have
+//!    ended and whose snapshots nobody has decided on give their tiers: see [`anomaly`].
 //! 2. Locks that fall short are extended, page by page. One object's failure does not stop the others.
 //! 3. Snapshots whose longer protection is now confirmed in whole are promoted to it.
 //! 4. Snapshots that nothing keeps expire. That is stored before anything is deleted.
-//! 5. Objects are groomed, behind a fence: see [`groom`].
+//! 5. Objects are groomed, behind a fence: see [`groom`]. Not while an anomaly waits for a decision.
 //!
 //! A sweep may be cut off anywhere: the next one begins with what it finds.
 
+mod anomaly;
 mod doubt;
 mod gone;
 mod groom;
@@ -71,6 +73,7 @@ impl Sweep<'_> {
         self.ask_for_doubtful().await?;
         let days = self.reckon_lock_ahead().await?;
         self.report.lock_ahead_days = days;
+        self.end_periods(clocks.earliest()).await?;
         let mut pace = self.refresh(clocks.server).await?;
         if pace == Pace::GoOn {
             self.promote(clocks.server).await?;

@@ -1,6 +1,10 @@
 //! Snapshots: what their commit records say, beside the ledger's rows.
 
-use shared::{api::view::SnapshotState, retention::Period};
+use shared::{
+    anomaly::{Taken, anomalies},
+    api::{agent::SnapshotTotals, view::SnapshotState},
+    retention::Period,
+};
 
 use super::{Kind, Side};
 use crate::{
@@ -17,9 +21,17 @@ impl Side<'_> {
             .filter(|(hash, _)| self.version(hash).is_none())
             .map(|(_, span)| *span)
             .collect();
+        // The newest sound one so far. What a person decided stands in the ledger alone, and so do the figures of single paths: by the
+        // totals of all, a snapshot of nothing is no more taken for good than it was at its commit.
+        let mut baseline: Option<SnapshotTotals> = None;
         for (seq, snapshot) in &self.found.snapshots {
-            let told = self.told(snapshot);
+            let told = self.told(snapshot, baseline.as_ref());
             let row = self.ledger.snapshots.get(seq);
+            if let Some(totals) = snapshot.totals
+                && row.map_or(told.sound, |row| row.sound)
+            {
+                baseline = Some(totals);
+            }
             let is_final =
                 |row: &Snapshot| matches!(row.state, SnapshotState::Expired | SnapshotState::Broken);
             if row.is_some_and(is_final) {
@@ -76,8 +88,13 @@ impl Side<'_> {
     }
 
     /// The snapshot as its commit record and manifest tell it.
-    fn told(&self, snapshot: &FoundSnapshot) -> Snapshot {
+    fn told(&self, snapshot: &FoundSnapshot, baseline: Option<&SnapshotTotals>) -> Snapshot {
         let record = &snapshot.record;
+        let taken = |totals| Taken { totals, paths: &[] };
+        let anomalies = snapshot
+            .totals
+            .as_ref()
+            .map_or_else(Vec::new, |totals| anomalies(baseline.map(taken), taken(totals)));
         Snapshot {
             id: record.snapshot_id,
             source_id: record.source_id,
@@ -92,8 +109,10 @@ impl Side<'_> {
             tiers: record.tiers.iter().copied().map(period).collect(),
             // What is not known to be whole uses no period up.
             clean: snapshot.totals.is_some_and(|totals| totals.warnings == 0),
-            sound: true,
-            pinned: false,
+            sound: anomalies.is_empty(),
+            anomalies,
+            judgement: None,
+            judged_at: None,
             expired_at: None,
         }
     }

@@ -54,6 +54,6 @@ pub async fn expected_tiers(
         return Ok(Vec::new());
     }
     let since = retention::tiers_look_back(now);
-    let earlier = db::snapshots::tiered_since(tx, source.id, since).await?;
+    let earlier = db::snapshots::tiered_since(tx, source.id, None, since).await?;
     Ok(retention::expected_tiers(&set.policy, &earlier, now).map_err(LockError::from)?)
 }

@@ -292,6 +292,7 @@ impl<'a> Large<'a> {
     ) -> (RunStatus, Cost) {
         let client = self.site.client();
         let request = CommitRequest {
+            paths: Vec::new(),
             parent_seq: seq - 1,
             manifest,
             totals: SnapshotTotals::default(),

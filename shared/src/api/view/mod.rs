@@ -26,7 +26,10 @@ pub use inspection::BucketInspection;
 pub use live::LiveEvent;
 pub use me::Me;
 pub use page::{
-    agents::TenantAgents, backup_set::BackupSetPage, overview::TenantOverview, snapshot::SnapshotPage,
+    agents::TenantAgents,
+    backup_set::BackupSetPage,
+    overview::TenantOverview,
+    snapshot::{SnapshotPage, SnapshotReview, SoundSnapshot},
     storage::TenantStorage,
 };
 pub use restore::{RestoreState, RestoreView};

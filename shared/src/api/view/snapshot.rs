@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    anomaly::Anomaly,
     api::agent::SnapshotTotals,
     ids::{SnapshotId, SourceId},
-    retention::{LockMode, Period},
+    retention::{LockMode, Period, Soundness},
 };
 
 /// Where a snapshot stands.
@@ -58,6 +59,15 @@ pub struct SnapshotView {
     pub mode: LockMode,
     /// Totals.
     pub totals: SnapshotTotals,
+    /// Whether it may stand for the source's data.
+    #[serde(default)]
+    pub soundness: Soundness,
+    /// What of it differs from the newest sound snapshot before.
+    #[serde(default)]
+    pub anomalies: Vec<Anomaly>,
+    /// When a person decided on it.
+    #[serde(default)]
+    pub judged_at: Option<Timestamp>,
     /// What it has lost; only the server's lists of snapshots and their pages have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damage>,

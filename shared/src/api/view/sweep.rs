@@ -35,6 +35,9 @@ pub struct SweepReport {
     pub deleted_versions: u64,
     /// Their bytes.
     pub deleted_bytes: u64,
+    /// Until when nothing is given up or deleted, because an anomaly waits for a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen_until: Option<Timestamp>,
     /// What nobody needs and is still locked.
     pub awaiting: Vec<AwaitingUnlock>,
     /// What was not done, in sentences that say why.

@@ -74,7 +74,7 @@ impl Story {
             tiers: snapshot.tiers.clone(),
             protected_until: None,
             pinned: false,
-            sound: snapshot.sound,
+            soundness: soundness(snapshot.sound),
         };
         let inputs: Vec<_> = self.snapshots.iter().enumerate().map(snapshot).collect();
         let given = tiers_at_end(&self.policy, &inputs, now).unwrap();
@@ -197,9 +197,17 @@ fn a_snapshot_with_an_anomaly_takes_no_tier_until_somebody_decides_or_the_period
     assert_eq!(story.decide_good(3), []);
 }
 
+fn soundness(sound: bool) -> Soundness {
+    if sound {
+        Soundness::Sound
+    } else {
+        Soundness::Undecided
+    }
+}
+
 #[test]
 fn at_a_periods_end_the_tier_goes_to_the_last_that_is_still_there() {
-    let snapshot = |seq, state, sound| SnapshotInput {
+    let snapshot = |seq, state, soundness| SnapshotInput {
         seq: Seq::new(seq).unwrap(),
         received_at: "2026-03-01T00:00:00Z".parse::<Timestamp>().unwrap()
             + SignedDuration::from_mins(i64::try_from(seq).unwrap()),
@@ -207,16 +215,18 @@ fn at_a_periods_end_the_tier_goes_to_the_last_that_is_still_there() {
         tiers: Vec::new(),
         protected_until: None,
         pinned: false,
-        sound,
+        soundness,
     };
     let policy = policy("UTC", &[Period::Week, Period::Day]);
     let now = "2026-03-02T00:00:00Z".parse().unwrap();
     let (complete, expired) = (SnapshotState::Complete, SnapshotState::Expired);
     let given = |snapshots: &[SnapshotInput]| tiers_at_end(&policy, snapshots, now).unwrap();
     let undecided = [
-        snapshot(4, complete, false),
-        snapshot(5, complete, false),
-        snapshot(6, expired, false),
+        snapshot(4, complete, Soundness::Undecided),
+        snapshot(5, complete, Soundness::Undecided),
+        snapshot(6, expired, Soundness::Undecided),
+        // What a person found to be bad takes nothing.
+        snapshot(7, complete, Soundness::Bad),
     ];
     // 1 March 2026 is a Sunday: the week has ended with the day.
     let both = vec![Period::Day, Period::Week];
@@ -225,7 +235,7 @@ fn at_a_periods_end_the_tier_goes_to_the_last_that_is_still_there() {
     assert_eq!(given(&[]), []);
     // A sound one among them: the period was not all undecided.
     let mut one_sound = undecided.to_vec();
-    one_sound.push(snapshot(7, complete, true));
+    one_sound.push(snapshot(8, complete, Soundness::Sound));
     assert_eq!(given(&one_sound), []);
 }
 

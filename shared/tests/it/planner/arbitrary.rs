@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use shared::retention::{
     ObjectInput, ObjectState, Period, PlanInput, Policy, Provider, Seq, SnapshotInput, SnapshotState,
-    SourceInput,
+    Soundness, SourceInput,
 };
 
 use super::{oracle, random::Random, support::hours, world::random_policy};
@@ -141,7 +141,13 @@ fn snapshot(random: &mut Random, now: Timestamp, policy: &Policy, seq: u64) -> S
         tiers,
         protected_until,
         pinned: random.percent(15),
-        sound: random.percent(75),
+        soundness: random.pick(&[
+            Soundness::Sound,
+            Soundness::Sound,
+            Soundness::Sound,
+            Soundness::Undecided,
+            Soundness::Bad,
+        ]),
     }
 }
 

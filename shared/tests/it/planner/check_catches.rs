@@ -61,6 +61,10 @@ fn violations_say_where_and_what() {
             "sources[3].objects[2]: deleted, but needed",
         ),
         (
+            Kind::DeletesFrozen { object: 2 },
+            "sources[3].objects[2]: deleted while an anomaly is open",
+        ),
+        (
             Kind::DeletesLocked { object: 2 },
             "sources[3].objects[2]: deleted, but locked",
         ),

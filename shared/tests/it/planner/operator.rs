@@ -1,7 +1,7 @@
 //! What people, clocks and providers do to a world.
 
 use jiff::SignedDuration;
-use shared::retention::{ObjectState, TierCandidate, assign_tiers};
+use shared::retention::{ObjectState, Soundness, TierCandidate, assign_tiers};
 
 use super::{
     runs,
@@ -63,8 +63,8 @@ pub fn meddle(world: &mut World) {
     }
 }
 
-/// An anomaly is found in a snapshot that is there, or a person decides that one is good: it then gets the tiers that its periods
-/// still have.
+/// An anomaly is found in a snapshot that is there, or a person decides on one: that is good gets the tiers that its periods still
+/// have.
 fn judge(world: &mut World, at: usize) {
     let policy = world.policy.clone();
     let source = &mut world.sources[at];
@@ -76,12 +76,17 @@ fn judge(world: &mut World, at: usize) {
     }
     let place = world.random.pick(&standing);
     let snapshot = &source.snapshots[place];
-    let (seq, sound) = (snapshot.seq, !snapshot.sound);
-    if sound {
+    let seq = snapshot.seq;
+    let soundness = match snapshot.soundness {
+        Soundness::Sound => Soundness::Undecided,
+        Soundness::Undecided if world.random.percent(40) => Soundness::Bad,
+        Soundness::Undecided | Soundness::Bad => Soundness::Sound,
+    };
+    if soundness.is_sound() {
         let candidate = TierCandidate {
             received_at: snapshot.received_at,
             clean: snapshot.clean,
-            sound,
+            sound: true,
         };
         let more = assign_tiers(&policy, &source.tiered(seq), candidate).unwrap();
         let tiers = &mut source.snapshots[place].tiers;
@@ -90,8 +95,8 @@ fn judge(world: &mut World, at: usize) {
         tiers.dedup();
         world.tally.decisions += 1;
     }
-    source.snapshots[place].sound = sound;
-    world.note(|| format!("source {at}: {seq} is sound: {sound}"));
+    source.snapshots[place].soundness = soundness;
+    world.note(|| format!("source {at}: {seq} is {soundness:?}"));
 }
 
 /// The lock doctor finds something that it does not understand, or sets it right.

@@ -4,7 +4,7 @@
 use jiff::{Timestamp, ToSpan};
 use shared::retention::{
     KeepReason, LockAhead, Need, NeedKind, ObjectInput, ObjectState, ObjectVerdict, Period, PlanInput,
-    Policy, Provider, SnapshotInput, SnapshotPlan, SnapshotState, SourceInput, SourcePlan,
+    Policy, Provider, SnapshotInput, SnapshotPlan, SnapshotState, Soundness, SourceInput, SourcePlan,
 };
 
 type Nanos = i128;
@@ -273,8 +273,11 @@ impl Opinion<'_> {
 
     /// One of the last that are known to be good.
     fn is_last_good(&self, snapshot: &SnapshotInput) -> bool {
-        let better = self.newer(snapshot).filter(|other| other.sound).count();
-        !self.source.retired && snapshot.sound && better < self.policy.keep_last as usize
+        let better = self
+            .newer(snapshot)
+            .filter(|other| other.soundness.is_sound())
+            .count();
+        !self.source.retired && snapshot.soundness.is_sound() && better < self.policy.keep_last as usize
     }
 
     fn reasons(&self, snapshot: &SnapshotInput) -> Vec<KeepReason> {
@@ -298,13 +301,33 @@ impl Opinion<'_> {
         if snapshot.pinned {
             reasons.push(KeepReason::Pinned);
         }
+        if self.is_frozen() {
+            reasons.push(KeepReason::Frozen);
+        }
         reasons
+    }
+
+    /// Somebody is still to decide on a snapshot after the last sound one, and the first of these is no 30 days old.
+    fn is_frozen(&self) -> bool {
+        let all = &self.source.snapshots;
+        let last_sound = all
+            .iter()
+            .filter(|s| s.soundness == Soundness::Sound)
+            .map(|s| s.seq)
+            .max();
+        let open: Vec<_> = all
+            .iter()
+            .filter(|s| s.soundness == Soundness::Undecided && Some(s.seq) > last_sound)
+            .collect();
+        open.iter().any(|s| s.state == SnapshotState::Complete)
+            && open.iter().all(|s| self.now < at(s.received_at) + 30 * DAY)
     }
 
     /// `None` for a snapshot that is not kept.
     fn ask(&self, snapshot: &SnapshotInput) -> Option<Ask> {
         let reasons = self.reasons(snapshot);
-        if reasons.is_empty() {
+        // One that is only frozen stays as it is.
+        if reasons.iter().all(|reason| *reason == KeepReason::Frozen) {
             return None;
         }
         let mut rolling = Vec::new();
@@ -359,10 +382,12 @@ impl Opinion<'_> {
         let needed = asks.iter().map(Ask::largest).max();
         let Some((until, kind)) = needed.max(of_run.map(|until| (until, NeedKind::OpenRun))) else {
             return Some(match object.locked_until {
-                Some(lock) if object.state != ObjectState::Unknown && at(lock) < self.now => {
+                Some(lock)
+                    if object.state != ObjectState::Unknown && at(lock) < self.now && !self.is_frozen() =>
+                {
                     ObjectVerdict::Delete
                 }
-                Some(lock) if object.state != ObjectState::Unknown => {
+                Some(lock) if object.state != ObjectState::Unknown && at(lock) >= self.now => {
                     ObjectVerdict::AwaitUnlock { until: lock }
                 }
                 _ => ObjectVerdict::Hold { need: None },

@@ -3,7 +3,7 @@
 //! Nothing of the planner is used here. A lock is what the bucket says, what a snapshot needs is what it was committed with.
 
 use jiff::{SignedDuration, Timestamp};
-use shared::retention::ObjectState;
+use shared::retention::{ObjectState, Soundness};
 
 use super::{
     support::hours,
@@ -56,7 +56,10 @@ fn newest(world: &World, source: &Source) -> Vec<u64> {
         .rev()
         .filter(|snapshot| !snapshot.expired)
         .collect();
-    let sound = complete.iter().filter(|snapshot| snapshot.sound).take(many);
+    let sound = complete
+        .iter()
+        .filter(|snapshot| snapshot.soundness.is_sound())
+        .take(many);
     let all = complete.first().into_iter().chain(sound);
     let mut seqs: Vec<u64> = all.map(|snapshot| snapshot.seq).collect();
     seqs.dedup();
@@ -92,6 +95,20 @@ fn kept(world: &World, source: &Source, snapshot: &Snapshot, leeway: SignedDurat
     let rolls = newest(world, source).contains(&snapshot.seq);
     let lasts = protected(world, snapshot) + leeway >= world.now();
     !snapshot.expired && (snapshot.pinned || rolls || lasts)
+}
+
+/// Whether a snapshot after the newest sound one waits for a person's decision, the first of them for less than 30 days.
+fn frozen(world: &World, source: &Source) -> bool {
+    let mut waiting: Vec<&Snapshot> = Vec::new();
+    for snapshot in &source.snapshots {
+        match snapshot.soundness {
+            Soundness::Sound => waiting.clear(),
+            Soundness::Undecided => waiting.push(snapshot),
+            Soundness::Bad => {}
+        }
+    }
+    let is_there = waiting.iter().any(|snapshot| !snapshot.expired);
+    is_there && world.now() < waiting[0].received_at + hours(30 * 24)
 }
 
 /// When the next run will surely have begun.
@@ -192,6 +209,9 @@ fn wish_leaves_no_gap(world: &World, at: usize, id: RowId) {
 /// P4: what is neither needed nor locked is gone, and so are the snapshots that nothing keeps.
 pub fn after_groom(world: &World, at: usize) {
     let source = &world.sources[at];
+    if frozen(world, source) {
+        return;
+    }
     for snapshot in source.snapshots.iter().filter(|snapshot| !snapshot.expired) {
         if !kept(world, source, snapshot, SECOND) {
             world.fail(&format!(
@@ -220,7 +240,8 @@ pub fn after_groom(world: &World, at: usize) {
 
 /// Only what nothing keeps may be given up.
 pub fn may_expire(world: &World, at: usize, snapshot: &Snapshot) {
-    if kept(world, &world.sources[at], snapshot, SignedDuration::ZERO) {
+    let source = &world.sources[at];
+    if kept(world, source, snapshot, SignedDuration::ZERO) || frozen(world, source) {
         world.fail(&format!(
             "P4: source {at}: {} is given up, but must be kept",
             snapshot.seq
@@ -236,7 +257,12 @@ pub fn may_delete(world: &World, at: usize, id: RowId) {
         let needs = snapshot.needs.contains(&id) || may_need(source, snapshot, id);
         needs && kept(world, source, snapshot, SignedDuration::ZERO)
     });
-    if needed || under_way(source, id) || row.state == ObjectState::Unknown || row.locked_until.is_none() {
+    if needed
+        || frozen(world, source)
+        || under_way(source, id)
+        || row.state == ObjectState::Unknown
+        || row.locked_until.is_none()
+    {
         world.fail(&format!(
             "P4: source {at}: row {id} is to be deleted, but must be kept"
         ));

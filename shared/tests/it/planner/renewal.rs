@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::{
     LockAhead, LockMode, ObjectInput, ObjectState, ObjectVerdict, PlanInput, Policy, Provider, Seq,
-    SnapshotInput, SnapshotState, SourceInput, plan,
+    SnapshotInput, SnapshotState, Soundness, SourceInput, plan,
 };
 
 use super::support::hours;
@@ -21,7 +21,7 @@ fn verdict(age_days: u64, late_hours: u64) -> ObjectVerdict {
         tiers: Vec::new(),
         protected_until: None,
         pinned: false,
-        sound: true,
+        soundness: Soundness::Sound,
     };
     let due = newest + hours(DAY);
     let now = if late_hours == 0 {

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     object::ObjectHash,
     retention::{
-        ObjectState, Policy, TierCandidate, assign_tiers, commit_lock, expected_tiers, protected_until,
-        upload_lock,
+        ObjectState, Policy, Soundness, TierCandidate, assign_tiers, commit_lock, expected_tiers,
+        protected_until, upload_lock,
     },
 };
 
@@ -184,7 +184,11 @@ fn commit(world: &mut World, at: usize) {
         expired: false,
         pinned: false,
         clean: candidate.clean,
-        sound: candidate.sound,
+        soundness: if candidate.sound {
+            Soundness::Sound
+        } else {
+            Soundness::Undecided
+        },
         tiers,
         protected_until: None,
         policy,

@@ -106,6 +106,7 @@ fn snapshots(source: &SourceInput, plan: &Plan, at: usize, place: usize) -> Vec<
         KeepReason::Tier,
         KeepReason::LastGood,
         KeepReason::Pinned,
+        KeepReason::Frozen,
     ];
     for reason in reasons {
         if right.reasons.contains(&reason) {

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use shared::retention::{
-    LockAhead, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, SourcePlan, check, plan, tiers_at_end,
+    LockAhead, ObjectState, ObjectVerdict, Plan, PlanInput, Policy, Soundness, SourcePlan, check, plan,
+    tiers_at_end,
 };
 
 use super::{
@@ -81,7 +82,7 @@ fn end_periods(world: &mut World) {
         for (seq, tiers) in tiers_at_end(&world.policy, &input.snapshots, world.now()).unwrap() {
             let mut snapshots = world.sources[at].snapshots.iter_mut();
             let snapshot = snapshots.find(|snapshot| snapshot.seq == seq.get()).unwrap();
-            if snapshot.expired || snapshot.sound {
+            if snapshot.expired || snapshot.soundness != Soundness::Undecided {
                 world.fail(&format!("source {at}: {seq} is given {tiers:?}"));
             }
             snapshot.tiers.extend(&tiers);

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use shared::{
     retention::{
         Churn, LockAhead, LockMode, ObjectInput, ObjectState, Period, PlanInput, Policy, Provider, Seq,
-        SnapshotInput, SnapshotState, SourceInput, Tier, TieredSnapshot,
+        SnapshotInput, SnapshotState, Soundness, SourceInput, Tier, TieredSnapshot,
     },
     schedule::{Recurrence, Schedule},
 };
@@ -96,8 +96,8 @@ pub struct Snapshot {
     pub pinned: bool,
     /// Nothing was left out of it.
     pub clean: bool,
-    /// No anomaly is open on it.
-    pub sound: bool,
+    /// Whether an anomaly was found in it, and what a person said of that.
+    pub soundness: Soundness,
     pub tiers: Vec<Period>,
     pub protected_until: Option<Timestamp>,
     /// The policy that it is committed under.
@@ -152,7 +152,7 @@ impl Source {
             received_at: snapshot.received_at,
             tiers: snapshot.tiers.clone(),
             clean: snapshot.clean,
-            sound: snapshot.sound,
+            sound: snapshot.soundness.is_sound(),
         };
         others.map(tiered).collect()
     }
@@ -183,7 +183,7 @@ impl Source {
             tiers: snapshot.tiers.clone(),
             protected_until: snapshot.protected_until,
             pinned: snapshot.pinned,
-            sound: snapshot.sound,
+            soundness: snapshot.soundness,
         };
         let input = SourceInput {
             retired: self.retired,
@@ -330,6 +330,10 @@ impl World {
             }
             for snapshot in &mut self.sources[source].snapshots {
                 snapshot.pinned = false;
+                // And somebody decides.
+                if snapshot.soundness == Soundness::Undecided {
+                    snapshot.soundness = Soundness::Bad;
+                }
             }
         }
         sweep::groom(self);

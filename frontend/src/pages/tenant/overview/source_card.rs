@@ -4,7 +4,10 @@ use leptos::prelude::*;
 use shared::api::view::{RunView, SourceView};
 
 use crate::{
-    components::{Ago, At, ButtonForm, Day, FormError, Icon, NextRuns, Protection, RunProgressView, Sign},
+    components::{
+        Ago, At, ButtonForm, Day, FormError, Icon, NextRuns, Protection, RunProgressView, Sign,
+        SoundnessBadge,
+    },
     functions::source::RunNow,
     refused::{Refused, use_form_where},
     tenant::use_tenant,
@@ -123,6 +126,8 @@ pub fn SourceCard(
                                         </a>
                                         " · "
                                         <Ago at=snapshot.received_at />
+                                        " "
+                                        <SoundnessBadge soundness=snapshot.soundness />
                                     }
                                         .into_any()
                                 },

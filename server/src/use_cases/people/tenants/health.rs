@@ -8,17 +8,19 @@ mod tests;
 
 use jiff::Timestamp;
 use shared::{
+    anomaly::Judgement,
     api::{
         agent::RunState,
         view::{BucketCheckReport, BucketInspection, Health},
     },
+    retention::Soundness,
     words::counted,
 };
 
 use self::findings::Findings;
 use super::folder::Folder;
 use crate::{
-    db::{backup_sets::BackupSet, checks::BucketCheck, sources::Source},
+    db::{backup_sets::BackupSet, checks::BucketCheck, snapshots::Snapshot, sources::Source},
     use_cases::views,
 };
 
@@ -78,6 +80,9 @@ fn of_source(folder: &Folder, source: &Source, now: Timestamp, found: &mut Findi
         }
         _ => {}
     }
+    if let Some(sentence) = folder.newest.get(&source.id).and_then(anomalies) {
+        found.add(Health::Attention, format!("{what}: {sentence}"));
+    }
     if let Some(snapshots) = folder.damaged.get(&source.id) {
         let snapshots = counted(*snapshots, "snapshot has", "snapshots have");
         found.add(
@@ -101,6 +106,32 @@ fn of_source(folder: &Folder, source: &Source, now: Timestamp, found: &mut Findi
         let what_happened = "the last sweep could not do everything";
         found.add_reason(Health::Attention, account, &what, what_happened, first);
     }
+}
+
+/// Anomalies, at most, that a sentence names.
+const ANOMALIES_NAMED: usize = 3;
+
+/// What is suspicious about the newest snapshot.
+fn anomalies(newest: &Snapshot) -> Option<String> {
+    let (seq, all) = (newest.seq, &newest.anomalies);
+    if all.is_empty() || newest.judgement == Some(Judgement::Good) {
+        return None;
+    }
+    let named = all.iter().take(ANOMALIES_NAMED).map(ToString::to_string);
+    let mut named = named.collect::<Vec<_>>().join("; ");
+    if all.len() > ANOMALIES_NAMED {
+        named = format!("{named}; and {} more", all.len() - ANOMALIES_NAMED);
+    }
+    Some(match newest.soundness() {
+        Soundness::Sound => format!("snapshot {seq} differs from the good one before: {named}."),
+        Soundness::Undecided => format!(
+            "snapshot {seq} holds far less than the good one before: {named}. What is good stays locked. Look at the machine, then \
+             decide on the snapshot's page."
+        ),
+        Soundness::Bad => format!(
+            "snapshot {seq} was found to be bad: {named}. The good one before stays locked until the next good one."
+        ),
+    })
 }
 
 /// Whether a reason says no more than that the store does not answer.

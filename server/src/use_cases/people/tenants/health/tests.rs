@@ -89,7 +89,9 @@ fn snapshot(source: SourceId) -> Snapshot {
         tiers: Vec::new(),
         clean: true,
         sound: true,
-        pinned: false,
+        anomalies: Vec::new(),
+        judgement: None,
+        judged_at: None,
         expired_at: None,
     }
 }

@@ -171,7 +171,12 @@ fn end_of(path: &str) -> String {
 /// A line on standard output. What strangers put into it neither steers the terminal nor begins another line. A reader that
 /// went away is not an error.
 pub fn print(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", escaped(line.as_bytes()));
+    let _ = is_printed(line);
+}
+
+/// The same; gives whether anybody reads it.
+pub fn is_printed(line: &str) -> bool {
+    writeln!(std::io::stdout().lock(), "{}", escaped(line.as_bytes())).is_ok()
 }
 
 /// The line of JSON that [`print`] passes on as it is.

@@ -68,6 +68,10 @@ impl MigratorTrait for Migrator {
                 name: "m0015_runs_by_source",
                 up: include_str!("sql/m0015_runs_by_source.sql"),
             },
+            SqlStep {
+                name: "m0018_source_options",
+                up: include_str!("sql/m0018_source_options.sql"),
+            },
         ];
         steps
             .into_iter()

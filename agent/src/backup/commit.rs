@@ -63,6 +63,7 @@ impl Commit {
             totals: prepared.totals,
             change: PageTotals::of_pages(&pages, repository::hash),
             counted_liveness: prepared.liveness.is_some(),
+            report: Some(prepared.report.clone()),
         };
         Ok(Self {
             run_id,
@@ -297,6 +298,7 @@ mod tests {
                 totals: SnapshotTotals::default(),
                 change: PageTotals::of_pages(&pages, repository::hash),
                 counted_liveness: true,
+                report: None,
             },
             pages,
         }

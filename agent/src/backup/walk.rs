@@ -13,9 +13,12 @@ use std::{
 use jiff::SignedDuration;
 use repository::{
     chunk::SourceSecret,
-    manifest::{Root, Warning},
+    manifest::{Root, Warning, WarningKind},
 };
-use shared::api::agent::SnapshotTotals;
+use shared::{
+    api::{agent::SnapshotTotals, report::RunReport},
+    words::counted,
+};
 
 use super::{
     devices::Devices,
@@ -45,6 +48,7 @@ pub(super) struct Scanned {
     pub(super) used: HashSet<u64>,
     /// Chunks of files that no record tells of, by their short hashes.
     pub(super) loose: HashSet<u64>,
+    pub(super) report: RunReport,
 }
 
 /// What a walk works with.
@@ -88,21 +92,21 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
             .map(std::thread::ScopedJoinHandle::join)
             .collect()
     });
-    let mut found = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(failure) = found.failure {
+    let mut all = Worker::default();
+    let mut panicked = None;
+    for worker in workers {
+        match worker {
+            Ok(worker) => all.add(worker),
+            Err(_) => panicked = Some(BackupError::Thread("a thread of the walk panicked".to_owned())),
+        }
+    }
+    let mut found = walk.found.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(failure) = found.failure.take().or(panicked) {
         return Err(failure);
     }
-    let mut all = Worker::default();
-    for worker in workers {
-        let worker = worker.map_err(|_| BackupError::Thread("a thread of the walk panicked".to_owned()))?;
-        all.used.extend(worker.used);
-        all.seen.extend(worker.seen);
-        all.loose.extend(worker.loose);
-        all.totals.files += worker.totals.files;
-        all.totals.folders += worker.totals.folders;
-        all.totals.bytes += worker.totals.bytes;
-        all.totals.notes += worker.totals.notes;
-    }
+    drop(found);
+    let report = walk.report(&all);
+    let mut found = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     means.known.retain_folders(&all.seen)?;
     all.totals.warnings = means.counters.warnings.load(Relaxed);
     found.warnings.append(&mut found.notes);
@@ -122,11 +126,18 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
         totals: all.totals,
         used: all.used,
         loose: all.loose,
+        report,
     })
 }
 
 impl Walk<'_, '_> {
     fn begin(&self) -> Result<(), BackupError> {
+        let lines = self.filter.lines();
+        for (number, why) in lines.unread() {
+            let line = lines.line(*number).as_bytes().to_vec();
+            let detail = format!("this exclude line leaves out nothing: {why}");
+            self.warn(line, WarningKind::ExcludeUnread, &detail);
+        }
         let mut tasks = Vec::new();
         for at in 0..self.roots.len() {
             tasks.extend(self.root(at)?);
@@ -138,6 +149,36 @@ impl Walk<'_, '_> {
         tasks.reverse();
         self.queue.push(tasks);
         Ok(())
+    }
+
+    /// What is said of the source besides; with a warning when nothing of it was taken.
+    fn report(&self, all: &Worker) -> RunReport {
+        let lines = self.filter.lines();
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let report = RunReport {
+            unmatched_excludes: lines.unmatched().into_iter().map(number).collect(),
+            unread_excludes: lines.unread().iter().map(|(line, _)| number(*line)).collect(),
+            left_out: all.left_out,
+            read_again: all.read_again,
+        };
+        if report.took_nothing(&all.totals)
+            && let Some(root) = self.roots.first()
+        {
+            let left_out = counted(
+                report.left_out,
+                "file, folder or mount is",
+                "files, folders and mounts are",
+            );
+            let detail = format!(
+                "0 files were taken: {left_out} there, and exclude lines or options of the source leave all of it out"
+            );
+            self.warn(
+                platform::bytes(&root.path).to_vec(),
+                WarningKind::NothingTaken,
+                &detail,
+            );
+        }
+        report
     }
 
     fn work(&self) -> Worker {
@@ -175,6 +216,21 @@ impl Walk<'_, '_> {
         }
         drop(found);
         self.queue.stop();
+    }
+}
+
+impl Worker {
+    /// Takes over what another thread found.
+    fn add(&mut self, other: Self) {
+        self.used.extend(other.used);
+        self.seen.extend(other.seen);
+        self.loose.extend(other.loose);
+        self.totals.files += other.totals.files;
+        self.totals.folders += other.totals.folders;
+        self.totals.bytes += other.totals.bytes;
+        self.totals.notes += other.totals.notes;
+        self.left_out += other.left_out;
+        self.read_again.add(other.read_again);
     }
 }
 

@@ -13,7 +13,10 @@ use repository::{
     manifest::{Warning, WarningKind},
     tree::{Entry, Xattr},
 };
-use shared::{api::agent::SnapshotTotals, object::ObjectKind};
+use shared::{
+    api::{agent::SnapshotTotals, report::ReadAgain},
+    object::ObjectKind,
+};
 
 use super::{
     devices::Devices,
@@ -80,6 +83,9 @@ pub(super) struct Worker {
     /// Chunks of files that are not trusted and so stand in no record, by their short hashes.
     pub(super) loose: HashSet<u64>,
     pub(super) totals: SnapshotTotals,
+    /// Files, folders and mounts that exclude lines and options left out.
+    pub(super) left_out: u64,
+    pub(super) read_again: ReadAgain,
 }
 
 #[derive(Default)]

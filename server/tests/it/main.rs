@@ -25,6 +25,7 @@ mod rebuild;
 mod recover;
 mod sign_in;
 mod silent_store;
+mod source_options;
 mod storage_hosts;
 mod support;
 mod sweep;

@@ -6,7 +6,10 @@ use shared::{api::view::SnapshotPage as Page, ids::SnapshotId};
 
 use super::{lock_card::LockCard, restore::Restore};
 use crate::{
-    components::{At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, SnapshotBadge, TierBadges},
+    components::{
+        At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, NothingTaken, ReadAgainFact, SnapshotBadge,
+        TierBadges,
+    },
     error::ConsoleError,
     functions::snapshot::{AuthoriseRestore, load_snapshot},
     reach::fetched,
@@ -44,6 +47,10 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
     let snapshot = page.snapshot.clone();
     let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
     let title = format!("{} #{}", snapshot.source_name, snapshot.seq);
+    let took_nothing = page
+        .report
+        .as_ref()
+        .is_some_and(|report| report.took_nothing(&snapshot.totals));
     view! {
         <Title text=title.clone() />
         <Crumbs above=vec![(tenant.path("/snapshots"), "Snapshots".to_owned())] here=title.clone() />
@@ -127,14 +134,16 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
                             <dd>
                                 <Counted
                                     value=snapshot.totals.notes
-                                    one="socket, pipe or device, which no backup holds"
-                                    many="sockets, pipes or devices, which no backup holds"
+                                    one="socket, pipe, device or mount that is left out"
+                                    many="sockets, pipes, devices or mounts that are left out"
                                 />
                             </dd>
                         </div>
                     }
                 })}
+            <ReadAgainFact report=page.report.clone() />
         </dl>
+        {took_nothing.then(|| view! { <NothingTaken which="This backup" /> })}
         <Restore page form />
     }
     .into_any()

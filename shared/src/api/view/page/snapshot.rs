@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::view::{backup_set::BackupSetView, restore::RestoreView, snapshot::SnapshotView};
+use crate::api::{
+    report::RunReport,
+    view::{backup_set::BackupSetView, restore::RestoreView, snapshot::SnapshotView},
+};
 
 /// A snapshot's page. `GET /api/v1/tenants/{tenant}/snapshots/{snapshot}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,9 @@ pub struct SnapshotPage {
     /// When the lock was shown that S3 was asked for longest ago, among them.
     #[serde(default)]
     pub oldest_confirmation: Option<Timestamp>,
+    /// What its run said of the source.
+    #[serde(default)]
+    pub report: Option<RunReport>,
     /// The command to paste on the endpoint.
     pub restore_command: String,
     /// Its newest restores, newest first, at most 20: the list of the tenant's restores has all.

@@ -125,7 +125,13 @@ impl Observer for Bar {
                     snapshot.protected_until,
                 ));
             }
-            Event::RestoreStarted { restore_id } => self.say(&format!("restore {restore_id} begins")),
+            Event::RestoreStarted {
+                restore_id,
+                allowed_until,
+            } => self.say(&format!(
+                "restore {restore_id} begins; restores of this snapshot are allowed until {}, as many as are wanted",
+                allowed_until.strftime("%Y-%m-%d %H:%M UTC")
+            )),
             Event::Origin(origin) => self.say(&format!("this is {origin}")),
             Event::RestoreProgress { progress, speed } => {
                 self.bar.set_length(progress.bytes_total);

@@ -6,7 +6,7 @@ use shared::api::{
     operation::Operation,
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
-        CreateStorageAccount, CreateTenant, InspectBucket, ListNotices, ListRestores, ListRuns,
+        CreateStorageAccount, CreateTenant, EndRestore, InspectBucket, ListNotices, ListRestores, ListRuns,
         ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadOverview, ReadRun,
         ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
@@ -49,6 +49,7 @@ pub trait Backend:
     + Handle<ListSnapshots>
     + Handle<ReadSnapshot>
     + Handle<AuthoriseRestore>
+    + Handle<EndRestore>
     + Handle<ListRestores>
 {
     /// The time.

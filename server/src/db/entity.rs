@@ -275,6 +275,8 @@ table!(restore = "restores" {
     progress: Option<Json>,
     error: Option<String>,
     later_snapshots: Json,
+    permission_id: Option<Uuid>,
+    purpose: String,
 });
 
 table!(commit_request = "commit_requests" {

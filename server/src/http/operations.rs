@@ -18,7 +18,7 @@ use shared::api::{
     operation::{Ids, Method, Operation},
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
-        CreateStorageAccount, CreateTenant, InspectBucket, ListNotices, ListRestores, ListRuns,
+        CreateStorageAccount, CreateTenant, EndRestore, InspectBucket, ListNotices, ListRestores, ListRuns,
         ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadMe, ReadOverview,
         ReadRestore, ReadRun, ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
@@ -111,6 +111,7 @@ perform! {
     ListSnapshots(app, viewer, (), query) => lists::snapshots(app, viewer, &query);
     ReadSnapshot(app, viewer, snapshot, ()) => snapshots::page(app, viewer, snapshot);
     AuthoriseRestore(app, manager, snapshot, ()) => restores::authorise(app, manager, snapshot);
+    EndRestore(app, manager, restore, ()) => restores::end(app, manager, restore);
     ListRestores(app, viewer, (), query) => lists::restores(app, viewer, &query);
     ReadRestore(app, viewer, restore, ()) => restores::view(app, viewer, restore);
 }

@@ -247,6 +247,7 @@ pub fn restore(restore: &Restore, snapshot: &Snapshot, source: &Source, now: Tim
             StoredState::Running => RestoreState::Running,
             StoredState::Succeeded => RestoreState::Succeeded,
             StoredState::Failed => RestoreState::Failed,
+            StoredState::Ended => RestoreState::Ended,
         },
         authorised_by: restore.authorised_by.clone(),
         created_at: restore.created_at,
@@ -254,5 +255,7 @@ pub fn restore(restore: &Restore, snapshot: &Snapshot, source: &Source, now: Tim
         finished_at: restore.finished_at,
         progress: restore.progress.clone(),
         error: restore.error.clone(),
+        permission_id: restore.permission_id,
+        purpose: restore.purpose,
     }
 }

@@ -19,6 +19,7 @@ mod limits;
 mod lists;
 mod mixed_faults;
 mod pages;
+mod permissions;
 mod presence;
 mod reads;
 mod rebuild;

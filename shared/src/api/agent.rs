@@ -27,10 +27,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{commit::PageTotals, report::RunReport};
 #[cfg(doc)]
 use super::commit::{CommitPage, StoredPage};
 pub use super::reads::{PARTS_PER_CALL, Part, RANGE_HEADER, ReadsRequest, SignedRead};
+use super::{commit::PageTotals, report::RunReport};
 use crate::{
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
     limits::Limit,
@@ -368,11 +368,27 @@ pub struct SnapshotSummary {
     pub totals: SnapshotTotals,
 }
 
-/// Asks to begin a restore that was authorised in the console.
+/// Asks to begin a restore that was authorised in the console. As long as the permission lasts, any number may begin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRequest {
     /// The snapshot.
     pub snapshot_id: SnapshotId,
+    /// What it is for; agents of before do not say.
+    #[serde(default)]
+    pub purpose: RestorePurpose,
+}
+
+/// What a snapshot is read for, as its agent says: for the list of restores. It changes nothing of what may be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestorePurpose {
+    /// Files are put back.
+    #[default]
+    Restore,
+    /// Only to say what would be.
+    DryRun,
+    /// To see whether everything is there and what it should be.
+    Verification,
 }
 
 /// A begun restore.

@@ -100,8 +100,10 @@ operations! {
     ListSnapshots: Get "/tenants/{tenant}/snapshots" for View, TenantId, ListQuery => Page<SnapshotView>;
     /// One snapshot's page.
     ReadSnapshot: Get "/tenants/{tenant}/snapshots/{snapshot}" for View, (TenantId, SnapshotId), () => SnapshotPage;
-    /// Allows the snapshot's agent to read it for 24 hours.
+    /// Allows the snapshot's agent to read it for 24 hours, as often as it wants.
     AuthoriseRestore: Post "/tenants/{tenant}/snapshots/{snapshot}/restores" for Manage, (TenantId, SnapshotId), () => RestoreView;
+    /// Ends such a permission before its time.
+    EndRestore: Post "/tenants/{tenant}/restores/{restore}/end" for Manage, (TenantId, RestoreId), () => RestoreView;
     /// A page of the tenant's restores.
     ListRestores: Get "/tenants/{tenant}/restores" for View, TenantId, ListQuery => Page<RestoreView>;
     /// One restore.

@@ -4,16 +4,19 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::{api::view::SnapshotPage as Page, ids::SnapshotId};
 
-use super::{lock_card::LockCard, restore::Restore};
+use super::{
+    lock_card::LockCard,
+    restore::{Restore, RestoreForms},
+};
 use crate::{
     components::{
         At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, NothingTaken, ReadAgainFact, SnapshotBadge,
         TierBadges,
     },
     error::ConsoleError,
-    functions::snapshot::{AuthoriseRestore, load_snapshot},
+    functions::snapshot::{AuthoriseRestore, EndRestore, load_snapshot},
     reach::fetched,
-    refused::{FormState, use_form},
+    refused::use_form,
     tenant::{id_in_address, no_tenant, use_tenant},
 };
 
@@ -31,18 +34,23 @@ pub fn SnapshotPage() -> impl IntoView {
             })
         },
     );
-    let form = use_form::<AuthoriseRestore>();
-    let allow = form.action;
+    let (allow, end) = (use_form::<AuthoriseRestore>(), use_form::<EndRestore>());
     Effect::new(move || {
-        if let Some(Ok(restore)) = allow.value().get() {
+        if let Some(Ok(restore)) = allow.action.value().get() {
             tenant.live.see_restore(restore);
         }
     });
-    view! { <Loaded data=page content=move |page| view! { <Content page form /> }.into_any() /> }.into_any()
+    Effect::new(move || {
+        if let Some(Ok(restore)) = end.action.value().get() {
+            tenant.live.see_restore(restore);
+        }
+    });
+    let forms = RestoreForms { allow, end };
+    view! { <Loaded data=page content=move |page| view! { <Content page forms /> }.into_any() /> }.into_any()
 }
 
 #[component]
-fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
+fn Content(page: Page, forms: RestoreForms) -> impl IntoView {
     let tenant = use_tenant();
     let snapshot = page.snapshot.clone();
     let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
@@ -144,7 +152,7 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>) -> impl IntoView {
             <ReadAgainFact report=page.report.clone() />
         </dl>
         {took_nothing.then(|| view! { <NothingTaken which="This backup" /> })}
-        <Restore page form />
+        <Restore page forms />
     }
     .into_any()
 }

@@ -125,7 +125,13 @@ impl Observer for Bar {
                     snapshot.protected_until,
                 ));
             }
-            Event::RestoreStarted { restore_id } => self.say(&format!("restore {restore_id} begins")),
+            Event::RestoreStarted {
+                restore_id,
+                allowed_until,
+            } => self.say(&format!(
+                "restore {restore_id} begins; restores of this snapshot are allowed until {}, as many as are wanted",
+                allowed_until.strftime("%Y-%m-%d %H:%M UTC")
+            )),
             Event::Origin(origin) => self.say(&format!("this is {origin}")),
             Event::RestoreProgress { progress, speed } => {
                 self.bar.set_length(progress.bytes_total);
@@ -171,7 +177,12 @@ fn end_of(path: &str) -> String {
 /// A line on standard output. What strangers put into it neither steers the terminal nor begins another line. A reader that
 /// went away is not an error.
 pub fn print(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", escaped(line.as_bytes()));
+    let _ = is_printed(line);
+}
+
+/// The same; gives whether anybody reads it.
+pub fn is_printed(line: &str) -> bool {
+    writeln!(std::io::stdout().lock(), "{}", escaped(line.as_bytes())).is_ok()
 }
 
 /// The line of JSON that [`print`] passes on as it is.

@@ -84,6 +84,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List what a source would take and leave out, and by which exclude line, before anything is sent or locked. Nothing of it leaves
+    /// this endpoint. Exits with 3 when something could not be looked at, or the listing was stopped
+    Preview(Box<commands::preview::PreviewArgs>),
     /// List this endpoint's snapshots
     Snapshots {
         #[command(flatten)]
@@ -199,6 +202,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
                 cli::print_snapshots(&snapshots);
             }
         }
+        Command::Preview(args) => return Box::pin(commands::preview::run(*args, stop_signal()?)).await,
         Command::Restore(args) => return Box::pin(commands::restore::restore(*args)).await,
         Command::Recover(command) => return Box::pin(commands::recover::recover(*command)).await,
         Command::Verify(command) => return Box::pin(commands::verify::verify(*command)).await,

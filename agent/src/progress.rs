@@ -54,6 +54,8 @@ pub enum Event {
     RestoreStarted {
         /// The restore.
         restore_id: RestoreId,
+        /// Until when restores of the snapshot may begin, and read.
+        allowed_until: jiff::Timestamp,
     },
     /// Which snapshot it is, by the manifest that its agent signed. Nothing was written yet.
     Origin(crate::snapshot::Origin),

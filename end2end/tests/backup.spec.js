@@ -31,15 +31,19 @@ test('a run is followed on its own page', async ({ page }) => {
   await expect(page.getByRole('link', { name: 'To the snapshot' })).toBeVisible();
 });
 
-test('a restore is allowed, and its command is there to paste', async ({ page }) => {
+test('restores are allowed, their command is there to paste, and the permission is ended by hand', async ({ page }) => {
   await open(page, tenantPath('/snapshots'));
   await page.locator('main a.row-link').first().click();
   await expect(page.getByRole('heading', { name: 'Restore' })).toBeVisible();
-  const allow = page.getByRole('button', { name: 'Allow a restore' });
+  const allow = page.getByRole('button', { name: 'Allow restores' });
   if (await allow.count()) await allow.click();
   const command = page.getByRole('group', { name: 'Command that restores this snapshot' });
   await expect(command).toContainText('holdfast-agent restore --snapshot snp_');
-  await expect(page.getByText('Allowed, not begun')).toBeVisible();
+  await expect(page.locator('main .badge', { hasText: /^\s*Allowed\s*$/ })).toBeVisible();
+  await page.getByText('End the permission now').click();
+  await page.getByRole('button', { name: 'End the permission' }).click();
+  await expect(page.getByText('Ended by hand').first()).toBeVisible();
+  await expect(allow).toBeVisible();
 });
 
 test.describe('without JavaScript', () => {

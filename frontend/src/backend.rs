@@ -6,9 +6,9 @@ use shared::api::{
     operation::Operation,
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
-        CreateStorageAccount, CreateTenant, InspectBucket, JudgeSnapshot, ListNotices, ListRestores,
-        ListRuns, ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadOverview, ReadRun,
-        ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
+        CreateStorageAccount, CreateTenant, EndRestore, InspectBucket, JudgeSnapshot, ListNotices,
+        ListRestores, ListRuns, ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet,
+        ReadOverview, ReadRun, ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
     request::SignIn,
     view::Me,
@@ -50,6 +50,7 @@ pub trait Backend:
     + Handle<ReadSnapshot>
     + Handle<AuthoriseRestore>
     + Handle<JudgeSnapshot>
+    + Handle<EndRestore>
     + Handle<ListRestores>
 {
     /// The time.

@@ -183,7 +183,7 @@ const fn restore_rank(state: RestoreState) -> u8 {
     match state {
         RestoreState::Authorised => 0,
         RestoreState::Running => 1,
-        RestoreState::Succeeded | RestoreState::Failed | RestoreState::Expired => 2,
+        RestoreState::Succeeded | RestoreState::Failed | RestoreState::Expired | RestoreState::Ended => 2,
     }
 }
 

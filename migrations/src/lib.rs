@@ -72,6 +72,14 @@ impl MigratorTrait for Migrator {
                 name: "m0016_anomalies",
                 up: include_str!("sql/m0016_anomalies.sql"),
             },
+            SqlStep {
+                name: "m0018_source_options",
+                up: include_str!("sql/m0018_source_options.sql"),
+            },
+            SqlStep {
+                name: "m0022_restore_permissions",
+                up: include_str!("sql/m0022_restore_permissions.sql"),
+            },
         ];
         steps
             .into_iter()

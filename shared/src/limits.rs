@@ -107,6 +107,7 @@ limits! {
     ObjectsPerCall = 256, Items, "objects that one call asks to upload, or says to be lost", "server/src/use_cases/agents/uploads.rs, restores.rs";
     PartsPerCall = 256, Items, "parts of objects that one call asks to read; each is within its object", "server/src/use_cases/agents/reads.rs";
     LaterSnapshots = 8, Items, "later snapshots that a restore with lost objects may read as well", "server/src/use_cases/agents/restores.rs";
+    RestoresPerPermission = 256, Items, "restores that are begun under one permission of 24 hours", "server/src/use_cases/agents/restores.rs";
     ObjectsPerAnswer = 4_096, Items, "objects that one answer names of what a snapshot needs", "server/src/use_cases/agents/uploads.rs";
     PackBytes = 33_554_432, Bytes, "a pack or tree pack", "shared/src/object.rs (signing, readers)";
     IndexBytes = 33_554_432, Bytes, "an index segment", "shared/src/object.rs (signing, readers)";

@@ -235,9 +235,12 @@ impl Api {
         .await
     }
 
-    /// A restore.
-    pub async fn restore(&self, tenant: TenantId, restore: RestoreId) -> Result<RestoreView> {
-        self.get(&format!("tenants/{tenant}/restores/{restore}")).await
+    /// The uses of a permission to restore, newest first.
+    pub async fn restores_under(&self, tenant: TenantId, permission: RestoreId) -> Result<Vec<RestoreView>> {
+        let page: Page<RestoreView> = self.get(&format!("tenants/{tenant}/restores")).await?;
+        let mut restores = page.items;
+        restores.retain(|restore| restore.permission_id == Some(permission));
+        Ok(restores)
     }
 }
 

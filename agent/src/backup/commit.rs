@@ -64,6 +64,7 @@ impl Commit {
             paths: prepared.paths.clone(),
             change: PageTotals::of_pages(&pages, repository::hash),
             counted_liveness: prepared.liveness.is_some(),
+            report: Some(prepared.report.clone()),
         };
         Ok(Self {
             run_id,
@@ -299,6 +300,7 @@ mod tests {
                 paths: Vec::new(),
                 change: PageTotals::of_pages(&pages, repository::hash),
                 counted_liveness: true,
+                report: None,
             },
             pages,
         }

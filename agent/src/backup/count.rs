@@ -1,14 +1,14 @@
 //! Counting beside the walk, so that progress has a total.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::mpsc, time::Duration};
 
 use super::{
-    filter::{AtMount, Filter},
-    node::below,
+    filter::Filter,
+    traverse::{Met, Traversal},
     walker::WalkedRoot,
 };
 use crate::{
-    platform::{self, Folder, Kind, Mounts, Stat},
+    platform::{Kind, Mounts},
     progress::RunCounters,
 };
 
@@ -20,68 +20,30 @@ pub(super) fn count(
     roots: &[WalkedRoot],
     filter: &Filter,
     counters: &RunCounters,
-    over: &std::sync::mpsc::Receiver<()>,
+    over: &mpsc::Receiver<()>,
 ) {
-    let is_over = |timeout| over.recv_timeout(timeout) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+    let is_over = |timeout| over.recv_timeout(timeout) != Err(mpsc::RecvTimeoutError::Timeout);
     if is_over(TOTAL_DELAY) {
         return;
     }
-    let mounts = Mounts::read().unwrap_or_default();
-    let mut found = Estimate::default();
-    for root in roots {
-        let Ok(stat) = platform::stat(&root.walked) else {
-            continue;
-        };
-        found.add(&stat);
-        let path = platform::bytes(&root.walked).to_vec();
-        // Not the folders themselves: only few may be open at once.
-        let mut folders = vec![(None::<Arc<Folder>>, path, stat.device)];
-        while let Some((within, path, device)) = folders.pop() {
-            if counters.stopped() || is_over(Duration::ZERO) {
-                return;
-            }
-            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            let folder = within.map_or_else(|| Folder::open(&root.walked), |within| within.folder(name));
-            let Ok(folder) = folder.map(Arc::new) else {
-                continue;
+    let traversal = Traversal {
+        filter,
+        mounts: Mounts::read().unwrap_or_default(),
+        noted: false,
+        may_go_on: &|| !counters.stopped() && !is_over(Duration::ZERO),
+    };
+    let (mut files, mut bytes) = (0, 0);
+    let whole = traversal.run(roots, &mut |_, met| {
+        if let Met::Taken(stat) | Met::Mount(stat, _) = met {
+            files += 1;
+            bytes += if stat.kind == Kind::File {
+                stat.size_bytes
+            } else {
+                0
             };
-            for name in folder.names().unwrap_or_default() {
-                let Ok(stat) = folder.stat_of(&name.bytes) else {
-                    continue;
-                };
-                let is_folder = stat.kind == Kind::Folder;
-                let path = [path.as_slice(), b"/", &name.bytes].concat();
-                if takes(filter, below(&path, &root.walked), &stat, is_folder) {
-                    found.add(&stat);
-                    let is_entered = filter.at_mount(&mounts, stat.device, device) == AtMount::Enter
-                        && !mounts.is_trigger(&path);
-                    if is_folder && is_entered {
-                        folders.push((Some(folder.clone()), path, device));
-                    }
-                }
-            }
         }
-    }
-    counters.found(found.files, found.bytes);
-}
-
-/// Without what only a folder above included: it is an estimate.
-fn takes(filter: &Filter, path: &Path, stat: &Stat, is_folder: bool) -> bool {
-    !(filter.is_state(stat) || filter.is_too_large(stat) || filter.excludes(path, is_folder))
-        && (is_folder || filter.includes(path, false, false))
-}
-
-#[derive(Default)]
-struct Estimate {
-    files: u64,
-    bytes: u64,
-}
-
-impl Estimate {
-    fn add(&mut self, stat: &Stat) {
-        self.files += 1;
-        if stat.kind == Kind::File {
-            self.bytes += stat.size_bytes;
-        }
+    });
+    if matches!(whole, Ok(true)) {
+        counters.found(files, bytes);
     }
 }

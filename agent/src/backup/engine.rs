@@ -22,6 +22,7 @@ use shared::{
     api::{
         agent::{PathTotals, RunPhase, SnapshotTotals, SourceSpec},
         commit::PackLiveness,
+        report::RunReport,
     },
     ids::{AgentId, RunId},
     object::{ObjectHash, ObjectRef},
@@ -41,7 +42,7 @@ use super::{
 use crate::{
     cache::{CacheRun, Head, PackInfo},
     clock, enroll, platform,
-    progress::{Event, Observer, RunCounters},
+    progress::{Observer, RunCounters},
     random,
     store::ObjectSink,
 };
@@ -112,6 +113,8 @@ pub struct Prepared {
     pub paths: Vec<PathTotals>,
     /// Packs that are used in part, where they were counted.
     pub liveness: Option<Vec<PackLiveness>>,
+    /// What is said of the source besides.
+    pub report: RunReport,
     gone: Vec<u64>,
     listed: Vec<(ObjectRef, Vec<Listed>)>,
     unused: Vec<Listed>,
@@ -214,6 +217,7 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         totals,
         paths: paths.unwrap_or_default(),
         liveness: liveness.transpose()?,
+        report: scanned.report,
         gone: packs
             .keys()
             .filter(|number| !scanned.used.contains(number))
@@ -291,14 +295,8 @@ fn send(
     blocked: &HashSet<u64>,
     sink: &dyn ObjectSink,
 ) -> Result<Sent, BackupError> {
-    let filter = Filter::new(job.source, job.state_folder)?;
-    for (line, why) in filter.unread() {
-        job.observer.event(&Event::Warning {
-            path: line.clone(),
-            message: format!("this exclude line leaves out nothing: {why}"),
-        });
-    }
-    let roots = roots(job)?;
+    let filter = Filter::new(&job.source.excludes, &job.source.options, job.state_folder)?;
+    let roots = roots(&job.source.paths)?;
     platform::lift_file_limit();
     let first_new = run.next_pack()?;
     let known = Known::new(run.chunks()?, run.folders()?, parents, blocked, first_new);
@@ -351,9 +349,9 @@ fn send(
 
 /// The source's paths in order, without those below another, each with the place where the walk begins: a path
 /// that is a link is followed.
-fn roots(job: &Job<'_>) -> Result<Vec<WalkedRoot>, BackupError> {
+pub(super) fn roots(source_paths: &[String]) -> Result<Vec<WalkedRoot>, BackupError> {
     let mut paths = Vec::new();
-    for text in &job.source.paths {
+    for text in source_paths {
         let path = Path::new(text);
         let plain = path
             .components()

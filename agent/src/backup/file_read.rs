@@ -1,7 +1,7 @@
 //! A file that was read.
 
 use repository::{
-    chunk::ChunkRef,
+    chunk::{ChunkId, ChunkRef},
     tree::{Content, Xattr},
 };
 
@@ -16,6 +16,8 @@ pub(super) struct FileRead {
     pub(super) xattrs: Vec<Xattr>,
     /// Whether the next run may trust that equal times mean equal content.
     pub(super) is_settled: bool,
+    /// What a sample of it comes to, where the source wants one.
+    pub(super) sample: Option<ChunkId>,
 }
 
 /// A file's content as its entry has it, and what the cache keeps beside it.

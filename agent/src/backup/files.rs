@@ -7,6 +7,8 @@ use repository::{
     tree::{Entry, Node as TreeNode},
 };
 
+use shared::api::report::{FilesRead, ReadAgain};
+
 use super::{
     error::BackupError,
     file_read::{FileContent, FileRead},
@@ -15,7 +17,8 @@ use super::{
     liveness::chunks_of,
     node::{Above, Child, Node},
     read::{ReadFault, is_past_tick},
-    task::{FilesTask, Seen},
+    sample::sample,
+    task::{FilesTask, Record, Seen, Why},
     walker::{Walk, Worker, unreadable},
 };
 use crate::{
@@ -28,8 +31,8 @@ use crate::{
 pub(super) enum Before {
     /// As it was.
     Same(Child),
-    /// As it was, but its chunks are to be sent again.
-    Unwanted(Entry, Trust),
+    /// Perhaps as it was, and to be looked into.
+    Known(Record),
     /// Something else, or new.
     Other,
 }
@@ -43,18 +46,24 @@ impl Walk<'_, '_> {
         stat: &Stat,
         record: Option<(Entry, Trust)>,
     ) -> Before {
-        let record = record.filter(|(entry, trust)| looks_as(entry, trust, stat));
         let Some((entry, trust)) = record else {
             return Before::Other;
         };
-        if !trust.packs.iter().all(|pack| self.known.has(*pack, false)) {
-            return Before::Unwanted(entry, trust);
-        }
-        self.counters.files_done.fetch_add(1, Relaxed);
-        if stat.kind == Kind::File {
-            self.counters.bytes_done.fetch_add(stat.size_bytes, Relaxed);
-        }
-        Before::Same(self.kept(worker, node, stat, entry, trust))
+        let looks = looks(&entry, &trust, stat);
+        let is_there = trust.packs.iter().all(|pack| self.known.has(*pack, false));
+        let why = match (looks, is_there) {
+            (Looks::Same, true) => {
+                self.counters.files_done.fetch_add(1, Relaxed);
+                if stat.kind == Kind::File {
+                    self.counters.bytes_done.fetch_add(stat.size_bytes, Relaxed);
+                }
+                return Before::Same(self.kept(worker, node, stat, entry, trust));
+            }
+            (Looks::Same, false) => Why::Unwanted,
+            (Looks::Alike(why), true) => why,
+            (Looks::Alike(_), false) | (Looks::Other, _) => return Before::Other,
+        };
+        Before::Known(Record { entry, trust, why })
     }
 
     fn kept(&self, worker: &mut Worker, node: &Node, stat: &Stat, mut entry: Entry, trust: Trust) -> Child {
@@ -108,6 +117,9 @@ impl Walk<'_, '_> {
         folder: &Folder,
         seen: Seen,
     ) -> Result<Option<Child>, BackupError> {
+        if let Some(child) = self.sampled(worker, node, folder, &seen) {
+            return Ok(Some(child));
+        }
         let inode = (seen.stat.device, seen.stat.inode);
         let linked = (seen.stat.links > 1)
             .then(|| {
@@ -124,15 +136,26 @@ impl Walk<'_, '_> {
                 worker.used.extend(&read.content.packs);
                 Ok(read)
             }
-            None => self.read(worker, node, folder, &seen.name),
+            None => {
+                let read = self.read(worker, node, folder, &seen.name);
+                if let (Ok(read), Some(record)) = (&read, &seen.record) {
+                    worker.read_again.add(read_again(record.why, read.size_bytes));
+                }
+                read
+            }
         };
         let read = match (read, seen.record) {
             (Ok(read), _) => read,
             (Err(ReadFault::Backup(error)), _) => return Err(error),
             // Chunks that should be sent again are better than no content at all.
-            (Err(ReadFault::Io(_)), Some((entry, trust)))
-                if trust.packs.iter().all(|pack| self.known.has(*pack, true)) =>
-            {
+            (
+                Err(ReadFault::Io(_)),
+                Some(Record {
+                    entry,
+                    trust,
+                    why: Why::Unwanted,
+                }),
+            ) if trust.packs.iter().all(|pack| self.known.has(*pack, true)) => {
                 return Ok(Some(self.kept(worker, node, &seen.stat, entry, trust)));
             }
             (Err(ReadFault::Io(error)), _) => {
@@ -147,6 +170,43 @@ impl Walk<'_, '_> {
                 .or_insert_with(|| read.clone());
         }
         Ok(Some(self.taken(worker, node, seen.name, read)))
+    }
+
+    /// A file whose content a sample shows to be as it was, with what is new of it besides; `None` when it must be read.
+    fn sampled(&self, worker: &mut Worker, node: &Node, folder: &Folder, seen: &Seen) -> Option<Child> {
+        let record = seen
+            .record
+            .as_ref()
+            .filter(|record| record.why != Why::Unwanted)?;
+        let expected = record.trust.sample.filter(|_| self.filter.unstable_inodes())?;
+        let file = folder.file(&seen.name).ok()?;
+        let size_bytes = seen.stat.size_bytes;
+        if sample(&file, size_bytes, &self.names).ok()? != expected {
+            return None;
+        }
+        let stat = file.stat().ok()?;
+        if looks(&record.entry, &record.trust, &stat) == Looks::Other {
+            return None;
+        }
+        let (xattrs, has_all) = self.xattrs_of(&file, node, &seen.name);
+        self.counters.bytes_done.fetch_add(size_bytes, Relaxed);
+        worker.used.extend(&record.trust.packs);
+        worker.count_file(node.root, size_bytes);
+        let content = record.entry.node.clone();
+        if !has_all {
+            worker
+                .loose
+                .extend(chunks_of(&content, record.trust.chunks.as_ref()));
+        }
+        let mut entry = entry(seen.name.clone(), content, &stat, xattrs);
+        entry.hard_link = self.hard_link(node, &stat);
+        Some(Child {
+            entry,
+            trust: has_all.then(|| Trust {
+                inode: stat.inode,
+                ..record.trust.clone()
+            }),
+        })
     }
 
     fn taken(&self, worker: &mut Worker, node: &Node, name: Vec<u8>, read: FileRead) -> Child {
@@ -171,13 +231,14 @@ impl Walk<'_, '_> {
                 inode: read.stat.inode,
                 packs,
                 chunks,
+                sample: read.sample,
             }),
         }
     }
 
     fn symlink(&self, node: &Node, folder: &Folder, seen: Seen) -> Option<Child> {
         let path = || node.path_of(&seen.name);
-        let is_settled = is_past_tick(&seen.stat, clock::now());
+        let is_settled = is_past_tick(seen.stat.ctime, clock::now());
         let target = match folder.read_link(&seen.name) {
             Ok(target) => target,
             Err(error) => {
@@ -199,6 +260,7 @@ impl Walk<'_, '_> {
                 inode: seen.stat.inode,
                 packs: Vec::new(),
                 chunks: None,
+                sample: None,
             }),
         })
     }
@@ -216,20 +278,46 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether a file looks as it did when it was read. Whatever is done to a file gives it a new change time.
-fn looks_as(entry: &Entry, trust: &Trust, stat: &Stat) -> bool {
-    let is_same = match &entry.node {
-        TreeNode::File { size_bytes, .. } => stat.kind == Kind::File && *size_bytes == stat.size_bytes,
-        TreeNode::Symlink { .. } => stat.kind == Kind::Symlink,
-        TreeNode::Directory { .. } => false,
+/// How a file that was read looks now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// As it did. Whatever is done to a file gives it a new change time.
+    Same,
+    /// It has its size and modification time, but not all that goes with them.
+    Alike(Why),
+    /// Otherwise.
+    Other,
+}
+
+fn looks(entry: &Entry, trust: &Trust, stat: &Stat) -> Looks {
+    let is_file = match &entry.node {
+        TreeNode::File { size_bytes, .. } if stat.kind == Kind::File && *size_bytes == stat.size_bytes => {
+            true
+        }
+        TreeNode::Symlink { .. } if stat.kind == Kind::Symlink => false,
+        _ => return Looks::Other,
     };
-    is_same
-        && (
-            entry.mtime,
-            entry.ctime,
-            entry.mode,
-            entry.uid,
-            entry.gid,
-            trust.inode,
-        ) == (stat.mtime, stat.ctime, stat.mode, stat.uid, stat.gid, stat.inode)
+    let is_same =
+        (entry.ctime, entry.mode, entry.uid, entry.gid) == (stat.ctime, stat.mode, stat.uid, stat.gid);
+    match (entry.mtime == stat.mtime, trust.inode == stat.inode) {
+        (true, true) if is_same => Looks::Same,
+        (true, false) if is_file => Looks::Alike(Why::Inode),
+        (true, true) if is_file => Looks::Alike(Why::ChangeTime),
+        _ => Looks::Other,
+    }
+}
+
+fn read_again(why: Why, bytes: u64) -> ReadAgain {
+    let read = FilesRead { files: 1, bytes };
+    match why {
+        Why::Unwanted => ReadAgain::default(),
+        Why::Inode => ReadAgain {
+            inode: read,
+            ..ReadAgain::default()
+        },
+        Why::ChangeTime => ReadAgain {
+            change_time: read,
+            ..ReadAgain::default()
+        },
+    }
 }

@@ -1,7 +1,6 @@
 //! A folder: what is in it, and what of that is as it was.
 
 use std::{
-    fmt::Display,
     io,
     path::Path,
     sync::{
@@ -18,68 +17,75 @@ use repository::manifest::WarningKind;
 use super::{
     error::BackupError,
     files::Before,
-    filter::AtMount,
+    filter::{AtMount, Filter},
     node::{Above, Node, below, folder_key},
     task::{FolderTask, Seen, Task, batches},
     walker::{Walk, Worker, unreadable},
 };
 use crate::{
     cache::decode_files,
-    platform::{self, FileSystemKind, Folder, Kind, Name, Stat},
+    platform::{self, FileSystemKind, Folder, Kind, Mounts, Name, Stat},
 };
+
+/// Looks at a path of the source, links resolved; or why there is nothing to take.
+///
+/// # Errors
+/// When it is the agent's own state.
+pub(super) fn look_at_root(
+    walked: &Path,
+    filter: &Filter,
+    mounts: &Mounts,
+) -> Result<Result<Stat, String>, BackupError> {
+    let stat = match platform::stat(walked) {
+        Ok(stat) => stat,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if filter.is_state(&stat) || filter.within_state(walked) {
+        return Err(BackupError::OwnState);
+    }
+    let (kind, name) = mounts.file_system(stat.device);
+    Ok(match (kind, stat.kind) {
+        // Entering a path of the source mounts what is asked for.
+        (FileSystemKind::Kernel, _) if name != "autofs" => {
+            Err(format!("{name}: the kernel's own state, no files"))
+        }
+        // Its links are resolved: one that is left leads nowhere. A disk that is not mounted must not become a snapshot of
+        // nothing.
+        (_, Kind::Symlink) => Err("a link that leads nowhere".to_owned()),
+        _ => Ok(stat),
+    })
+}
 
 impl Walk<'_, '_> {
     /// What there is to do for one path of the source.
     pub(super) fn root(&self, at: usize) -> Result<Option<Task>, BackupError> {
         let (path, walked) = (&self.roots[at].path, &self.roots[at].walked);
-        let warn = |kind, detail: &dyn Display| self.warn(platform::bytes(path).to_vec(), kind, detail);
-        let stat = match platform::stat(walked) {
+        let stat = match look_at_root(walked, self.filter, &self.mounts)? {
             Ok(stat) => stat,
-            Err(error) => {
-                warn(WarningKind::PathMissing, &error);
+            Err(why) => {
+                self.warn(platform::bytes(path).to_vec(), WarningKind::PathMissing, &why);
                 return Ok(None);
             }
         };
-        if self.filter.is_state(&stat) || self.filter.within_state(walked) {
-            return Err(BackupError::OwnState);
-        }
-        let (kind, name) = self.mounts.file_system(stat.device);
-        // Entering a path of the source mounts what is asked for.
-        if kind == FileSystemKind::Kernel && name != "autofs" {
-            let detail = format!("{name}: the kernel's own state, no files");
-            warn(WarningKind::PathMissing, &detail);
-            return Ok(None);
-        }
         self.devices.add_root(stat.device);
         let parent = walked.parent().unwrap_or(Path::new("/"));
-        Ok(match stat.kind {
-            // `walked` has its links resolved: one that is left leads nowhere. A disk that is not mounted must not
-            // become a snapshot of nothing.
-            Kind::Symlink => {
-                warn(WarningKind::PathMissing, &"a link that leads nowhere");
-                None
-            }
-            Kind::Folder => Some(Task::Folder(FolderTask {
-                above: Above::Nothing,
-                root: at,
-                within: None,
-                name: platform::bytes(walked).to_vec(),
-            })),
-            Kind::File | Kind::Other => Some(Task::Folder(FolderTask {
-                above: Above::OneFile,
-                root: at,
-                within: None,
-                name: platform::bytes(parent).to_vec(),
-            })),
-        })
+        let (above, begin) = match stat.kind {
+            Kind::Folder => (Above::Nothing, walked.as_path()),
+            Kind::File | Kind::Other | Kind::Symlink => (Above::OneFile, parent),
+        };
+        Ok(Some(Task::Folder(FolderTask {
+            above,
+            root: at,
+            within: None,
+            name: platform::bytes(begin).to_vec(),
+        })))
     }
 
     /// Lists a folder, looks at everything in it, and leaves behind what takes longer.
     pub(super) fn folder(&self, worker: &mut Worker, task: FolderTask) -> Result<(), BackupError> {
-        if let Some(stat) = self.trigger(&task) {
+        if let Some((stat, at_mount)) = self.untouched(&task) {
             let node = Arc::new(self.node(task, stat));
-            let detail = "autofs: nothing is mounted there until somebody enters it";
-            self.note(worker, node.path(), WarningKind::MountLeftOut, detail);
+            self.mount_left_out(worker, &node, &at_mount);
             return self.part_done(worker, node);
         }
         let opened = match &task.within {
@@ -105,9 +111,7 @@ impl Walk<'_, '_> {
             Err(error) => self.warn(node.path(), WarningKind::MetadataIncomplete, &error),
         }
         let node = Arc::new(node);
-        if let AtMount::Tell(detail) = &at_mount {
-            self.note(worker, node.path(), WarningKind::MountLeftOut, detail);
-        }
+        self.mount_left_out(worker, &node, &at_mount);
         if let Some(error) = failure {
             self.warn(node.path(), unreadable(&error), &error);
             // Neither must a folder that does not list become a snapshot of nothing.
@@ -118,14 +122,28 @@ impl Walk<'_, '_> {
         self.look_at(worker, &node, &Arc::new(folder), names)
     }
 
-    /// A folder whose opening would have something mounted, as it is without.
-    fn trigger(&self, task: &FolderTask) -> Option<Stat> {
+    /// A folder that is not to be opened, as it is without.
+    fn untouched(&self, task: &FolderTask) -> Option<(Stat, AtMount)> {
         let (Above::Folder(above, _), Some(within)) = (&task.above, &task.within) else {
             return None;
         };
-        let is_trigger = self.mounts.has_triggers() && self.mounts.is_trigger(&above.path_of(&task.name));
+        if !self.mounts.has_points() {
+            return None;
+        }
+        let path = above.path_of(&task.name);
+        let at_mount = self.filter.before_opening(&self.mounts, &path, above.stat.device);
         // Looking at a name has nothing mounted (path_resolution(7); since Linux 4.11).
-        is_trigger.then(|| within.stat_of(&task.name).ok())?
+        let stat = (at_mount != AtMount::Enter).then(|| within.remembered_stat_of(&task.name).ok())??;
+        Some((stat, at_mount))
+    }
+
+    fn mount_left_out(&self, worker: &mut Worker, node: &Node, at_mount: &AtMount) {
+        if matches!(at_mount, AtMount::LeaveOut | AtMount::Tell(_)) {
+            worker.left_out += 1;
+        }
+        if let AtMount::Tell(detail) | AtMount::Pass(detail) = at_mount {
+            self.note(worker, node.path(), WarningKind::MountLeftOut, detail);
+        }
     }
 
     fn at_mount(&self, task: &FolderTask, stat: &Stat) -> AtMount {
@@ -220,10 +238,12 @@ impl Walk<'_, '_> {
                 }
             };
             let is_folder = stat.is_none_or(|stat| stat.kind == Kind::Folder);
+            let is_file = stat.is_some_and(|stat| stat.kind == Kind::File);
             if let Some(path) = &mut path
                 && !matches!(node.above, Above::OneFile)
                 && !self.takes(node, path, &name, is_folder)
             {
+                worker.left_out += u64::from(is_folder || is_file);
                 continue;
             }
             let Some(stat) = stat.filter(|_| !is_folder) else {
@@ -236,6 +256,7 @@ impl Walk<'_, '_> {
                 continue;
             };
             if self.filter.is_too_large(&stat) {
+                worker.left_out += 1;
                 continue;
             }
             while before.next_if(|(entry, _)| entry.name < name).is_some() {}
@@ -246,7 +267,7 @@ impl Walk<'_, '_> {
                     children[slot] = Some(child);
                     continue;
                 }
-                Before::Unwanted(entry, trust) => Some((entry, trust)),
+                Before::Known(record) => Some(record),
                 Before::Other => None,
             };
             files.push(Seen {
@@ -272,10 +293,9 @@ impl Walk<'_, '_> {
         let len = folder.len();
         folder.extend_from_slice(name);
         let path = below(folder, &self.roots[node.root].walked);
-        let takes = !self.filter.excludes(path, is_folder)
-            && (is_folder || self.filter.includes(path, false, node.is_included));
+        let left_out = self.filter.leaves_out(path, is_folder, node.is_included, true);
         folder.truncate(len);
-        takes
+        left_out.is_none()
     }
 
     /// A folder that does not open is kept as an empty one, as far as it can be looked at.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use repository::{
     chunk::{self, ChunkRef},
     manifest::WarningKind,
-    tree::{self, UnixTime},
+    tree::{self, UnixTime, Xattr},
 };
 use shared::object::ObjectKind;
 
@@ -18,6 +18,7 @@ use super::{
     file_read::{FileContent, FileRead},
     node::Node,
     piece::{Piece, Pieces},
+    sample::sample,
     walker::{Walk, Worker},
 };
 use crate::{
@@ -74,13 +75,7 @@ impl Walk<'_, '_> {
             if before.kind != Kind::File {
                 return Err(io::Error::other("it is no longer a regular file").into());
             }
-            let (xattrs, has_all) = match file.xattrs() {
-                Ok(xattrs) => self.bounded(xattrs, &|| node.path_of(name)),
-                Err(error) => {
-                    self.warn(node.path_of(name), WarningKind::MetadataIncomplete, &error);
-                    (Vec::new(), false)
-                }
-            };
+            let (xattrs, has_all) = self.xattrs_of(&file, node, name);
             let mut buffer = std::mem::take(&mut worker.buffer);
             buffer.resize(WINDOW_BYTES, 0);
             let mut done = 0;
@@ -91,6 +86,11 @@ impl Walk<'_, '_> {
             };
             let (chunks, packs) = chunks.inspect_err(undone)?;
             let size_bytes = chunks.iter().map(|chunk| u64::from(chunk.raw_len)).sum();
+            let sample = self
+                .filter
+                .unstable_inodes()
+                .then(|| sample(&file, size_bytes, &self.names));
+            let sample = sample.and_then(Result::ok);
             let still =
                 file.stat().is_ok_and(|after| before.same_content(&after)) && size_bytes == before.size_bytes;
             if !still && attempt == 1 {
@@ -106,8 +106,28 @@ impl Walk<'_, '_> {
                 size_bytes,
                 stat: before,
                 xattrs,
-                is_settled: still && has_all && is_settled(&before, began, self.settle),
+                is_settled: still && has_all && self.is_settled(&before, began),
+                sample,
             });
+        }
+    }
+
+    /// Whether a file that looked like this when reading `began` will get a new time whenever it is changed from now on.
+    /// Whoever maps it into memory may go on writing into a page that is dirty, without a new time, until the system has
+    /// written that page: `settle` is longer than that takes.
+    fn is_settled(&self, stat: &Stat, began: Timestamp) -> bool {
+        let by = |changed| is_past_tick(changed, began) && changed_before(changed, began, self.settle);
+        by(stat.ctime) || (self.filter.unstable_inodes() && by(stat.mtime))
+    }
+
+    /// A file's extended attributes, and whether those are all; if not, that is a warning.
+    pub(super) fn xattrs_of(&self, file: &OpenFile, node: &Node, name: &[u8]) -> (Vec<Xattr>, bool) {
+        match file.xattrs() {
+            Ok(xattrs) => self.bounded(xattrs, &|| node.path_of(name)),
+            Err(error) => {
+                self.warn(node.path_of(name), WarningKind::MetadataIncomplete, &error);
+                (Vec::new(), false)
+            }
         }
     }
 
@@ -202,26 +222,19 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether a file that looked like this when reading `began` will get a new time whenever it is changed from now on.
-/// Whoever maps it into memory may go on writing into a page that is dirty, without a new time, until the system has
-/// written that page: `settle` is longer than that takes.
-fn is_settled(stat: &Stat, began: Timestamp, settle: SignedDuration) -> bool {
-    is_past_tick(stat, began) && changed_before(stat, began, settle)
-}
-
-/// Whether a change after `began` would get another time than the last one: the clock of a file system stands still for a
-/// moment.
-pub(super) fn is_past_tick(stat: &Stat, began: Timestamp) -> bool {
-    let is_coarse = stat.ctime.nanoseconds == 0;
+/// Whether a change after `began` would get another time than the last one, at `changed`: the clock of a file system stands still
+/// for a moment.
+pub(super) fn is_past_tick(changed: UnixTime, began: Timestamp) -> bool {
+    let is_coarse = changed.nanoseconds == 0;
     changed_before(
-        stat,
+        changed,
         began,
         if is_coarse { COARSE_MTIME_TICK } else { MTIME_TICK },
     )
 }
 
-fn changed_before(stat: &Stat, began: Timestamp, margin: SignedDuration) -> bool {
-    let UnixTime { seconds, nanoseconds } = stat.ctime;
+fn changed_before(changed: UnixTime, began: Timestamp, margin: SignedDuration) -> bool {
+    let UnixTime { seconds, nanoseconds } = changed;
     let changed = Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or_default());
     let latest = began.checked_sub(margin);
     matches!((changed, latest), (Ok(changed), Ok(latest)) if changed < latest)

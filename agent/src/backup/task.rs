@@ -42,8 +42,26 @@ pub(super) struct Seen {
     pub(super) slot: usize,
     pub(super) name: Vec<u8>,
     pub(super) stat: Stat,
-    /// What is known of it all the same: it looks as it did, but its chunks are to be sent again.
-    pub(super) record: Option<(Entry, Trust)>,
+    /// What is known of it all the same.
+    pub(super) record: Option<Record>,
+}
+
+/// What is known of a file that is to be read, or looked into.
+pub(super) struct Record {
+    pub(super) entry: Entry,
+    pub(super) trust: Trust,
+    pub(super) why: Why,
+}
+
+/// Why a file is read of which something is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It looks as it did, but its chunks are to be sent again.
+    Unwanted,
+    /// It has its size and modification time, and another inode number.
+    Inode,
+    /// It has its size, modification time and inode number, and another change time, owner or mode.
+    ChangeTime,
 }
 
 /// Shares a folder's files out.

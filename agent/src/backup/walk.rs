@@ -14,10 +14,16 @@ use std::{
 use jiff::SignedDuration;
 use repository::{
     chunk::SourceSecret,
-    manifest::{Root, Warning},
+    manifest::{Root, Warning, WarningKind},
     tree::Entry,
 };
-use shared::api::agent::{PathTotals, SnapshotTotals};
+use shared::{
+    api::{
+        agent::{PathTotals, SnapshotTotals},
+        report::RunReport,
+    },
+    words::counted,
+};
 
 use super::{
     devices::Devices,
@@ -49,6 +55,7 @@ pub(super) struct Scanned {
     pub(super) used: HashSet<u64>,
     /// Chunks of files that no record tells of, by their short hashes.
     pub(super) loose: HashSet<u64>,
+    pub(super) report: RunReport,
 }
 
 /// What a walk works with.
@@ -92,25 +99,21 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
             .map(std::thread::ScopedJoinHandle::join)
             .collect()
     });
-    let mut found = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(failure) = found.failure {
-        return Err(failure);
-    }
     let mut all = Worker::new(roots.len());
+    let mut panicked = None;
     for worker in workers {
-        let worker = worker.map_err(|_| BackupError::Thread("a thread of the walk panicked".to_owned()))?;
-        all.used.extend(worker.used);
-        all.seen.extend(worker.seen);
-        all.loose.extend(worker.loose);
-        all.totals.files += worker.totals.files;
-        all.totals.folders += worker.totals.folders;
-        all.totals.bytes += worker.totals.bytes;
-        all.totals.notes += worker.totals.notes;
-        for (all, (files, bytes)) in all.by_root.iter_mut().zip(worker.by_root) {
-            all.0 += files;
-            all.1 += bytes;
+        match worker {
+            Ok(worker) => all.add(worker),
+            Err(_) => panicked = Some(BackupError::Thread("a thread of the walk panicked".to_owned())),
         }
     }
+    let mut found = walk.found.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(failure) = found.failure.take().or(panicked) {
+        return Err(failure);
+    }
+    drop(found);
+    let report = walk.report(&all);
+    let mut found = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     means.known.retain_folders(&all.seen)?;
     all.totals.warnings = means.counters.warnings.load(Relaxed);
     found.warnings.append(&mut found.notes);
@@ -132,6 +135,7 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
         paths,
         used: all.used,
         loose: all.loose,
+        report,
     })
 }
 
@@ -160,6 +164,12 @@ fn path_totals(
 
 impl Walk<'_, '_> {
     fn begin(&self) -> Result<(), BackupError> {
+        let lines = self.filter.lines();
+        for (number, why) in lines.unread() {
+            let line = lines.line(*number).as_bytes().to_vec();
+            let detail = format!("this exclude line leaves out nothing: {why}");
+            self.warn(line, WarningKind::ExcludeUnread, &detail);
+        }
         let mut tasks = Vec::new();
         for at in 0..self.roots.len() {
             tasks.extend(self.root(at)?);
@@ -171,6 +181,36 @@ impl Walk<'_, '_> {
         tasks.reverse();
         self.queue.push(tasks);
         Ok(())
+    }
+
+    /// What is said of the source besides; with a warning when nothing of it was taken.
+    fn report(&self, all: &Worker) -> RunReport {
+        let lines = self.filter.lines();
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let report = RunReport {
+            unmatched_excludes: lines.unmatched().into_iter().map(number).collect(),
+            unread_excludes: lines.unread().iter().map(|(line, _)| number(*line)).collect(),
+            left_out: all.left_out,
+            read_again: all.read_again,
+        };
+        if report.took_nothing(&all.totals)
+            && let Some(root) = self.roots.first()
+        {
+            let left_out = counted(
+                report.left_out,
+                "file, folder or mount is",
+                "files, folders and mounts are",
+            );
+            let detail = format!(
+                "0 files were taken: {left_out} there, and exclude lines or options of the source leave all of it out"
+            );
+            self.warn(
+                platform::bytes(&root.path).to_vec(),
+                WarningKind::NothingTaken,
+                &detail,
+            );
+        }
+        report
     }
 
     fn work(&self) -> Worker {
@@ -208,6 +248,25 @@ impl Walk<'_, '_> {
         }
         drop(found);
         self.queue.stop();
+    }
+}
+
+impl Worker {
+    /// Takes over what another thread found.
+    fn add(&mut self, other: Self) {
+        self.used.extend(other.used);
+        self.seen.extend(other.seen);
+        self.loose.extend(other.loose);
+        self.totals.files += other.totals.files;
+        self.totals.folders += other.totals.folders;
+        self.totals.bytes += other.totals.bytes;
+        self.totals.notes += other.totals.notes;
+        self.left_out += other.left_out;
+        self.read_again.add(other.read_again);
+        for ((files, bytes), (more_files, more_bytes)) in self.by_root.iter_mut().zip(other.by_root) {
+            *files += more_files;
+            *bytes += more_bytes;
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use repository::{
     manifest::{Warning, WarningKind},
     tree::{Entry, Xattr},
 };
-use shared::{api::agent::SnapshotTotals, object::ObjectKind};
+use shared::{
+    api::{agent::SnapshotTotals, report::ReadAgain},
+    object::ObjectKind,
+};
 
 use super::{
     devices::Devices,
@@ -82,6 +85,9 @@ pub(super) struct Worker {
     pub(super) totals: SnapshotTotals,
     /// Files and their bytes below each path of the source.
     pub(super) by_root: Vec<(u64, u64)>,
+    /// Files, folders and mounts that exclude lines and options left out.
+    pub(super) left_out: u64,
+    pub(super) read_again: ReadAgain,
 }
 
 #[derive(Default)]

@@ -3,7 +3,10 @@
 
 use minicbor::{Decode, Encode};
 use redb::{ReadableTable, ReadableTableMetadata, Table};
-use repository::{chunk::ChunkRef, tree::Entry};
+use repository::{
+    chunk::{ChunkId, ChunkRef},
+    tree::Entry,
+};
 
 use super::{CacheError, CacheRun, FOLDERS, db, decode, encode};
 
@@ -20,6 +23,9 @@ pub struct Trust {
     /// Its chunks, where the entry only names pages of them.
     #[n(2)]
     pub chunks: Option<Vec<ChunkRef>>,
+    /// What a sample of its content comes to, where the source goes by that.
+    #[n(3)]
+    pub sample: Option<ChunkId>,
 }
 
 /// A folder's record: what is known of those of its files that can be trusted, by name.

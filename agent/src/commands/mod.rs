@@ -1,6 +1,7 @@
 //! The commands that need more than a line.
 
 pub mod bucket;
+pub mod preview;
 pub mod recover;
 pub mod restore;
 pub mod verify;

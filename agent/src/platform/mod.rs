@@ -27,8 +27,10 @@ pub enum Kind {
 /// What sort of file system is mounted somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileSystemKind {
-    /// Files: on a disk, in memory, or on another machine.
+    /// Files: on a disk or in memory.
     Disk,
+    /// Files of another machine.
+    Network,
     /// The kernel's own state in the form of files.
     Kernel,
     /// Files that other folders hold, shown once more.

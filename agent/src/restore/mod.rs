@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use repository::{commit::CommitVerifyingKey, kit::Kit, recovery::RecoverySecret};
 use shared::{
-    api::agent::{RestoreFinish, RestoreProgress},
+    api::agent::{RestoreFinish, RestoreProgress, RestorePurpose},
     ids::{RestoreId, SnapshotId},
     words::counted,
 };
@@ -76,11 +76,19 @@ pub async fn restore(
         request.snapshot,
         Some(&secret),
         request.commit_key,
+        if request.order.dry_run {
+            RestorePurpose::DryRun
+        } else {
+            RestorePurpose::Restore
+        },
         observer.clone(),
     )
     .await?;
     let restore_id = served.work.restore_id;
-    observer.event(&Event::RestoreStarted { restore_id });
+    observer.event(&Event::RestoreStarted {
+        restore_id,
+        allowed_until: served.work.expires_at,
+    });
     let counters = Arc::new(RestoreCounters::default());
     let reporter = tokio::spawn(report(
         client.clone(),

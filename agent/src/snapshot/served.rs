@@ -9,7 +9,7 @@ use repository::{
     recovery::{Fingerprint, RecoverySecret},
 };
 use shared::{
-    api::agent::{RestoreRequest, RestoreWork},
+    api::agent::{RestorePurpose, RestoreRequest, RestoreWork},
     ids::SnapshotId,
     object::{ObjectKind, ObjectRef},
 };
@@ -61,6 +61,7 @@ impl Served {
         asked: SnapshotId,
         secret: Option<&RecoverySecret>,
         commit_key: Option<CommitVerifyingKey>,
+        purpose: RestorePurpose,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, SnapshotError> {
         let config = state.config();
@@ -77,7 +78,10 @@ impl Served {
             commit_key: commit_key.or(config.commit_key),
         };
         let work = client
-            .start_restore(&RestoreRequest { snapshot_id: asked })
+            .start_restore(&RestoreRequest {
+                snapshot_id: asked,
+                purpose,
+            })
             .await?;
         let source_id = work.snapshot.source_id;
         Ok(Self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use repository::{commit::CommitVerifyingKey, kit::Kit, recovery::RecoverySecret};
 use shared::{
-    api::agent::{RestoreFinish, RestoreProgress},
+    api::agent::{RestoreFinish, RestoreProgress, RestorePurpose},
     ids::SnapshotId,
     words::counted,
 };
@@ -48,6 +48,7 @@ pub async fn verify_served(
         what.snapshot,
         secret.as_ref(),
         what.commit_key,
+        RestorePurpose::Verification,
         observer,
     )
     .await?;

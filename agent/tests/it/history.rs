@@ -192,12 +192,14 @@ proptest! {
     fn every_snapshot_of_any_history_is_the_tree_of_its_time(
         first in entries(),
         history in prop::collection::vec(prop::collection::vec(edit(), 0..12), 2..5),
+        unstable_inodes in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap().join("data");
         fs::create_dir(&root).unwrap();
         make(&root, &first, &mut None);
         let mut endpoint = Endpoint::new(&[&root], &[]);
+        endpoint.spec.options.unstable_inodes = unstable_inodes;
         let mut snapshots = Vec::new();
         for edits in std::iter::once(&Vec::new()).chain(&history) {
             for edit in edits {

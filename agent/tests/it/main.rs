@@ -8,8 +8,10 @@ mod damage;
 mod history;
 mod hostile;
 mod kill;
+mod left_out;
 mod lies;
 mod memory;
+mod preview;
 mod protocol;
 mod reads;
 mod recover;
@@ -23,6 +25,7 @@ mod state_damage;
 mod storage_hosts;
 mod support;
 mod takes;
+mod unstable_inodes;
 
 use peak_alloc::PeakAlloc;
 

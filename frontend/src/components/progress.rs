@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use shared::api::{
-    agent::{RunPhase, RunState},
+    agent::{RestorePurpose, RunPhase, RunState},
     view::{RestoreState, RestoreView, RunView},
 };
 
@@ -171,10 +171,19 @@ pub fn RestoreProgressView(
     let phase = move || {
         restore.with(|restore| match restore.state {
             RestoreState::Authorised => "Allowed. Run the command on the machine.",
-            RestoreState::Running => "Writing files back",
-            RestoreState::Succeeded => "Everything asked for is back",
-            RestoreState::Failed => "The restore failed",
-            RestoreState::Expired => "The permission ran out unused",
+            RestoreState::Running => match restore.purpose {
+                RestorePurpose::Restore => "Writing files back",
+                RestorePurpose::DryRun => "Looking what would be written",
+                RestorePurpose::Verification => "Looking whether everything is there",
+            },
+            RestoreState::Succeeded => match restore.purpose {
+                RestorePurpose::Restore => "Everything asked for is back",
+                RestorePurpose::DryRun => "Nothing was changed",
+                RestorePurpose::Verification => "Everything was looked at",
+            },
+            RestoreState::Failed => "It failed",
+            RestoreState::Expired => "The permission ran out",
+            RestoreState::Ended => "The permission was ended by hand",
         })
     };
     let percent = move || {

@@ -1,7 +1,7 @@
-//! Restores in a table, kept up to date by the live stream.
+//! Permissions to restore and their uses in a table, kept up to date by the live stream.
 
 use leptos::prelude::*;
-use shared::api::view::RestoreView;
+use shared::api::{agent::RestorePurpose, view::RestoreView};
 
 use super::{state::RestoreBadge, time::At};
 use crate::{format, tenant::use_tenant};
@@ -18,8 +18,9 @@ pub fn RestoreTable(
                 <thead>
                     <tr>
                         <th scope="col">"Restore of"</th>
-                        <th scope="col">"Allowed"</th>
-                        <th scope="col">"By"</th>
+                        <th scope="col">"What"</th>
+                        <th scope="col">"Began"</th>
+                        <th scope="col">"Allowed by"</th>
                         <th scope="col" class="num">"Written"</th>
                         <th scope="col">"State"</th>
                     </tr>
@@ -44,6 +45,13 @@ fn RestoreRow(restore: RestoreView) -> impl IntoView {
         let restore = restore.clone();
         move |_| live.restore(&restore)
     });
+    let purpose = restore.purpose;
+    let what = match purpose {
+        _ if restore.is_permission() => "Permission",
+        RestorePurpose::Restore => "Restore",
+        RestorePurpose::DryRun => "Dry run",
+        RestorePurpose::Verification => "Verification",
+    };
     let written = move || {
         now.with(|restore| {
             restore
@@ -59,17 +67,18 @@ fn RestoreRow(restore: RestoreView) -> impl IntoView {
                     {format!("{} #{}", restore.source_name, restore.seq)}
                 </a>
             </th>
-            <td data-label="Allowed">
+            <td data-label="What">{what}</td>
+            <td data-label="Began">
                 <At at=restore.created_at />
             </td>
-            <td data-label="By" class="long">
+            <td data-label="Allowed by" class="long">
                 {restore.authorised_by}
             </td>
             <td class="num" data-label="Written">
                 {written}
             </td>
             <td>
-                {move || view! { <RestoreBadge state=now.with(|restore| restore.state) /> }}
+                {move || view! { <RestoreBadge state=now.with(|restore| restore.state) purpose /> }}
                 {move || {
                     now.with(|restore| {
                         restore.error.clone().map(|error| view! { <p class="cell-error">{error}</p> })

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use shared::{
     api::{
-        agent::RunState,
+        agent::{RestorePurpose, RunState},
         view::{Damage, RestoreState, RunView, SnapshotState},
     },
     retention::{LockMode, Period, Soundness},
@@ -92,15 +92,18 @@ pub fn TierBadges(tiers: Vec<Period>) -> impl IntoView {
         .collect_view()
 }
 
-/// A restore's state.
+/// The state of a permission to restore, or of a use of one.
 #[component]
-pub fn RestoreBadge(state: RestoreState) -> impl IntoView {
-    let (tone, sign, word) = match state {
-        RestoreState::Authorised => ("badge busy", Sign::Clock, "Allowed, not begun"),
-        RestoreState::Running => ("badge busy", Sign::Running, "Restoring"),
-        RestoreState::Succeeded => ("badge good", Sign::Check, "Restored"),
-        RestoreState::Failed => ("badge bad", Sign::Failure, "Failed"),
-        RestoreState::Expired => ("badge", Sign::Blank, "Ran out unused"),
+pub fn RestoreBadge(state: RestoreState, purpose: RestorePurpose) -> impl IntoView {
+    let (tone, sign, word) = match (state, purpose) {
+        (RestoreState::Authorised, _) => ("badge busy", Sign::Clock, "Allowed"),
+        (RestoreState::Running, RestorePurpose::Restore) => ("badge busy", Sign::Running, "Restoring"),
+        (RestoreState::Running, _) => ("badge busy", Sign::Running, "Reading"),
+        (RestoreState::Succeeded, RestorePurpose::Restore) => ("badge good", Sign::Check, "Restored"),
+        (RestoreState::Succeeded, _) => ("badge good", Sign::Check, "Done"),
+        (RestoreState::Failed, _) => ("badge bad", Sign::Failure, "Failed"),
+        (RestoreState::Expired, _) => ("badge", Sign::Blank, "Ran out"),
+        (RestoreState::Ended, _) => ("badge", Sign::Blank, "Ended by hand"),
     };
     view! { <Badge tone sign word /> }.into_any()
 }

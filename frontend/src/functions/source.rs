@@ -25,6 +25,9 @@ pub async fn create_source(
     name: String,
     paths: String,
     #[server(default)] excludes: String,
+    #[server(default)] one_file_system: bool,
+    #[server(default)] include_network_mounts: bool,
+    #[server(default)] unstable_inodes: bool,
     every: String,
     #[server(default)] time: String,
     #[server(default)] weekdays: Vec<String>,
@@ -39,6 +42,9 @@ pub async fn create_source(
         ("name", name.clone()),
         ("paths", paths.clone()),
         ("excludes", excludes.clone()),
+        ("one_file_system", one_file_system.to_string()),
+        ("include_network_mounts", include_network_mounts.to_string()),
+        ("unstable_inodes", unstable_inodes.to_string()),
         ("every", every.clone()),
         ("time", time.clone()),
         ("weekdays", weekdays.join(",")),
@@ -69,6 +75,11 @@ pub async fn create_source(
                 name: name.clone(),
                 paths: input::lines(&paths),
                 excludes: input::lines(&excludes),
+                limits: shared::api::request::SourceLimits {
+                    one_file_system,
+                    include_network_mounts,
+                    unstable_inodes,
+                },
                 schedule,
             };
             super::call::<operations::CreateSource>(tenant, request).await

@@ -81,10 +81,16 @@ pub enum WarningKind {
     /// Its listing entry is too large to be stored; it is missing.
     #[n(7)]
     TooLarge,
-    /// What is mounted there is left out: the kernel's own state, or files that are elsewhere too. A note;
-    /// the folder itself is backed up, empty.
+    /// What is mounted there is left out: the kernel's own state, files that are elsewhere too, or a network mount that
+    /// the source does not include. A note; the folder itself is backed up, empty.
     #[n(8)]
     MountLeftOut,
+    /// An exclude line that is no pattern, in the place of the path: it left out nothing.
+    #[n(9)]
+    ExcludeUnread,
+    /// The source's first path: no file was taken, although something is there.
+    #[n(10)]
+    NothingTaken,
 }
 
 impl WarningKind {

@@ -138,6 +138,7 @@ table!(source = "sources" {
     next_sweep_at: Option<At>,
     lock_ahead_days: Option<i32>,
     created_at: At,
+    options: Json,
 });
 
 table!(run = "runs" {
@@ -159,6 +160,7 @@ table!(run = "runs" {
     error: Option<String>,
     refused_since: Option<At>,
     refusals: i32,
+    report: Option<Json>,
 });
 
 table!(snapshot = "snapshots" {
@@ -282,6 +284,8 @@ table!(restore = "restores" {
     progress: Option<Json>,
     error: Option<String>,
     later_snapshots: Json,
+    permission_id: Option<Uuid>,
+    purpose: String,
 });
 
 table!(commit_request = "commit_requests" {

@@ -135,6 +135,7 @@ pub(super) const TABLES: &[Grant] = &[
         "error",
         "refused_since",
         "refusals",
+        "report",
     ]),
     Grant::add("snapshots").updating(&[
         "state",

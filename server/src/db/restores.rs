@@ -1,15 +1,16 @@
-//! Restores: leave for an agent to read one snapshot, and how it went.
+//! Restores: permissions for an agent to read one snapshot, and their uses and how those went.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{LockType, Query},
 };
 use serde::{Deserialize, Serialize};
 use shared::{
-    api::agent::RestoreProgress,
+    api::agent::{RestoreProgress, RestorePurpose},
     ids::{AgentId, RestoreId, SnapshotId, SourceId},
 };
 
@@ -20,11 +21,11 @@ use super::{
     types::{At, from_json, from_text, optional_time, to_json, to_text},
 };
 
-/// Where a restore stands, as stored: that an unused permission has run out follows from `expires_at`.
+/// Where a permission or a restore stands, as stored: that it has run out follows from `expires_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoredState {
-    /// Allowed; the agent has not begun.
+    /// Allowed: of permissions only.
     Authorised,
     /// The agent works on it.
     Running,
@@ -32,9 +33,11 @@ pub enum StoredState {
     Succeeded,
     /// It ended otherwise.
     Failed,
+    /// A person ended the permission.
+    Ended,
 }
 
-/// An authorised restore.
+/// A permission to restore, or a use of one.
 #[derive(Debug, Clone)]
 pub struct Restore {
     /// The restore.
@@ -59,6 +62,28 @@ pub struct Restore {
     pub error: Option<String>,
     /// Later snapshots whose objects may be read as well, since the restored one has lost some.
     pub later_snapshots: Vec<SnapshotId>,
+    /// The permission that it is a use of; `None` for permissions, and for what was begun when they were one row with their use.
+    pub permission_id: Option<RestoreId>,
+    /// What the agent says that a use is for.
+    pub purpose: RestorePurpose,
+}
+
+impl Restore {
+    /// Whether the agent may begin restores under it.
+    #[must_use]
+    pub fn may_be_used(&self, now: Timestamp) -> bool {
+        self.permission_id.is_none()
+            && matches!(self.state, StoredState::Authorised | StoredState::Running)
+            && self.expires_at > now
+    }
+
+    /// Ends it, as a person wants.
+    pub fn end(&mut self, error: Option<String>, now: Timestamp) {
+        self.state = StoredState::Ended;
+        self.finished_at = Some(now);
+        self.error = error;
+        self.later_snapshots.clear();
+    }
 }
 
 impl TryFrom<restore::Model> for Restore {
@@ -80,6 +105,8 @@ impl TryFrom<restore::Model> for Restore {
                 .transpose()?,
             error: row.error,
             later_snapshots: from_json("restores.later_snapshots", row.later_snapshots)?,
+            permission_id: row.permission_id.map(RestoreId::from_uuid),
+            purpose: from_text("restores.purpose", row.purpose)?,
         })
     }
 }
@@ -98,6 +125,8 @@ fn row(tx: &TenantTx, restore: &Restore) -> Result<restore::Model, DbError> {
         progress: restore.progress.as_ref().map(to_json).transpose()?,
         error: restore.error.clone(),
         later_snapshots: to_json(&restore.later_snapshots)?,
+        permission_id: restore.permission_id.map(RestoreId::as_uuid),
+        purpose: to_text(&restore.purpose)?,
     })
 }
 
@@ -128,6 +157,8 @@ pub async fn save(tx: &TenantTx, restore: &Restore) -> Result<(), DbError> {
         Column::AuthorisedBy,
         Column::CreatedAt,
         Column::ExpiresAt,
+        Column::PermissionId,
+        Column::Purpose,
     ] {
         change.not_set(column);
     }
@@ -140,11 +171,34 @@ pub async fn find(tx: &TenantTx, id: RestoreId) -> Result<Option<Restore>, DbErr
     tx.tx.record(restore::Entity::find_by_id(id.as_uuid())).await
 }
 
-/// The restores of one snapshot, newest first.
-pub async fn of_snapshot(tx: &TenantTx, snapshot: SnapshotId) -> Result<Vec<Restore>, DbError> {
+/// The permission under which restores of a snapshot may begin, if there is one.
+pub async fn open_permission(
+    tx: &TenantTx,
+    snapshot: SnapshotId,
+    now: Timestamp,
+) -> Result<Option<Restore>, DbError> {
     let query = restore::Entity::find()
         .filter(restore::Column::SnapshotId.eq(snapshot.as_uuid()))
+        .filter(restore::Column::PermissionId.is_null())
+        .filter(restore::Column::State.is_in(["authorised", "running"]))
+        .filter(restore::Column::ExpiresAt.gt(At::try_from(now)?))
         .order_by_desc(restore::Column::CreatedAt);
+    tx.tx.record(query).await
+}
+
+/// How often a permission was used.
+pub async fn count_uses(tx: &TenantTx, permission: RestoreId) -> Result<u64, DbError> {
+    let uses = restore::Entity::find().filter(restore::Column::PermissionId.eq(permission.as_uuid()));
+    Ok(uses.count(&tx.tx).await?)
+}
+
+/// The uses of a permission that are under way, their rows locked likewise.
+pub async fn lock_running_uses(tx: &TenantTx, permission: RestoreId) -> Result<Vec<Restore>, DbError> {
+    let query = restore::Entity::find()
+        .filter(restore::Column::PermissionId.eq(permission.as_uuid()))
+        .filter(restore::Column::State.eq("running"))
+        .order_by_asc(restore::Column::Id)
+        .lock(LockType::NoKeyUpdate);
     tx.tx.records(query).await
 }
 

@@ -1,5 +1,7 @@
 //! Runs.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -7,14 +9,20 @@ use sea_orm::{
     sea_query::{Expr, LockType, Query},
 };
 use shared::{
-    api::agent::{RunProgress, RunState},
+    api::{
+        agent::{RunProgress, RunState},
+        report::RunReport,
+    },
     ids::{AgentId, RunId, SnapshotId, SourceId},
 };
+
+use uuid::Uuid;
 
 use super::{
     DbError, TenantTx, commit_pages,
     entity::{run, source},
     insert,
+    ledger::ROWS_PER_STATEMENT,
     types::{At, from_json, from_text, optional_time, signed, to_json, to_text, unsigned},
 };
 
@@ -51,6 +59,8 @@ pub struct Run {
     pub error: Option<String>,
     /// The store's refusals that the last tries of its commit met, one after the other.
     pub refusals: Option<Refusals>,
+    /// What its agent said of the source with the commit.
+    pub report: Option<RunReport>,
 }
 
 /// Refusals of a store in a row.
@@ -97,6 +107,7 @@ impl Run {
             snapshot_id: None,
             error: None,
             refusals: None,
+            report: None,
         }
     }
 
@@ -134,6 +145,10 @@ impl TryFrom<run::Model> for Run {
                 (Some(since), Ok(count @ 1..)) => Some(Refusals { since, count }),
                 _ => None,
             },
+            report: row
+                .report
+                .map(|json| from_json("runs.report", json))
+                .transpose()?,
         })
     }
 }
@@ -160,6 +175,7 @@ fn row(tx: &TenantTx, run: &Run) -> Result<run::Model, DbError> {
         refusals: run
             .refusals
             .map_or(0, |refusals| i32::try_from(refusals.count).unwrap_or(i32::MAX)),
+        report: run.report.as_ref().map(to_json).transpose()?,
     })
 }
 
@@ -269,7 +285,7 @@ async fn ids(tx: &TenantTx, runs: Select<run::Entity>) -> Result<Vec<(SourceId, 
     let query = runs
         .select_only()
         .columns([run::Column::SourceId, run::Column::Id]);
-    let ids: Vec<(uuid::Uuid, uuid::Uuid)> = query.into_tuple().all(&tx.tx).await?;
+    let ids: Vec<(Uuid, Uuid)> = query.into_tuple().all(&tx.tx).await?;
     Ok(ids
         .into_iter()
         .map(|(source, run)| (SourceId::from_uuid(source), RunId::from_uuid(run)))
@@ -297,4 +313,25 @@ pub async fn newest_ended_of_source(tx: &TenantTx, source: SourceId) -> Result<O
         .filter(run::Column::State.is_in(["succeeded", "failed"]))
         .order_by_desc(run::Column::CreatedAt);
     tx.tx.record(query).await
+}
+
+/// What was said of their sources by those of these runs that did.
+pub async fn reports(
+    tx: &TenantTx,
+    runs: impl IntoIterator<Item = RunId>,
+) -> Result<HashMap<RunId, RunReport>, DbError> {
+    let runs: Vec<Uuid> = runs.into_iter().map(RunId::as_uuid).collect();
+    let mut reports = HashMap::new();
+    for part in runs.chunks(ROWS_PER_STATEMENT) {
+        let query = run::Entity::find()
+            .select_only()
+            .columns([run::Column::Id, run::Column::Report])
+            .filter(run::Column::Id.is_in(part.iter().copied()))
+            .filter(run::Column::Report.is_not_null());
+        let rows: Vec<(Uuid, sea_orm::JsonValue)> = query.into_tuple().all(&tx.tx).await?;
+        for (id, report) in rows {
+            reports.insert(RunId::from_uuid(id), from_json("runs.report", report)?);
+        }
+    }
+    Ok(reports)
 }

@@ -6,6 +6,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, sea_query::LockType,
 };
 use shared::{
+    api::agent::SourceOptions,
     ids::{AgentId, BackupSetId, SourceId},
     schedule::Schedule,
 };
@@ -45,6 +46,8 @@ pub struct Source {
     pub paths: Vec<String>,
     /// Patterns of what is left out.
     pub excludes: Vec<String>,
+    /// What else limits it.
+    pub options: SourceOptions,
     /// When it is backed up.
     pub schedule: Schedule,
     /// The next scheduled run.
@@ -72,6 +75,7 @@ impl TryFrom<source::Model> for Source {
             name: row.name,
             paths: from_json("sources.paths", row.paths)?,
             excludes: from_json("sources.excludes", row.excludes)?,
+            options: from_json("sources.options", row.options)?,
             schedule: from_json("sources.schedule", row.schedule)?,
             next_due: optional_time(row.next_due)?,
             newest_seq: unsigned("sources.newest_seq", row.newest_seq)?,
@@ -101,6 +105,7 @@ pub async fn add(tx: &TenantTx, source: &Source) -> Result<(), DbError> {
         name: source.name.clone(),
         paths: to_json(&source.paths)?,
         excludes: to_json(&source.excludes)?,
+        options: to_json(&source.options)?,
         schedule: to_json(&source.schedule)?,
         next_due: source.next_due.map(TryInto::try_into).transpose()?,
         newest_seq: signed("sources.newest_seq", source.newest_seq)?,

@@ -18,9 +18,9 @@ use shared::api::{
     operation::{Ids, Method, Operation},
     operations::{
         AuthoriseRestore, CancelRun, CreateBackupSet, CreateEnrollmentToken, CreateSource,
-        CreateStorageAccount, CreateTenant, InspectBucket, JudgeSnapshot, ListNotices, ListRestores,
-        ListRuns, ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadMe, ReadOverview,
-        ReadRestore, ReadRun, ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
+        CreateStorageAccount, CreateTenant, EndRestore, InspectBucket, JudgeSnapshot, ListNotices,
+        ListRestores, ListRuns, ListSnapshots, ListSources, ListTenants, ReadAgents, ReadBackupSet, ReadMe,
+        ReadOverview, ReadRestore, ReadRun, ReadSnapshot, ReadStorage, ReadTenant, RunNow, SettleNotice,
     },
 };
 
@@ -112,6 +112,7 @@ perform! {
     ReadSnapshot(app, viewer, snapshot, ()) => snapshots::page(app, viewer, snapshot);
     JudgeSnapshot(app, manager, snapshot, request) => snapshots::judge(app, manager, snapshot, request.judgement);
     AuthoriseRestore(app, manager, snapshot, ()) => restores::authorise(app, manager, snapshot);
+    EndRestore(app, manager, restore, ()) => restores::end(app, manager, restore);
     ListRestores(app, viewer, (), query) => lists::restores(app, viewer, &query);
     ReadRestore(app, viewer, restore, ()) => restores::view(app, viewer, restore);
 }

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 use repository::manifest::ManifestHeader;
-use shared::{api::view::SnapshotState, ids::SourceId, schedule::Schedule};
+use shared::{
+    api::{agent::SourceOptions, view::SnapshotState},
+    ids::SourceId,
+    schedule::Schedule,
+};
 
 use super::{compare::Comparison, ledger::Ledger, report::Written, scan::Found};
 use crate::{
@@ -155,6 +159,7 @@ async fn owner(
         retired_at: None,
         next_sweep_at: None,
         lock_ahead_days: None,
+        options: SourceOptions::default(),
         created_at: now,
     };
     db::sources::add(tx, &source).await.map_err(taken)

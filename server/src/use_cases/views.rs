@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::api::{
     agent::SnapshotSummary,
+    report::RunReport,
     view::{
         AgentView, BackupSetView, BucketCheckView, BucketFindingView, ProtectionView, RestoreState,
         RestoreView, RunView, SilenceView, SnapshotState, SnapshotView, SourceName, SourceView,
@@ -99,17 +100,33 @@ fn is_online(agent: &Agent, now: Timestamp) -> bool {
         .is_some_and(|seen| now.duration_since(seen) < ONLINE_FOR)
 }
 
+/// How a source stands.
+#[derive(Debug, Default)]
+pub struct SourceState<'a> {
+    /// Its newest complete snapshot.
+    pub newest_snapshot: Option<SnapshotView>,
+    /// What the run of that said of the source.
+    pub report: Option<&'a RunReport>,
+    /// Its run that is queued or under way.
+    pub active_run: Option<&'a Run>,
+    /// Its last sweep.
+    pub last_sweep: Option<&'a Sweep>,
+}
+
 /// A source.
 #[must_use]
 pub fn source(
     source: &Source,
     its_agent: &Agent,
     backup_set_name: &str,
-    newest_snapshot: Option<SnapshotView>,
-    active_run: Option<&Run>,
-    last_sweep: Option<&Sweep>,
+    state: SourceState<'_>,
     now: Timestamp,
 ) -> SourceView {
+    let lines = |numbers: fn(&RunReport) -> &Vec<u32>| {
+        let numbers = state.report.map(numbers).into_iter().flatten();
+        let line = |number: &u32| source.excludes.get(usize::try_from(*number).ok()?).cloned();
+        numbers.filter_map(line).collect()
+    };
     SourceView {
         id: source.id,
         name: source.name.clone(),
@@ -120,11 +137,18 @@ pub fn source(
         backup_set_name: backup_set_name.to_owned(),
         paths: source.paths.clone(),
         excludes: source.excludes.clone(),
+        options: source.options.clone(),
+        unmatched_excludes: lines(|report| &report.unmatched_excludes),
+        unread_excludes: lines(|report| &report.unread_excludes),
+        took_nothing: state
+            .report
+            .zip(state.newest_snapshot.as_ref())
+            .is_some_and(|(report, newest)| report.took_nothing(&newest.totals)),
         schedule: source.schedule.clone(),
         next_due: source.next_due,
-        newest_snapshot,
-        active_run: active_run.map(|run| run.id),
-        protection: protection(source, last_sweep),
+        newest_snapshot: state.newest_snapshot,
+        active_run: state.active_run.map(|run| run.id),
+        protection: protection(source, state.last_sweep),
     }
 }
 
@@ -169,6 +193,7 @@ pub fn run(run: &Run, source: &Source, hostname: &str) -> RunView {
         confirmed: (run.to_confirm > 0).then_some((run.confirmed, run.to_confirm)),
         snapshot_id: run.snapshot_id,
         error: run.error.clone(),
+        report: run.report.clone(),
     }
 }
 
@@ -225,6 +250,7 @@ pub fn restore(restore: &Restore, snapshot: &Snapshot, source: &Source, now: Tim
             StoredState::Running => RestoreState::Running,
             StoredState::Succeeded => RestoreState::Succeeded,
             StoredState::Failed => RestoreState::Failed,
+            StoredState::Ended => RestoreState::Ended,
         },
         authorised_by: restore.authorised_by.clone(),
         created_at: restore.created_at,
@@ -232,5 +258,7 @@ pub fn restore(restore: &Restore, snapshot: &Snapshot, source: &Source, now: Tim
         finished_at: restore.finished_at,
         progress: restore.progress.clone(),
         error: restore.error.clone(),
+        permission_id: restore.permission_id,
+        purpose: restore.purpose,
     }
 }

@@ -92,6 +92,7 @@ async fn commit_one(stack: &Stack, site: &Site, content: &[u8], put: Put) -> Run
         totals: SnapshotTotals::default(),
         change: PageTotals::of_pages(&[], repository::hash),
         counted_liveness: false,
+        report: None,
     };
     client.commit(work.run_id, &request).await.unwrap();
     stack

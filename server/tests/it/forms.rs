@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use reqwest::{StatusCode, header::HeaderMap, redirect::Policy};
-use shared::schedule::Schedule;
+use shared::{api::view::TenantOverview, schedule::Schedule};
 
 use crate::support::{EMAIL, Stack};
 
@@ -364,4 +364,49 @@ async fn a_run_is_cancelled_on_its_page() {
     assert!(!shown.contains("Cancel the run"));
     assert!(browser.post("cancel_run", &page, &fields).await.ends_with(&page));
     assert!(browser.get(&page).await.0.contains("This run has ended already."));
+}
+
+/// The boxes of a source's form come back as they were ticked, and count when it is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sources_boxes_work_without_javascript() {
+    let stack = Stack::start().await;
+    let site = stack.site("acme", Schedule::manual()).await;
+    let (tenant, agent) = (site.tenant.to_string(), site.source.agent_id.to_string());
+    let mut browser = Browser::new(&stack, Some(stack.operator.cookie()));
+    let page = format!("/tenants/{tenant}/sources/new");
+    let mut fields = vec![
+        ("tenant", tenant.as_str()),
+        ("agent_id", &agent),
+        ("name", "boxes"),
+        ("paths", "not absolute"),
+        ("one_file_system", "true"),
+        ("unstable_inodes", "true"),
+        ("every", "manual"),
+        ("time_zone", "UTC"),
+    ];
+    assert_eq!(browser.post("create_source", &page, &fields).await, page);
+    let (html, _) = browser.get(&page).await;
+    for (name, is_ticked) in [
+        ("one_file_system", true),
+        ("include_network_mounts", false),
+        ("unstable_inodes", true),
+    ] {
+        let begin = html.find(&format!("name=\"{name}\"")).unwrap();
+        let input = &html[begin..begin + html[begin..].find('>').unwrap()];
+        assert_eq!(input.contains("checked"), is_ticked, "{input}");
+    }
+    assert!(html.contains("mail stores"), "the warning beside it");
+    fields[3].1 = "/srv";
+    assert_eq!(
+        browser.post("create_source", &page, &fields).await,
+        format!("/tenants/{tenant}")
+    );
+    let overview: TenantOverview = stack.of_tenant(&site, "/overview").await;
+    let options = &overview
+        .sources
+        .iter()
+        .find(|source| source.name == "boxes")
+        .unwrap()
+        .options;
+    assert!(options.one_file_system && options.unstable_inodes && options.leave_out_network_mounts);
 }

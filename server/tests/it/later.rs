@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs};
 use agent::{client::ClientError, state::State};
 use sea_orm::ConnectionTrait;
 use shared::{
-    api::agent::{LaterRequest, Part, ReadsRequest, RestoreRequest, SnapshotSummary},
+    api::agent::{LaterRequest, Part, ReadsRequest, RestorePurpose, RestoreRequest, SnapshotSummary},
     ids::RestoreId,
     object::{ObjectHash, ObjectKind},
     retention::LockMode,
@@ -125,6 +125,7 @@ async fn only_what_is_lost_opens_the_newest_snapshot() {
     let work = client
         .start_restore(&RestoreRequest {
             snapshot_id: first.id,
+            purpose: RestorePurpose::Restore,
         })
         .await
         .unwrap();
@@ -180,6 +181,7 @@ async fn only_what_is_lost_opens_the_newest_snapshot() {
     let again = client
         .start_restore(&RestoreRequest {
             snapshot_id: first.id,
+            purpose: RestorePurpose::Restore,
         })
         .await
         .unwrap();
@@ -191,6 +193,7 @@ async fn only_what_is_lost_opens_the_newest_snapshot() {
     let work = client
         .start_restore(&RestoreRequest {
             snapshot_id: second.id,
+            purpose: RestorePurpose::Restore,
         })
         .await
         .unwrap();

@@ -629,8 +629,8 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
                 .unwrap();
             assert_eq!(view.error.unwrap().chars().count(), limit.max());
         }
-        // The first is asked for at the beginning, and awaited at the end; for the others see `large` and `later`.
-        Limit::Wait | Limit::ObjectsPerAnswer | Limit::LaterSnapshots => {}
+        // The first is asked for at the beginning, and awaited at the end; for the others see `large`, `later` and `permissions`.
+        Limit::Wait | Limit::ObjectsPerAnswer | Limit::LaterSnapshots | Limit::RestoresPerPermission => {}
         Limit::SmallBody | Limit::SourceBody | Limit::ObjectsBody | Limit::CommitBody => {
             let path = match limit {
                 Limit::SmallBody => "/api/v1/tenants".to_owned(),

@@ -148,6 +148,7 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
         totals: SnapshotTotals::default(),
         change: PageTotals::of_pages(pages, repository::hash),
         counted_liveness,
+        report: None,
     };
     let commit = async |request: &CommitRequest| code(client.commit(run, request).await.map(drop));
     assert_eq!(commit(&request(&sent[..2], true)).await, "commit_pages");
@@ -277,6 +278,7 @@ async fn pages_outlive_the_server_that_took_them() {
         totals: SnapshotTotals::default(),
         change: PageTotals::of_pages(&pages, repository::hash),
         counted_liveness: false,
+        report: None,
     };
     let status = client.commit(work.run_id, &request).await.unwrap();
     assert_ne!(status.state, RunState::Running);

@@ -6,7 +6,7 @@ use std::fs;
 use agent::client::ClientError;
 use reqwest::StatusCode;
 use shared::{
-    api::agent::{Part, ReadsRequest, RestoreRequest, SignedRead},
+    api::agent::{Part, ReadsRequest, RestorePurpose, RestoreRequest, SignedRead},
     object::{ObjectHash, ObjectKind, ObjectRef},
     retention::LockMode,
     schedule::Schedule,
@@ -33,6 +33,7 @@ async fn begun(stack: &Stack) -> (Site, shared::ids::RestoreId, [ObjectRef; 2]) 
     site.authorise(&stack.operator, snapshot.id).await;
     let request = RestoreRequest {
         snapshot_id: snapshot.id,
+        purpose: RestorePurpose::Restore,
     };
     let work = site.client().start_restore(&request).await.unwrap();
     (site, work.restore_id, objects)

@@ -12,7 +12,7 @@ use std::{
 use shared::{
     api::{
         agent::{UploadRequest, UploadsRequest},
-        request::NewSource,
+        request::{NewSource, SourceLimits},
         view::{BackupSetPage, Health, SourceView, TenantStorage, TenantSummary},
     },
     object::{ObjectKind, ObjectRef},
@@ -89,6 +89,7 @@ async fn eight_sources(stack: &Stack, site: &Site) {
             agent_id: site.source.agent_id,
             name: format!("source {number}"),
             paths: vec![format!("/srv/data-{number}")],
+            limits: SourceLimits::default(),
             excludes: Vec::new(),
             schedule: Schedule::manual(),
         };

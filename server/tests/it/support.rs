@@ -28,6 +28,7 @@ use shared::{
         agent::{SnapshotSummary, UploadRequest, UploadTicket, UploadsRequest},
         request::{
             NewBackupSet, NewEnrollmentToken, NewSource, NewStorageAccount, NewTenant, PolicyOptions, SignIn,
+            SourceLimits,
         },
         view::{
             BackupSetView, EnrollmentTokenView, RestoreView, RunView, SourceView, StorageAccountView,
@@ -500,6 +501,7 @@ impl Stack {
                     agent_id,
                     name: "files".into(),
                     paths: vec![data.to_string_lossy().into_owned()],
+                    limits: SourceLimits::default(),
                     excludes: Vec::new(),
                     schedule,
                 },

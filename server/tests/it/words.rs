@@ -7,7 +7,7 @@ use lockbox::faults::{Action, On, Rule};
 use shared::{
     api::{
         list::Page,
-        request::NewSource,
+        request::{NewSource, SourceLimits},
         view::{Health, RunView, SourceView, TenantOverview, TenantSummary},
     },
     schedule::Schedule,
@@ -54,6 +54,7 @@ async fn one_cause_is_one_reason() {
         agent_id: site.source.agent_id,
         name: "more".into(),
         paths: vec![site.data.to_string_lossy().into_owned()],
+        limits: SourceLimits::default(),
         excludes: Vec::new(),
         schedule: Schedule::manual(),
     };

@@ -27,10 +27,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::commit::PageTotals;
 #[cfg(doc)]
 use super::commit::{CommitPage, StoredPage};
 pub use super::reads::{PARTS_PER_CALL, Part, RANGE_HEADER, ReadsRequest, SignedRead};
+use super::{commit::PageTotals, report::RunReport};
 use crate::{
     ids::{AgentId, BackupSetId, RestoreId, RunId, SnapshotId, SourceId},
     limits::Limit,
@@ -148,7 +148,8 @@ pub struct SourceSpec {
     pub options: SourceOptions,
 }
 
-/// What a source takes, and how fast it is sent. The default takes everything, as fast as possible.
+/// What a source takes, and how fast it is sent. The default takes everything, as fast as possible: what an older server
+/// does not send, or an older agent does not know, takes away nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceOptions {
@@ -157,6 +158,12 @@ pub struct SourceOptions {
     pub includes: Vec<String>,
     /// Whether other file systems that are mounted below a path are left out.
     pub one_file_system: bool,
+    /// Whether file systems of other machines that are mounted below a path are left out, each with a note. Not what is mounted below
+    /// one of them: its path was asked for.
+    pub leave_out_network_mounts: bool,
+    /// Whether inode numbers and change times say nothing, as on some network and FUSE file systems: a file of the same size and
+    /// modification time as before is then read again only when a sample of its content differs.
+    pub unstable_inodes: bool,
     /// Files of more bytes are left out.
     pub max_file_bytes: Option<u64>,
     /// No more bytes are sent in a second.
@@ -308,6 +315,9 @@ pub struct CommitRequest {
     /// Whether the agent has counted which packs are used in part; of all others the snapshot then uses the whole. A hint to the
     /// planner, which weighs by it what to add again: a wrong one costs money, never protection.
     pub counted_liveness: bool,
+    /// What the run found of the source; agents of before send none.
+    #[serde(default)]
+    pub report: Option<RunReport>,
 }
 
 /// Gives a run up.
@@ -377,11 +387,27 @@ pub struct SnapshotSummary {
     pub totals: SnapshotTotals,
 }
 
-/// Asks to begin a restore that was authorised in the console.
+/// Asks to begin a restore that was authorised in the console. As long as the permission lasts, any number may begin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRequest {
     /// The snapshot.
     pub snapshot_id: SnapshotId,
+    /// What it is for; agents of before do not say.
+    #[serde(default)]
+    pub purpose: RestorePurpose,
+}
+
+/// What a snapshot is read for, as its agent says: for the list of restores. It changes nothing of what may be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestorePurpose {
+    /// Files are put back.
+    #[default]
+    Restore,
+    /// Only to say what would be.
+    DryRun,
+    /// To see whether everything is there and what it should be.
+    Verification,
 }
 
 /// A begun restore.

@@ -9,6 +9,7 @@ pub mod operation;
 #[cfg(feature = "schedule")]
 pub mod operations;
 pub mod reads;
+pub mod report;
 #[cfg(feature = "schedule")]
 pub mod request;
 #[cfg(feature = "schedule")]

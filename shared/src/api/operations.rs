@@ -105,8 +105,10 @@ operations! {
     ReadSnapshot: Get "/tenants/{tenant}/snapshots/{snapshot}" for View, (TenantId, SnapshotId), () => SnapshotPage;
     /// Decides that a snapshot that is not sound is good, or that it is bad.
     JudgeSnapshot: Post "/tenants/{tenant}/snapshots/{snapshot}/judgement" for Manage, (TenantId, SnapshotId), JudgeSnapshotRequest => SnapshotView;
-    /// Allows the snapshot's agent to read it for 24 hours.
+    /// Allows the snapshot's agent to read it for 24 hours, as often as it wants.
     AuthoriseRestore: Post "/tenants/{tenant}/snapshots/{snapshot}/restores" for Manage, (TenantId, SnapshotId), () => RestoreView;
+    /// Ends such a permission before its time.
+    EndRestore: Post "/tenants/{tenant}/restores/{restore}/end" for Manage, (TenantId, RestoreId), () => RestoreView;
     /// A page of the tenant's restores.
     ListRestores: Get "/tenants/{tenant}/restores" for View, TenantId, ListQuery => Page<RestoreView>;
     /// One restore.

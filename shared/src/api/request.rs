@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     anomaly::Judgement,
+    api::agent::SourceOptions,
     ids::{AgentId, BackupSetId, StorageAccountId},
     retention::{LockAhead, LockMode, Policy, PolicyError, Tier},
     schedule::Schedule,
@@ -145,6 +146,35 @@ pub struct NewSource {
     /// Patterns of what to leave out, in gitignore syntax.
     #[serde(default)]
     pub excludes: Vec<String>,
+    /// What else limits it.
+    #[serde(flatten)]
+    pub limits: SourceLimits,
     /// When to run.
     pub schedule: Schedule,
+}
+
+/// What limits a source beside its exclude lines. Whatever is not said is off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceLimits {
+    /// Whether other file systems that are mounted below a path are left out.
+    pub one_file_system: bool,
+    /// Whether file systems of other machines that are mounted below a path are taken; otherwise each is left out with a note.
+    pub include_network_mounts: bool,
+    /// Whether inode numbers and change times say nothing: a file of the same size and modification time as before is then read again
+    /// only when a sample of its content differs.
+    pub unstable_inodes: bool,
+}
+
+impl SourceLimits {
+    /// As agents are told.
+    #[must_use]
+    pub fn options(self) -> SourceOptions {
+        SourceOptions {
+            one_file_system: self.one_file_system,
+            leave_out_network_mounts: !self.include_network_mounts,
+            unstable_inodes: self.unstable_inodes,
+            ..SourceOptions::default()
+        }
+    }
 }

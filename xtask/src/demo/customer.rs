@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     api::{
         agent::RunState,
-        request::{NewBackupSet, NewSource, NewStorageAccount, PolicyOptions},
+        request::{NewBackupSet, NewSource, NewStorageAccount, PolicyOptions, SourceLimits},
     },
     ids::{AgentId, BackupSetId, SourceId, StorageAccountId, TenantId},
     retention::LockMode,
@@ -116,6 +116,7 @@ pub fn source(agent_id: AgentId, name: &str, folder: &Path) -> NewSource {
         name: name.to_owned(),
         paths: vec![folder.display().to_string()],
         excludes: Vec::new(),
+        limits: SourceLimits::default(),
         schedule: Schedule::manual(),
     }
 }

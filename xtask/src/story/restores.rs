@@ -64,15 +64,16 @@ pub async fn tell(
                 );
             }
             let state = clock::poll(Duration::from_secs(10), Duration::from_millis(100), async || {
-                let view = context.api.restore(context.tenant, restore.id).await?;
-                Ok((view.state == RestoreState::Succeeded).then_some(()))
+                let restores = context.api.restores_under(context.tenant, restore.id).await?;
+                let newest = restores.first().map(|restore| restore.state);
+                Ok((newest == Some(RestoreState::Succeeded)).then_some(()))
             })
             .await?;
             if state.is_none() {
-                let view = context.api.restore(context.tenant, restore.id).await?;
+                let restores = context.api.restores_under(context.tenant, restore.id).await?;
                 bail!(
                     "everything is back, but the server shows the restore as {:?}",
-                    view.state
+                    restores.first().map(|restore| restore.state)
                 );
             }
             let totals = restored.totals();

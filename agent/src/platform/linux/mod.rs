@@ -12,14 +12,17 @@ use std::{
     io::{self, Read},
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::MetadataExt},
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileExt, MetadataExt},
+        },
     },
     path::Path,
 };
 
 use repository::tree::{UnixTime, Xattr};
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, Statx, StatxFlags},
     io::Errno,
     process::{Resource, Rlimit},
 };
@@ -65,12 +68,7 @@ impl From<rustix::fs::Stat> for Stat {
     #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
     fn from(stat: rustix::fs::Stat) -> Self {
         Self {
-            kind: match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Kind::File,
-                FileType::Directory => Kind::Folder,
-                FileType::Symlink => Kind::Symlink,
-                _ => Kind::Other,
-            },
+            kind: kind(FileType::from_raw_mode(stat.st_mode)),
             size_bytes: u64::try_from(stat.st_size).unwrap_or_default(),
             mode: u32::from(stat.st_mode) & 0o7777,
             uid: stat.st_uid,
@@ -82,6 +80,33 @@ impl From<rustix::fs::Stat> for Stat {
             links: stat.st_nlink.into(),
             is_sparse: (stat.st_blocks as i64) < stat.st_size as i64 / BLOCK_BYTES as i64,
         }
+    }
+}
+
+impl From<Statx> for Stat {
+    fn from(stat: Statx) -> Self {
+        Self {
+            kind: kind(FileType::from_raw_mode(stat.stx_mode.into())),
+            size_bytes: stat.stx_size,
+            mode: u32::from(stat.stx_mode) & 0o7777,
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            mtime: time(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into()),
+            ctime: time(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec.into()),
+            device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+            links: stat.stx_nlink.into(),
+            is_sparse: stat.stx_blocks < stat.stx_size / BLOCK_BYTES,
+        }
+    }
+}
+
+fn kind(kind: FileType) -> Kind {
+    match kind {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Folder,
+        FileType::Symlink => Kind::Symlink,
+        _ => Kind::Other,
     }
 }
 
@@ -134,6 +159,13 @@ impl Folder {
     #[expect(clippy::missing_errors_doc, reason = "as for `open`")]
     pub fn stat_of(&self, name: &[u8]) -> io::Result<Stat> {
         Ok(rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?.into())
+    }
+
+    /// Looks at a name in the folder as far as the system remembers it: a server that does not answer is not waited for.
+    #[expect(clippy::missing_errors_doc, reason = "as for `open`")]
+    pub fn remembered_stat_of(&self, name: &[u8]) -> io::Result<Stat> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
+        Ok(rustix::fs::statx(&self.0, name, flags, StatxFlags::BASIC_STATS)?.into())
     }
 
     /// The names in the folder, in ascending order of their bytes.
@@ -243,6 +275,12 @@ impl OpenFile {
             }
         }
         Ok(total)
+    }
+
+    /// Fills `buffer` from `offset` on; where reading goes on is not changed.
+    #[expect(clippy::missing_errors_doc, reason = "as for `stat`")]
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
     }
 
     /// How many bytes from `offset` on are a hole; zero where there is data, or where the file system cannot tell.

@@ -53,6 +53,40 @@ const CONTAINER_STORES: &[&str] = &[
     "/podman/",
 ];
 
+/// File systems of other machines.
+const NETWORK: &[&str] = &[
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "davfs",
+    "fuse.ceph-fuse",
+    "fuse.cephfs",
+    "fuse.curlftpfs",
+    "fuse.davfs2",
+    "fuse.gcsfuse",
+    "fuse.geesefs",
+    "fuse.glusterfs",
+    "fuse.goofys",
+    "fuse.juicefs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.seaweedfs",
+    "fuse.smbnetfs",
+    "fuse.sshfs",
+    "glusterfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "orangefs",
+    "pvfs2",
+    "smb3",
+    "smbfs",
+];
+
 /// What is mounted, at the moment of the call.
 #[derive(Debug, Default)]
 pub(crate) struct Mounts {
@@ -60,6 +94,8 @@ pub(crate) struct Mounts {
     types: HashMap<u64, (String, bool)>,
     /// Where the first one to enter would have something mounted, as bytes of absolute paths.
     triggers: HashSet<Vec<u8>>,
+    /// Where file systems of other machines are mounted, likewise, and their types.
+    network: HashMap<Vec<u8>, String>,
 }
 
 impl Mounts {
@@ -88,11 +124,13 @@ impl Mounts {
             let text = String::from_utf8_lossy(&path);
             let is_container = CONTAINER_STORES.iter().any(|store| text.contains(store));
             mounts.types.insert(device, (name.to_owned(), is_container));
-            // What is mounted over a trigger hides it.
+            // What is mounted over another hides it.
+            mounts.triggers.remove(&path);
+            mounts.network.remove(&path);
             if name == "autofs" {
                 mounts.triggers.insert(path);
-            } else {
-                mounts.triggers.remove(&path);
+            } else if NETWORK.contains(&name) {
+                mounts.network.insert(path, name.to_owned());
             }
         }
         mounts
@@ -108,15 +146,22 @@ impl Mounts {
             FileSystemKind::Kernel
         } else if is_container && MERGED.contains(&name) {
             FileSystemKind::Merged
+        } else if NETWORK.contains(&name) {
+            FileSystemKind::Network
         } else {
             FileSystemKind::Disk
         };
         (kind, name)
     }
 
-    /// Whether something may be mounted by entering a folder at all.
-    pub(crate) fn has_triggers(&self) -> bool {
-        !self.triggers.is_empty()
+    /// Whether there are folders that are better not entered at all.
+    pub(crate) fn has_points(&self) -> bool {
+        !self.triggers.is_empty() || !self.network.is_empty()
+    }
+
+    /// The type of the file system of another machine that is mounted at this absolute path, links resolved.
+    pub(crate) fn network_at(&self, path: &[u8]) -> Option<&str> {
+        self.network.get(path).map(String::as_str)
     }
 
     /// Whether entering the folder with this absolute path, links resolved, would have something mounted.
@@ -171,15 +216,20 @@ mod tests {
         for (major, minor, kind, name) in [
             (0, 21, FileSystemKind::Kernel, "proc"),
             (254, 0, FileSystemKind::Disk, "ext4"),
-            (0, 44, FileSystemKind::Disk, "nfs4"),
+            (0, 44, FileSystemKind::Network, "nfs4"),
             (0, 45, FileSystemKind::Merged, "overlay"),
             (0, 49, FileSystemKind::Disk, "overlay"),
-            (0, 47, FileSystemKind::Disk, "cifs"),
+            (0, 47, FileSystemKind::Network, "cifs"),
             (0, 99, FileSystemKind::Disk, ""),
         ] {
             assert_eq!(mounts.file_system(makedev(major, minor)), (kind, name));
         }
-        assert!(mounts.has_triggers() && mounts.is_trigger(b"/net/off\\"));
+        assert!(mounts.has_points() && mounts.is_trigger(b"/net/off\\"));
+        assert_eq!(mounts.network_at(b"/mnt/my nas"), Some("nfs4"));
+        assert_eq!(
+            (mounts.network_at(b"/net/on"), mounts.network_at(b"/")),
+            (Some("cifs"), None)
+        );
         assert!(!mounts.is_trigger(b"/net/on") && !mounts.is_trigger(b"/mnt/my nas"));
     }
 }

@@ -13,7 +13,7 @@ use agent::{
 use repository::{
     chunk::SourceSecret,
     identity::AgentSigningKey,
-    manifest::{self, ManifestHeader},
+    manifest::{self, ManifestHeader, Warning},
     pack::PackLayout,
     recovery::{RecoverySecret, RecoverySeed},
 };
@@ -21,6 +21,7 @@ use shared::{
     api::{
         agent::{SourceOptions, SourceSpec},
         commit::PackLiveness,
+        report::RunReport,
     },
     ids::{AgentId, RunId, SourceId},
     object::{ObjectHash, ObjectRef},
@@ -102,6 +103,7 @@ impl Endpoint {
             added: prepared.added.clone(),
             dropped: prepared.dropped.clone(),
             liveness: prepared.liveness.clone(),
+            report: prepared.report.clone(),
         };
         if remember {
             self.seq += 1;
@@ -116,6 +118,12 @@ impl Endpoint {
         let bytes = self.bucket.read(&figures.manifest, None).unwrap();
         let header = manifest::open_header(&bytes, &self.key.public())?;
         Ok((figures, header))
+    }
+
+    /// Warnings and notes of a snapshot.
+    pub fn warnings(&self, manifest: &ObjectHash) -> Vec<Warning> {
+        let bytes = self.bucket.objects.lock().unwrap()[manifest].1.clone();
+        manifest::open_content(&bytes, &self.kit).unwrap().warnings
     }
 
     /// What a snapshot needs, apart from its manifest.
@@ -174,4 +182,5 @@ pub struct Figures {
     pub added: Vec<ObjectRef>,
     pub dropped: Vec<ObjectHash>,
     pub liveness: Option<Vec<PackLiveness>>,
+    pub report: RunReport,
 }

@@ -5,7 +5,7 @@ use shared::{api::view::AgentView, input, limits::Limit};
 
 use super::schedule_fields::ScheduleFields;
 use crate::{
-    components::{Field, FormField, SelectOption, TenantForm},
+    components::{Checkbox, Field, FormField, Icon, SelectOption, Sign, TenantForm},
     functions::source::CreateSource,
     refused::FormState,
 };
@@ -29,6 +29,21 @@ const EXCLUDES: Field = Field::lines("excludes", "Leave out (optional)", 3)
     .mono()
     .rule(|text| input::excludes(text).map(drop));
 
+const ONE_FILE_SYSTEM: Field = Field::choice("one_file_system", "Stay on one file system")
+    .hint("Everything that is mounted below the paths is left out: other disks too.");
+
+const NETWORK_MOUNTS: Field = Field::choice("include_network_mounts", "Include network mounts").hint(
+    "NFS, SMB, SSHFS and the like that are mounted below the paths. Without it each is left out, with a note in the snapshot; a path \
+     that lies on one itself is backed up anyway.",
+);
+
+const UNSTABLE_INODES: Field = Field::choice("unstable_inodes", "Inode numbers are not stable")
+    .hint(
+        "For SMB, FUSE, FAT and mergerfs, when runs say that they read everything again. A file of the same size and modification \
+         time is then only read again when a sample of 32 KiB differs.",
+    )
+    .described_by("unstable-inodes-warning");
+
 /// The form.
 #[component]
 pub fn SourceForm(agents: Vec<AgentView>, form: FormState<CreateSource>) -> impl IntoView {
@@ -44,6 +59,19 @@ pub fn SourceForm(agents: Vec<AgentView>, form: FormState<CreateSource>) -> impl
             <FormField field=NAME />
             <FormField field=PATHS />
             <FormField field=EXCLUDES />
+            <fieldset>
+                <legend>"Mounts and inode numbers"</legend>
+                <Checkbox field=ONE_FILE_SYSTEM />
+                <Checkbox field=NETWORK_MOUNTS />
+                <Checkbox field=UNSTABLE_INODES />
+                <div class="notice warn" id="unstable-inodes-warning">
+                    <Icon sign=Sign::Warning />
+                    <p>
+                        "Do not tick the last one for encrypted containers, disk images, databases or mail stores: they may change \
+                         without a new modification time, and between the places of the sample such a change is not seen."
+                    </p>
+                </div>
+            </fieldset>
             <ScheduleFields typed />
         </TenantForm>
     }

@@ -10,7 +10,7 @@ use shared::{
 use super::cancel::Cancel;
 use crate::{
     clock::{use_clock, use_hydrated},
-    components::{At, Crumbs, Icon, Loaded, RunBadge, RunProgressView, Sign},
+    components::{At, Crumbs, Icon, Loaded, ReadAgainFact, RunBadge, RunProgressView, Sign},
     error::ConsoleError,
     format,
     functions::run::load_run,
@@ -49,6 +49,7 @@ fn Content(run: RunView) -> impl IntoView {
     let created_at = run.created_at;
     let now = Memo::new(move |_| tenant.live.run(&run));
     let state = Memo::new(move |_| now.with(|run| run.state));
+    let report = Memo::new(move |_| now.with(|run| run.report.clone()));
     view! {
         // Without hydration the page asks again by itself, while there is something to follow.
         {active
@@ -123,6 +124,7 @@ fn Content(run: RunView) -> impl IntoView {
                     <Took run=now />
                 </dd>
             </div>
+            {move || view! { <ReadAgainFact report=report.get() /> }}
         </dl>
     }
     .into_any()

@@ -4,13 +4,18 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use shared::{api::view::SnapshotPage as Page, ids::SnapshotId};
 
-use super::{lock_card::LockCard, restore::Restore, review::Review};
+use super::{
+    lock_card::LockCard,
+    restore::{Restore, RestoreForms},
+    review::Review,
+};
 use crate::{
     components::{
-        At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, SnapshotBadge, SoundnessBadge, TierBadges,
+        At, Bytes, Count, Counted, Crumbs, DamageBadge, Loaded, NothingTaken, ReadAgainFact, SnapshotBadge,
+        SoundnessBadge, TierBadges,
     },
     error::ConsoleError,
-    functions::snapshot::{AuthoriseRestore, JudgeSnapshot, load_snapshot},
+    functions::snapshot::{AuthoriseRestore, EndRestore, JudgeSnapshot, load_snapshot},
     reach::fetched,
     refused::{FormState, use_form},
     tenant::{id_in_address, no_tenant, use_tenant},
@@ -37,23 +42,32 @@ pub fn SnapshotPage() -> impl IntoView {
             page.refetch();
         }
     });
-    let form = use_form::<AuthoriseRestore>();
-    let allow = form.action;
+    let (allow, end) = (use_form::<AuthoriseRestore>(), use_form::<EndRestore>());
     Effect::new(move || {
-        if let Some(Ok(restore)) = allow.value().get() {
+        if let Some(Ok(restore)) = allow.action.value().get() {
             tenant.live.see_restore(restore);
         }
     });
-    view! { <Loaded data=page content=move |page| view! { <Content page form judge /> }.into_any() /> }
+    Effect::new(move || {
+        if let Some(Ok(restore)) = end.action.value().get() {
+            tenant.live.see_restore(restore);
+        }
+    });
+    let forms = RestoreForms { allow, end };
+    view! { <Loaded data=page content=move |page| view! { <Content page forms judge /> }.into_any() /> }
         .into_any()
 }
 
 #[component]
-fn Content(page: Page, form: FormState<AuthoriseRestore>, judge: FormState<JudgeSnapshot>) -> impl IntoView {
+fn Content(page: Page, forms: RestoreForms, judge: FormState<JudgeSnapshot>) -> impl IntoView {
     let tenant = use_tenant();
     let snapshot = page.snapshot.clone();
     let set_path = tenant.path(&format!("/backup-sets/{}", page.backup_set.id));
     let title = format!("{} #{}", snapshot.source_name, snapshot.seq);
+    let took_nothing = page
+        .report
+        .as_ref()
+        .is_some_and(|report| report.took_nothing(&snapshot.totals));
     view! {
         <Title text=title.clone() />
         <Crumbs above=vec![(tenant.path("/snapshots"), "Snapshots".to_owned())] here=title.clone() />
@@ -139,15 +153,17 @@ fn Content(page: Page, form: FormState<AuthoriseRestore>, judge: FormState<Judge
                             <dd>
                                 <Counted
                                     value=snapshot.totals.notes
-                                    one="socket, pipe or device, which no backup holds"
-                                    many="sockets, pipes or devices, which no backup holds"
+                                    one="socket, pipe, device or mount that is left out"
+                                    many="sockets, pipes, devices or mounts that are left out"
                                 />
                             </dd>
                         </div>
                     }
                 })}
+            <ReadAgainFact report=page.report.clone() />
         </dl>
-        <Restore page form />
+        {took_nothing.then(|| view! { <NothingTaken which="This backup" /> })}
+        <Restore page forms />
     }
     .into_any()
 }

@@ -23,18 +23,21 @@ use crate::{
         restores::{Restore, StoredState},
     },
     error::ApiError,
+    random,
     scope::Caller,
     use_cases::{
-        input::said,
+        input::{room_for_one, said},
         system::restores::{announce, set_of, with_source},
         views,
     },
 };
 
-/// Begins a restore that a person has allowed.
+// Promise: P5
+/// Begins a restore under a permission that a person has given: any number of them, one after the other or side by side, as long as it
+/// lasts. Each reads that one snapshot, no longer than the permission.
 ///
 /// # Errors
-/// `NotFound` when the snapshot is not this agent's; `Conflict` when nobody has allowed its restore.
+/// `NotFound` when the snapshot is not this agent's; `Conflict` when nobody allows its restore now, or it was begun too often.
 pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Result<RestoreWork, ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
@@ -42,33 +45,42 @@ pub async fn begin(app: &App, caller: &Caller, request: &RestoreRequest) -> Resu
     if source.agent_id != caller.agent.id {
         return Err(ApiError::NotFound("snapshot"));
     }
-    // A restore that broke off may begin anew while its permission lasts.
-    let usable = |restore: &Restore| {
-        matches!(restore.state, StoredState::Authorised | StoredState::Running) && restore.expires_at > now
-    };
+    // Permissions end under the source's row.
     db::sources::lock(&tx, source.id).await?;
-    let restores = db::restores::of_snapshot(&tx, snapshot.id).await?;
-    let Some(open) = restores.iter().find(|restore| usable(restore)) else {
+    let Some(permission) = db::restores::open_permission(&tx, snapshot.id, now).await? else {
         return Err(ApiError::conflict(
             "restore_not_authorised",
-            "Nobody has allowed a restore of this snapshot. Open its page in the console and choose “Allow a restore”.",
+            "Nobody has allowed a restore of this snapshot, or the permission has ended. Open its page in the console and choose \
+             “Allow restores”.",
         ));
     };
-    let mut restore = db::restores::lock(&tx, open.id)
-        .await?
-        .ok_or(ApiError::NotFound("restore"))?;
-    if !usable(&restore) {
-        return Err(ApiError::conflict("restore_over", "This restore has just ended."));
-    }
-    restore.state = StoredState::Running;
-    restore.progress = None;
-    restore.later_snapshots.clear();
-    db::restores::save(&tx, &restore).await?;
+    let uses = db::restores::count_uses(&tx, permission.id).await?;
+    room_for_one(
+        uses,
+        Limit::RestoresPerPermission,
+        "too_many_restores",
+        "End the permission on the snapshot's page, and allow restores again.",
+    )?;
+    let restore = Restore {
+        id: RestoreId::from_uuid(random::uuid(now)),
+        state: StoredState::Running,
+        created_at: now,
+        finished_at: None,
+        progress: None,
+        error: None,
+        later_snapshots: Vec::new(),
+        permission_id: Some(permission.id),
+        purpose: request.purpose,
+        ..permission
+    };
+    db::restores::add(&tx, &restore).await?;
     let event = db::audit::Event {
         actor: &caller.agent.id.to_string(),
         action: "restore.begin",
         subject: restore.id.to_string(),
-        detail: serde_json::json!({ "snapshot": snapshot.id }),
+        detail: serde_json::json!({
+            "snapshot": snapshot.id, "permission": restore.permission_id, "purpose": restore.purpose,
+        }),
     };
     db::audit::add(&tx, event, now).await?;
     let set = set_of(&tx, &source).await?;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{
         BackupWork, CommitRequest, ParentSnapshot, RunPhase, RunProgress, RunState, RunStatus,
-        SnapshotSummary, SnapshotTotals, SourceOptions, SourceSpec, Work,
+        SnapshotSummary, SnapshotTotals, SourceSpec, Work,
     },
     ids::{RunId, SourceId},
     object::ObjectKind,
@@ -71,7 +71,7 @@ fn spec(source: &Source) -> SourceSpec {
         name: source.name.clone(),
         paths: source.paths.clone(),
         excludes: source.excludes.clone(),
-        options: SourceOptions::default(),
+        options: source.options.clone(),
     }
 }
 
@@ -280,6 +280,8 @@ pub async fn commit(
     run.state = RunState::Committing;
     run.received_at = Some(now);
     run.to_confirm = request.change.added + 1;
+    let report = request.report.clone();
+    run.report = report.map(|report| report.bounded(source.excludes.len()));
     run.progress = Some(last_progress(run.progress.as_ref(), &request.totals));
     db::commit_pages::set_request(&tx, run.id, &request).await?;
     db::runs::save(&tx, &run).await?;

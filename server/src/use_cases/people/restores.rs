@@ -2,7 +2,10 @@
 
 use jiff::SignedDuration;
 use shared::{
-    api::view::{RestoreView, SnapshotState},
+    api::{
+        agent::RestorePurpose,
+        view::{RestoreView, SnapshotState},
+    },
     ids::{RestoreId, SnapshotId},
 };
 
@@ -24,7 +27,8 @@ use crate::{
 /// How long an allowed restore may read.
 const RESTORE_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Allows the snapshot's agent to read it for 24 hours; an unused permission is given again as it is.
+/// Allows the snapshot's agent to read it for 24 hours, in as many restores as it wants; a permission that lasts is given again as it
+/// is.
 ///
 /// # Errors
 /// `NotFound` when the tenant has no such snapshot; `Conflict` while it is not complete.
@@ -56,13 +60,8 @@ pub async fn authorise(app: &App, actor: &Manager, id: SnapshotId) -> Result<Res
             ));
         }
     }
-    let unused = |restore: &Restore| restore.state == StoredState::Authorised && restore.expires_at > now;
-    if let Some(open) = db::restores::of_snapshot(&tx, id)
-        .await?
-        .iter()
-        .find(|restore| unused(restore))
-    {
-        return Ok(views::restore(open, &snapshot, &source, now));
+    if let Some(open) = db::restores::open_permission(&tx, id, now).await? {
+        return Ok(views::restore(&open, &snapshot, &source, now));
     }
     let restore = Restore {
         id: RestoreId::from_uuid(random::uuid(now)),
@@ -76,6 +75,8 @@ pub async fn authorise(app: &App, actor: &Manager, id: SnapshotId) -> Result<Res
         progress: None,
         error: None,
         later_snapshots: Vec::new(),
+        permission_id: None,
+        purpose: RestorePurpose::Restore,
     };
     db::restores::add(&tx, &restore).await?;
     let event = db::audit::Event {
@@ -87,6 +88,59 @@ pub async fn authorise(app: &App, actor: &Manager, id: SnapshotId) -> Result<Res
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
     let view = views::restore(&restore, &snapshot, &source, now);
+    announce(app, &actor.scope, view.clone());
+    Ok(view)
+}
+
+/// Ends a permission before its time, and with it the restores under it that are under way: nothing more is signed for them.
+///
+/// # Errors
+/// `NotFound` when the tenant has no such restore; `Conflict` when it is no permission, or has ended.
+pub async fn end(app: &App, actor: &Manager, id: RestoreId) -> Result<RestoreView, ApiError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(&actor.scope).await?;
+    let found = db::restores::find(&tx, id)
+        .await?
+        .ok_or(ApiError::NotFound("restore"))?;
+    let (snapshot, source) = with_source(&tx, found.snapshot_id).await?;
+    db::sources::lock(&tx, source.id).await?;
+    let mut permission = db::restores::lock(&tx, id)
+        .await?
+        .ok_or(ApiError::NotFound("restore"))?;
+    if !permission.may_be_used(now) {
+        return Err(ApiError::conflict(
+            "restore_over",
+            "This is no permission to restore that lasts: it has ended already.",
+        ));
+    }
+    let mut stopped = db::restores::lock_running_uses(&tx, id).await?;
+    // One of before is its own use.
+    let why = format!("{} ended the permission.", actor.user.email);
+    let own = (permission.state == StoredState::Running).then(|| why.clone());
+    permission.end(own, now);
+    db::restores::save(&tx, &permission).await?;
+    for restore in &mut stopped {
+        restore.end(Some(why.clone()), now);
+        db::restores::save(&tx, restore).await?;
+    }
+    let event = db::audit::Event {
+        actor: &actor.user.email,
+        action: "restore.end",
+        subject: id.to_string(),
+        detail: serde_json::json!({
+            "snapshot": snapshot.id, "agent": permission.agent_id, "stopped": stopped.len(),
+        }),
+    };
+    db::audit::add(&tx, event, now).await?;
+    tx.commit().await?;
+    for restore in &stopped {
+        announce(
+            app,
+            &actor.scope,
+            views::restore(restore, &snapshot, &source, now),
+        );
+    }
+    let view = views::restore(&permission, &snapshot, &source, now);
     announce(app, &actor.scope, view.clone());
     Ok(view)
 }

@@ -56,6 +56,9 @@ pub async fn page(app: &App, actor: &Viewer, id: SnapshotId) -> Result<SnapshotP
              --kit recovery-kit.txt",
             snapshot.seq, source.id
         ),
+        report: db::runs::reports(&tx, [snapshot.run_id])
+            .await?
+            .remove(&snapshot.run_id),
         restores: restores
             .iter()
             .map(|restore| views::restore(restore, &snapshot, &source, now))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use shared::{
     api::{
+        agent::SourceOptions,
         request::NewSource,
         view::{SourceName, SourceView},
     },
@@ -61,11 +62,16 @@ pub async fn create(app: &App, actor: &Manager, request: NewSource) -> Result<So
         actor: &actor.user.email,
         action: "source.create",
         subject: source.id.to_string(),
-        detail: serde_json::json!({ "agent": agent.id, "paths": source.paths, "schedule": source.schedule }),
+        // All that says what is backed up, and what is not.
+        detail: serde_json::json!({
+            "agent": agent.id, "paths": source.paths, "schedule": source.schedule, "excludes": source.excludes,
+            "options": source.options,
+        }),
     };
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
-    Ok(views::source(&source, &agent, &set.name, None, None, None, now))
+    let state = views::SourceState::default();
+    Ok(views::source(&source, &agent, &set.name, state, now))
 }
 
 /// The names of every source.
@@ -86,6 +92,7 @@ pub async fn names(app: &App, actor: &Viewer) -> Result<Vec<SourceName>, ApiErro
 struct Draft {
     name: String,
     paths: SourcePaths,
+    options: SourceOptions,
     schedule: Schedule,
     next_due: Option<Timestamp>,
 }
@@ -102,6 +109,7 @@ impl Draft {
         Ok(Self {
             name,
             paths,
+            options: request.limits.options(),
             schedule: request.schedule,
             next_due,
         })
@@ -117,6 +125,7 @@ impl Draft {
             name: self.name,
             paths,
             excludes,
+            options: self.options,
             schedule: self.schedule,
             next_due: self.next_due,
             newest_seq: 0,
@@ -130,7 +139,7 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
-    use shared::{ids::AgentId, schedule::Recurrence};
+    use shared::{api::request::SourceLimits, ids::AgentId, schedule::Recurrence};
 
     use super::*;
 
@@ -140,6 +149,7 @@ mod tests {
             name: " files ".to_owned(),
             paths: vec!["/srv".to_owned()],
             excludes: vec!["*.tmp".to_owned()],
+            limits: SourceLimits::default(),
             schedule: Schedule {
                 recurrence: Recurrence::Day { hour: 3, minute: 30 },
                 time_zone: "Europe/Berlin".to_owned(),
@@ -157,6 +167,12 @@ mod tests {
         assert_eq!(draft.name, "files");
         assert_eq!(draft.paths.paths, ["/srv"]);
         assert_eq!(draft.paths.excludes, ["*.tmp"]);
+        // What is not asked for is left out, and all else is taken.
+        let options = SourceOptions {
+            leave_out_network_mounts: true,
+            ..SourceOptions::default()
+        };
+        assert_eq!(draft.options, options);
         assert_eq!(draft.next_due, Some("2026-05-02T01:30:00Z".parse().unwrap()));
     }
 

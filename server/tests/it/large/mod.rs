@@ -298,6 +298,7 @@ impl<'a> Large<'a> {
             totals: SnapshotTotals::default(),
             change: PageTotals::of_pages(change, repository::hash),
             counted_liveness: false,
+            report: None,
         };
         let kept = self.kept_sum().await;
         HEAP.reset_peak_usage();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::agent::RestoreProgress,
+    api::agent::{RestoreProgress, RestorePurpose},
     ids::{RestoreId, SnapshotId},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreState {
-    /// Allowed; the agent has not begun.
+    /// Allowed: of permissions only.
     Authorised,
     /// The agent works on it.
     Running,
@@ -20,11 +20,13 @@ pub enum RestoreState {
     Succeeded,
     /// It ended otherwise.
     Failed,
-    /// The permission ran out unused.
+    /// The permission ran out.
     Expired,
+    /// A person ended the permission.
+    Ended,
 }
 
-/// A restore. `POST /api/v1/tenants/{tenant}/snapshots/{snapshot}/restores` makes one; also the `restore` event
+/// A permission to restore, or a restore under one. `POST /api/v1/tenants/{tenant}/snapshots/{snapshot}/restores` makes one; also the `restore` event
 /// of the live stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreView {
@@ -50,4 +52,23 @@ pub struct RestoreView {
     pub progress: Option<RestoreProgress>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The permission that it is a use of; `None` for permissions, and for what was begun when they were one with their use.
+    #[serde(default)]
+    pub permission_id: Option<RestoreId>,
+    /// What a use is for.
+    #[serde(default)]
+    pub purpose: RestorePurpose,
+}
+
+impl RestoreView {
+    /// Whether it is a permission, and not a use of one.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        let states = [
+            RestoreState::Authorised,
+            RestoreState::Expired,
+            RestoreState::Ended,
+        ];
+        self.permission_id.is_none() && states.contains(&self.state)
+    }
 }

@@ -4,7 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::agent::{RunProgress, RunState},
+    api::{
+        agent::{RunProgress, RunState},
+        report::RunReport,
+    },
     ids::{RunId, SnapshotId, SourceId},
 };
 
@@ -38,6 +41,9 @@ pub struct RunView {
     pub snapshot_id: Option<SnapshotId>,
     /// Why it failed.
     pub error: Option<String>,
+    /// What its agent said of the source with the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<RunReport>,
 }
 
 impl RunView {

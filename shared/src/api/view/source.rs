@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{snapshot::SnapshotView, sweep::SweepView};
 use crate::{
+    api::agent::SourceOptions,
     ids::{AgentId, BackupSetId, RunId, SourceId},
     schedule::Schedule,
 };
@@ -30,6 +31,18 @@ pub struct SourceView {
     pub paths: Vec<String>,
     /// What is left out.
     pub excludes: Vec<String>,
+    /// What else limits it.
+    #[serde(default)]
+    pub options: SourceOptions,
+    /// Exclude lines that matched nothing in the run of the newest snapshot.
+    #[serde(default)]
+    pub unmatched_excludes: Vec<String>,
+    /// Exclude lines that its agent could not read then: they leave out nothing.
+    #[serde(default)]
+    pub unread_excludes: Vec<String>,
+    /// Whether its newest snapshot has no file although there was something: lines and options left all of it out.
+    #[serde(default)]
+    pub took_nothing: bool,
     /// When.
     pub schedule: Schedule,
     /// The next scheduled run.

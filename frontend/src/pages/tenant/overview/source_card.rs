@@ -1,12 +1,15 @@
 //! A source: what is backed up, when, how it stands, and the button *Back up now*.
 
 use leptos::prelude::*;
-use shared::api::view::{RunView, SourceView};
+use shared::{
+    api::view::{RunView, SourceView},
+    words::counted,
+};
 
 use crate::{
     components::{
-        Ago, At, ButtonForm, Day, FormError, Icon, NextRuns, Protection, RunProgressView, Sign,
-        SoundnessBadge,
+        Ago, At, ButtonForm, Day, FormError, Icon, IdleExcludes, NextRuns, NothingTaken, Protection,
+        RunProgressView, Sign, SoundnessBadge,
     },
     functions::source::RunNow,
     refused::{Refused, use_form_where},
@@ -46,6 +49,7 @@ pub fn SourceCard(
     let newest = source.newest_snapshot.clone();
     let many_paths = source.paths.len() > 3;
     let paths = source.paths.clone();
+    let limits = limits(&source);
     view! {
         <article class="card source" aria-labelledby=labelled_by>
             <div class="source-head">
@@ -89,6 +93,8 @@ pub fn SourceCard(
                     )
                 }}
             </div>
+            {source.took_nothing.then(|| view! { <NothingTaken which="The newest backup" /> })}
+            <IdleExcludes unmatched=source.unmatched_excludes.clone() unread=source.unread_excludes.clone() />
             <dl class="facts">
                 <div>
                     <dt>"Paths"</dt>
@@ -97,6 +103,15 @@ pub fn SourceCard(
                         {many_paths.then(|| format!("  and {} more", paths.len() - 3))}
                     </dd>
                 </div>
+                {(!limits.is_empty())
+                    .then(|| {
+                        view! {
+                            <div>
+                                <dt>"Limits"</dt>
+                                <dd>{limits.join(" · ")}</dd>
+                            </div>
+                        }
+                    })}
                 <div>
                     <dt>"Schedule"</dt>
                     <dd>{source.schedule.describe()}</dd>
@@ -170,4 +185,25 @@ pub fn SourceCard(
         </article>
     }
     .into_any()
+}
+
+/// What limits a source beside its paths, in words.
+fn limits(source: &SourceView) -> Vec<String> {
+    let options = &source.options;
+    let excludes = counted(source.excludes.len() as u64, "exclude line", "exclude lines");
+    [
+        (!source.excludes.is_empty(), excludes),
+        (options.one_file_system, "stays on one file system".to_owned()),
+        (
+            !options.one_file_system && !options.leave_out_network_mounts,
+            "includes network mounts".to_owned(),
+        ),
+        (
+            options.unstable_inodes,
+            "goes by size, time and a sample".to_owned(),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(holds, words)| holds.then_some(words))
+    .collect()
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     error::ApiError,
     scope::Viewer,
-    use_cases::views,
+    use_cases::views::{self, SourceState},
 };
 
 /// Snapshots that the page shows.
@@ -43,6 +43,7 @@ pub async fn page(app: &App, actor: &Viewer) -> Result<TenantOverview, ApiError>
         let found = db::snapshots::newest_complete(&tx, source.id).await?;
         newest.extend(found.map(|found| (source.id, found)));
     }
+    let reports = db::runs::reports(&tx, newest.values().map(|found| found.run_id)).await?;
     let first = Part {
         source: None,
         begin: None,
@@ -75,9 +76,14 @@ pub async fn page(app: &App, actor: &Viewer) -> Result<TenantOverview, ApiError>
             source,
             agents.get(&source.agent_id)?,
             set_names.get(&source.backup_set_id).map_or("", String::as_str),
-            newest.get(&source.id).and_then(snapshot_view),
-            open_runs.iter().find(|run| run.source_id == source.id),
-            sweeps.get(&source.id),
+            SourceState {
+                newest_snapshot: newest.get(&source.id).and_then(snapshot_view),
+                report: newest
+                    .get(&source.id)
+                    .and_then(|found| reports.get(&found.run_id)),
+                active_run: open_runs.iter().find(|run| run.source_id == source.id),
+                last_sweep: sweeps.get(&source.id),
+            },
             now,
         ))
     });

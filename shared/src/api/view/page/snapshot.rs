@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::view::{backup_set::BackupSetView, restore::RestoreView, snapshot::SnapshotView},
+    api::{
+        report::RunReport,
+        view::{backup_set::BackupSetView, restore::RestoreView, snapshot::SnapshotView},
+    },
     ids::SnapshotId,
 };
 
@@ -52,6 +55,9 @@ pub struct SnapshotPage {
     /// What a decision on it would change; `None` when there is none to be made.
     #[serde(default)]
     pub review: Option<SnapshotReview>,
+    /// What its run said of the source.
+    #[serde(default)]
+    pub report: Option<RunReport>,
     /// The command to paste on the endpoint.
     pub restore_command: String,
     /// Its newest restores, newest first, at most 20: the list of the tenant's restores has all.

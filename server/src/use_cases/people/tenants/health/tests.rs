@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use repository::{identity::AgentSigningKey, recovery::RecoverySeed};
 use shared::{
     api::{
-        agent::{RunState, SnapshotTotals},
+        agent::{RunState, SnapshotTotals, SourceOptions},
         view::{SnapshotState, SweepReport},
     },
     ids::{AgentId, BackupSetId, RunId, SnapshotId, SourceId, StorageAccountId, TenantId},
@@ -66,6 +66,7 @@ fn source(id: u128, name: &str) -> Source {
         retired_at: None,
         next_sweep_at: None,
         lock_ahead_days: None,
+        options: SourceOptions::default(),
         created_at: at(-100),
     }
 }

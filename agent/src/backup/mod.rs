@@ -51,6 +51,7 @@ use crate::{
     enroll::{self},
     escape::escaped,
     limit::Rate,
+    owners::Users,
     progress::{Event, Observer, RunCounters, SnapshotEvent, Speed},
     state::State,
     throughput::Throughput,
@@ -299,6 +300,7 @@ impl Thread {
             settle: MTIME_TRUST_DELAY,
             counters: &self.counters,
             observer: self.observer.as_ref(),
+            users: &Users::default(),
         };
         let queue = NotingQueue {
             queue: &self.queue,

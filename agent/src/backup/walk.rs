@@ -12,10 +12,10 @@ use std::{
 
 use jiff::SignedDuration;
 use repository::{
-    chunk::SourceSecret,
-    manifest::{Root, Warning},
+    chunk::{ChunkId, SourceSecret},
+    manifest::{self, Root},
 };
-use shared::api::agent::SnapshotTotals;
+use shared::{api::agent::SnapshotTotals, object::ObjectKind};
 
 use super::{
     devices::Devices,
@@ -28,6 +28,7 @@ use super::{
     walker::{Walk, WalkedRoot, Worker},
 };
 use crate::{
+    owners::Owners,
     platform::{self, Mounts},
     progress::{Observer, RunCounters},
 };
@@ -38,8 +39,10 @@ const MAX_THREADS: usize = 8;
 /// What a walk found.
 pub(super) struct Scanned {
     pub(super) roots: Vec<Root>,
-    /// And notes.
-    pub(super) warnings: Vec<Warning>,
+    /// The pages of what was not backed up whole.
+    pub(super) warnings: Vec<ChunkId>,
+    /// Who owns what was met.
+    pub(super) owners: Owners,
     pub(super) totals: SnapshotTotals,
     /// Packs that the snapshot needs, by their numbers in the cache.
     pub(super) used: HashSet<u64>,
@@ -88,7 +91,7 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
             .map(std::thread::ScopedJoinHandle::join)
             .collect()
     });
-    let mut found = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut found = std::mem::take(&mut *walk.found.lock().unwrap_or_else(PoisonError::into_inner));
     if let Some(failure) = found.failure {
         return Err(failure);
     }
@@ -102,23 +105,35 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
         all.totals.folders += worker.totals.folders;
         all.totals.bytes += worker.totals.bytes;
         all.totals.notes += worker.totals.notes;
+        all.owners.extend(worker.owners);
     }
+    found
+        .roots
+        .iter()
+        .flatten()
+        .for_each(|entry| all.owners.add(entry));
     means.known.retain_folders(&all.seen)?;
     all.totals.warnings = means.counters.warnings.load(Relaxed);
-    found.warnings.append(&mut found.notes);
-    // Threads find them in any order.
-    found.warnings.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut listed = found.warnings.listed;
+    listed.append(&mut found.notes.listed);
+    let mut warnings = Vec::new();
+    for page in manifest::encode_warnings(&listed, &walk.names) {
+        warnings.push(walk.store(&mut all, &page, ObjectKind::TreePack)?.id);
+    }
     let entries = roots.iter().zip(found.roots);
     Ok(Scanned {
         roots: entries
             .filter_map(|(root, entry)| {
+                let (path, walked) = (platform::bytes(&root.path), platform::bytes(&root.walked));
                 Some(Root {
-                    path: platform::bytes(&root.path).to_vec(),
+                    path: path.to_vec(),
                     entry: entry?,
+                    walked: (walked != path).then(|| walked.to_vec().into()),
                 })
             })
             .collect(),
-        warnings: found.warnings,
+        warnings,
+        owners: all.owners,
         totals: all.totals,
         used: all.used,
         loose: all.loose,

@@ -3,6 +3,7 @@
 pub mod bucket;
 pub mod recover;
 pub mod restore;
+pub mod show;
 pub mod verify;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The agent against a bucket in memory, and against a server and a storage on a loopback port.
 
+mod acl;
 mod adopt;
 mod blind;
 mod bounds;
@@ -9,6 +10,7 @@ mod history;
 mod hostile;
 mod kill;
 mod lies;
+mod links;
 mod memory;
 mod protocol;
 mod reads;
@@ -19,6 +21,7 @@ mod resume;
 mod rounds;
 mod roundtrip;
 mod s3_ranges;
+mod second_version;
 mod state_damage;
 mod storage_hosts;
 mod support;

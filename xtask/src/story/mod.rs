@@ -7,6 +7,7 @@ pub mod bucket;
 mod contract;
 mod crash;
 mod faults;
+mod link;
 mod paths;
 mod report;
 mod restores;
@@ -115,6 +116,7 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     .flatten()
     .collect();
     Box::pin(backups::all_locked(stack, report, &context, &snapshots)).await;
+    link::tell(stack, report, &context).await;
     let attacked = Box::pin(attack::tell(&Bucket::open(stack, set_up::BUCKET), report)).await;
     Box::pin(restores::wipe(report, &paths)).await?;
     for snapshot in &snapshots {

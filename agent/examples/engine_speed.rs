@@ -87,6 +87,7 @@ impl Bench {
             settle: jiff::SignedDuration::ZERO,
             counters: &counters,
             observer: &Silent,
+            users: &agent::owners::Users::default(),
         };
         let prepared = prepare(&job, &run, &sink)?;
         let ready = began.elapsed();

@@ -100,6 +100,7 @@ fn back_up(paths: Vec<String>, kit: &RecoverySecret, bucket: &Memory) -> anyhow:
         settle: agent::backup::MTIME_TRUST_DELAY,
         counters: &RunCounters::new(),
         observer: &Silent,
+        users: &agent::owners::Users::default(),
     };
     Ok(prepare(&job, &run, bucket)?.manifest)
 }

@@ -110,9 +110,11 @@ impl Observer for Bar {
                 if count <= SHOWN_WARNINGS {
                     self.say(&format!("warning: {path}: {message}"));
                 } else if count == SHOWN_WARNINGS + 1 {
-                    self.say("more warnings follow; all are in the snapshot");
+                    self.say("more warnings follow; `holdfast-agent show --warnings` lists them");
                 }
             }
+            // Listed by `show --warnings`.
+            Event::Note { .. } => {}
             Event::Snapshot(snapshot) => {
                 self.bar.finish_and_clear();
                 self.say(&format!(

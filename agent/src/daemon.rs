@@ -12,6 +12,7 @@ use crate::{
     progress::{Observer, RunCounters},
     retry,
     state::State,
+    warning_log::WarningLog,
 };
 
 /// How long one question for work is held open.
@@ -33,6 +34,7 @@ pub async fn daemon(
 ) -> Result<(), BackupError> {
     let state = State::open(state_folder)?;
     let client = Client::within(&state, limits)?;
+    let observer: Arc<dyn Observer> = Arc::new(WarningLog::new(observer));
     tracing::info!(agent = %state.config().agent_id, server = %state.config().server, "waiting for work");
     let mut stop = std::pin::pin!(stop);
     let mut failures = 0;

@@ -3,6 +3,7 @@
 //!
 //! The library never prints: whoever wants to know passes an [`progress::Observer`]. The binary is a thin shell.
 
+mod acl;
 pub mod backup;
 pub mod cache;
 pub mod client;
@@ -13,6 +14,7 @@ pub mod escape;
 mod fetch;
 pub mod keygen;
 pub mod limit;
+pub mod owners;
 mod parallel;
 pub mod platform;
 mod private_file;
@@ -22,12 +24,14 @@ pub mod recover;
 mod refusal;
 pub mod restore;
 mod retry;
+pub mod show;
 pub mod snapshot;
 pub mod state;
 pub mod storage;
 pub mod store;
 pub mod throughput;
 pub mod verify;
+mod warning_log;
 
 use std::{path::Path, sync::Arc};
 
@@ -158,6 +162,21 @@ pub async fn verify(
     let client = Client::within(&state, Limits::default())?;
     let kit = kit.map(keygen::read_kit).transpose()?;
     verify::verify_served(&state, &client, what, kit.as_ref(), observer).await
+}
+
+/// Shows a snapshot of this endpoint through the server. Its restore must have been allowed in the console.
+///
+/// # Errors
+/// See [`SnapshotError`].
+pub async fn show(
+    state_folder: &Path,
+    what: &show::Shown,
+    kit: &Path,
+    observer: Arc<dyn Observer>,
+) -> Result<show::SnapshotFacts, SnapshotError> {
+    let state = State::open(state_folder)?;
+    let client = Client::within(&state, Limits::default())?;
+    show::show_served(&state, &client, what, &keygen::read_kit(kit)?, observer).await
 }
 
 /// Verifies what this agent keeps between its runs; unless `offline`, also whether it fits the newest snapshots.

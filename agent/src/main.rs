@@ -97,6 +97,8 @@ enum Command {
     },
     /// Restore a snapshot, or parts of it. Exits with 3 when something was lost and everything else is back
     Restore(Box<commands::restore::RestoreArgs>),
+    /// Show a snapshot: with --warnings what was left out or is not whole, file by file
+    Show(Box<commands::show::ShowArgs>),
     /// Restore with the recovery kit and read access to the bucket: no server and no database are needed
     #[command(subcommand)]
     Recover(Box<commands::recover::RecoverCommand>),
@@ -204,6 +206,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Preview(args) => return Box::pin(commands::preview::run(*args, stop_signal()?)).await,
         Command::Restore(args) => return Box::pin(commands::restore::restore(*args)).await,
+        Command::Show(args) => return Box::pin(commands::show::show(*args)).await,
         Command::Recover(command) => return Box::pin(commands::recover::recover(*command)).await,
         Command::Verify(command) => return Box::pin(commands::verify::verify(*command)).await,
         Command::TrustHost { state, host, forget } => {

@@ -48,6 +48,13 @@ pub enum Event {
         /// What.
         message: String,
     },
+    /// Something is not in the backup, and nothing is wrong. Shown on the endpoint only.
+    Note {
+        /// Where.
+        path: String,
+        /// What.
+        message: String,
+    },
     /// A snapshot is complete.
     Snapshot(SnapshotEvent),
     /// A restore begins.

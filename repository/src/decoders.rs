@@ -29,7 +29,7 @@ pub struct Decoder {
 }
 
 /// All of them.
-pub const ALL: [Decoder; 18] = [
+pub const ALL: [Decoder; 20] = [
     named("pack_header", pack_header),
     named("pack_footer", pack_footer),
     named("stored_chunk", stored_chunk),
@@ -39,6 +39,8 @@ pub const ALL: [Decoder; 18] = [
     named("index_body", index_body),
     named("manifest_header", manifest_header),
     named("manifest_content", manifest_content),
+    named("manifest_content_2", manifest_content_2),
+    named("warning_page", warning_page),
     named("list_page", list_page),
     named("object_list", object_list),
     named("commit_record", commit_record),
@@ -98,14 +100,27 @@ pub fn index_body(bytes: &[u8]) -> Option<Vec<u8>> {
 /// A whole manifest, but only its header is understood.
 pub fn manifest_header(bytes: &[u8]) -> Option<Vec<u8>> {
     let header = manifest::read_header(bytes).ok()?;
+    let version = header.version;
     let header = wire::encode(&manifest::WireHeader::from(&header));
-    let begin = wire::frame(ObjectKind::Manifest, &header);
+    let begin = wire::frame_of(ObjectKind::Manifest, version, &header);
     Some([&begin, bytes.get(begin.len()..)?].concat())
 }
 
-/// What only the kit reads of a manifest.
+/// What only the kit reads of a manifest of version 1.
 pub fn manifest_content(bytes: &[u8]) -> Option<Vec<u8>> {
-    Some(wire::encode(&manifest::decode_content(bytes).ok()?))
+    Some(manifest::decode_content(bytes, 1).ok()?.encode())
+}
+
+/// What only the kit reads of a manifest of version 2.
+pub fn manifest_content_2(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(manifest::decode_content(bytes, 2).ok()?.encode())
+}
+
+/// A page of what was not backed up whole.
+pub fn warning_page(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(manifest::encode_warning_page(
+        manifest::decode_warning_page(bytes).ok()?,
+    ))
 }
 
 /// A page of an object list.
@@ -144,7 +159,10 @@ pub fn restore_order(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// A restore grant, sealed.
 pub fn restore_grant(bytes: &[u8]) -> Option<Vec<u8>> {
-    Some(restore::frame(restore::sealed(bytes).ok()?))
+    Some(restore::frame(
+        wire::version_of(bytes),
+        restore::sealed(bytes).ok()?,
+    ))
 }
 
 /// What a restore grant says.

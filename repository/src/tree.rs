@@ -1,10 +1,15 @@
 //! Trees: directory listings. A listing is one page or, for a large directory, several; each page is a chunk in a
 //! tree pack. Names are bytes: not every system's names are UTF-8.
 
+mod extra;
+
 use minicbor::{Decode, Encode};
+
+pub use extra::{Hole, Holes, OwnerNames, Reparse, Stream, Windows};
 
 use crate::{
     chunk::{self, ChunkId, ChunkKey, ChunkRef},
+    further::Further,
     wire::{self, WireError},
 };
 
@@ -85,7 +90,7 @@ pub enum Content {
     Indirect(#[n(0)] Vec<ChunkId>),
 }
 
-/// One name in a directory. Field numbers 9 (owner names) and 10 (holes) are reserved.
+/// One name in a directory. Fields 9 to 12 make it one of version 2.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Entry {
@@ -116,6 +121,18 @@ pub struct Entry {
     /// Entries of a snapshot with the same number are one file under several names.
     #[n(8)]
     pub hard_link: Option<u64>,
+    /// The names of owner and group, where the snapshot's own table does not have them.
+    #[n(9)]
+    pub owner: Option<Box<OwnerNames>>,
+    /// Where a file has holes.
+    #[n(10)]
+    pub holes: Option<Box<Holes>>,
+    /// What Windows keeps of it.
+    #[n(11)]
+    pub windows: Option<Box<Windows>>,
+    /// What later writers add and readers may pass over.
+    #[n(12)]
+    pub further: Option<Box<Further>>,
 }
 
 /// Why a listing is refused.
@@ -136,6 +153,9 @@ pub enum TreeError {
         /// Which field.
         what: &'static str,
     },
+    /// A page or entry that says the right thing as another version than the lowest that can.
+    #[error("tree: a listing is not written as the version that its entries need")]
+    OtherVersion,
     /// An entry too large for a chunk.
     #[error("tree: an entry is too large to be stored")]
     TooLarge,
@@ -148,7 +168,35 @@ pub fn is_plain_name(name: &[u8]) -> bool {
 }
 
 impl Entry {
+    /// Whether it has nothing that version 1 does not have.
+    #[must_use]
+    pub fn is_version_1(&self) -> bool {
+        self.owner.is_none() && self.holes.is_none() && self.windows.is_none() && self.further.is_none()
+    }
+
+    fn check_extra(&self) -> Result<(), TreeError> {
+        if let Some(owner) = &self.owner {
+            owner.check()?;
+        }
+        if let Some(holes) = &self.holes {
+            match &self.node {
+                Node::File { size_bytes, .. } => holes.check(*size_bytes)?,
+                _ => return Err(TreeError::OutOfRange { what: "holes" }),
+            }
+        }
+        if let Some(windows) = &self.windows {
+            windows.check()?;
+        }
+        match &self.further {
+            Some(further) if further.check().is_err() => Err(TreeError::OutOfRange {
+                what: "further fields",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), TreeError> {
+        self.check_extra()?;
         if !is_plain_name(&self.name) {
             return Err(TreeError::BadName);
         }
@@ -193,11 +241,16 @@ fn check_chunks(chunks: &[ChunkRef]) -> Result<u64, TreeError> {
     Ok(total)
 }
 
+/// A page: one of both.
 #[derive(Encode, Decode)]
 #[cbor(map)]
 struct Page {
+    /// None of the entries has a field of version 2.
     #[n(0)]
-    entries: Vec<Entry>,
+    version_1: Option<Vec<Entry>>,
+    /// At least one has.
+    #[n(1)]
+    version_2: Option<Vec<Entry>>,
 }
 
 #[derive(Encode, Decode)]
@@ -220,8 +273,8 @@ pub fn encode_listing<'a>(
 ) -> Result<Vec<Vec<u8>>, TreeError> {
     let mut pages = Vec::new();
     let mut before: Option<&Entry> = None;
-    // The entries of the page that is being filled, one after the other, and their number.
-    let (mut body, mut count) = (Vec::new(), 0);
+    // The entries of the page that is being filled, one after the other, their number, and whether all are of version 1.
+    let (mut body, mut count, mut is_first) = (Vec::new(), 0, true);
     for entry in entries {
         entry.check()?;
         if before.is_some_and(|before| before.name >= entry.name) {
@@ -235,19 +288,20 @@ pub fn encode_listing<'a>(
             return Err(TreeError::TooLarge);
         }
         if begin > 0 && begin + len > PAGE_MAX {
-            pages.push(page_of(&body[..begin], count));
+            pages.push(page_of(&body[..begin], count, is_first));
             body.drain(..begin);
-            count = 0;
+            (count, is_first) = (0, true);
         }
         count += 1;
+        is_first &= entry.is_version_1();
         if body.len() >= PAGE_MIN && ends_page(names.id(&entry.name), PAGE_NAMES) {
-            pages.push(page_of(&body, count));
+            pages.push(page_of(&body, count, is_first));
             body.clear();
-            count = 0;
+            (count, is_first) = (0, true);
         }
     }
     if count > 0 {
-        pages.push(page_of(&body, count));
+        pages.push(page_of(&body, count, is_first));
     }
     Ok(pages)
 }
@@ -258,16 +312,17 @@ pub(crate) fn page(entries: &[Entry]) -> Vec<u8> {
     entries
         .iter()
         .for_each(|entry| wire::encode_onto(entry, &mut body));
-    page_of(&body, entries.len())
+    page_of(&body, entries.len(), entries.iter().all(Entry::is_version_1))
 }
 
-/// What [`Page`] encodes to, from entries that are encoded already.
-fn page_of(body: &[u8], count: usize) -> Vec<u8> {
+/// What [`Page`] encodes to, from entries that are encoded already. A page of which every entry is of version 1 is one of
+/// version 1: what did not change keeps its id, whichever agent writes it.
+fn page_of(body: &[u8], count: usize, is_version_1: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(body.len() + 16);
     let mut encoder = minicbor::Encoder::new(&mut bytes);
     let header = encoder
         .map(1)
-        .and_then(|e| e.u8(0))
+        .and_then(|e| e.u8(u8::from(!is_version_1)))
         .and_then(|e| e.array(count as u64));
     if let Err(never) = header {
         unreachable!("encoding into memory: {never}");
@@ -276,7 +331,7 @@ fn page_of(body: &[u8], count: usize) -> Vec<u8> {
     bytes
 }
 
-fn ends_page(id: ChunkId, one_in: u16) -> bool {
+pub(crate) fn ends_page(id: ChunkId, one_in: u16) -> bool {
     let [high, low, ..] = *id.as_bytes();
     u16::from_be_bytes([high, low]).is_multiple_of(one_in)
 }
@@ -287,11 +342,19 @@ fn ends_page(id: ChunkId, one_in: u16) -> bool {
 /// When it is not one, or holds a name that could lead out of its directory.
 pub fn decode_page(bytes: &[u8]) -> Result<Vec<Entry>, TreeError> {
     let page: Page = wire::decode(bytes, "directory listing")?;
-    page.entries.iter().try_for_each(Entry::check)?;
-    if !page.entries.is_sorted_by(|a, b| a.name < b.name) {
+    let (entries, is_version_1) = match (page.version_1, page.version_2) {
+        (Some(entries), None) => (entries, true),
+        (None, Some(entries)) => (entries, false),
+        _ => return Err(TreeError::OtherVersion),
+    };
+    if entries.iter().all(Entry::is_version_1) != is_version_1 {
+        return Err(TreeError::OtherVersion);
+    }
+    entries.iter().try_for_each(Entry::check)?;
+    if !entries.is_sorted_by(|a, b| a.name < b.name) {
         return Err(TreeError::Order);
     }
-    Ok(page.entries)
+    Ok(entries)
 }
 
 /// A file's content as its entry has it, and the pages that must be stored for it.

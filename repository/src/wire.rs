@@ -17,8 +17,6 @@ const MAGIC: [u8; 4] = *b"HFST";
 pub(crate) const PREFIX_LEN: usize = 8;
 /// The prefix and the header's length.
 pub(crate) const FRAME_LEN: usize = PREFIX_LEN + 4;
-/// The version that this crate writes, for every kind.
-pub(crate) const VERSION: u8 = 1;
 
 /// Bytes that are not what their place promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,10 +39,12 @@ pub enum WireError {
         found: u8,
     },
     /// Written by a newer version.
-    #[error("format version {found} is newer than this program knows ({VERSION}): update it")]
+    #[error("format version {found} is newer than this program knows ({known}): update it")]
     UnknownVersion {
         /// The version that was found.
         found: u8,
+        /// The newest that is known of the kind.
+        known: u8,
     },
     /// A length beyond what the format allows.
     #[error("a length of {found} is beyond the limit of {limit}")]
@@ -118,6 +118,14 @@ impl Framed {
             Self::RestoreKey => 66,
         }
     }
+
+    /// The newest version of the kind: all from 1 on are read.
+    pub(crate) const fn newest(self) -> u8 {
+        match self {
+            Self::Object(ObjectKind::Manifest) | Self::RestoreGrant => 2,
+            _ => 1,
+        }
+    }
 }
 
 impl From<ObjectKind> for Framed {
@@ -126,16 +134,31 @@ impl From<ObjectKind> for Framed {
     }
 }
 
-/// The eight bytes that an object of `kind` begins with.
+/// The eight bytes that an object of `kind` begins with, in its version 1.
 pub(crate) fn prefix(kind: impl Into<Framed>) -> [u8; PREFIX_LEN] {
-    let [a, b, c, d] = MAGIC;
-    [a, b, c, d, kind.into().tag(), VERSION, 0, 0]
+    prefix_of(kind, 1)
 }
 
-/// Prefix, header length and header.
+/// Like [`prefix`], in any version.
+pub(crate) fn prefix_of(kind: impl Into<Framed>, version: u8) -> [u8; PREFIX_LEN] {
+    let [a, b, c, d] = MAGIC;
+    [a, b, c, d, kind.into().tag(), version, 0, 0]
+}
+
+/// The version that a framed message says it has. Check it with [`unframe`].
+pub(crate) fn version_of(bytes: &[u8]) -> u8 {
+    bytes.get(5).copied().unwrap_or_default()
+}
+
+/// Prefix, header length and header, in version 1.
 pub(crate) fn frame(kind: impl Into<Framed>, header: &[u8]) -> Vec<u8> {
+    frame_of(kind, 1, header)
+}
+
+/// Like [`frame`], in any version.
+pub(crate) fn frame_of(kind: impl Into<Framed>, version: u8, header: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FRAME_LEN + header.len());
-    bytes.extend_from_slice(&prefix(kind));
+    bytes.extend_from_slice(&prefix_of(kind, version));
     bytes.extend_from_slice(&length(header.len()));
     bytes.extend_from_slice(header);
     bytes
@@ -199,13 +222,17 @@ fn check_prefix(kind: Framed, bytes: &[u8]) -> Result<(), WireError> {
     if [a, b, c, d] != MAGIC {
         return Err(WireError::NotOurs);
     }
-    if version != VERSION {
-        return Err(WireError::UnknownVersion { found: version });
-    }
     if found_kind != kind.tag() {
         return Err(WireError::WrongKind {
             expected: kind.tag(),
             found: found_kind,
+        });
+    }
+    let known = kind.newest();
+    if !(1..=known).contains(&version) {
+        return Err(WireError::UnknownVersion {
+            found: version,
+            known,
         });
     }
     if (zero0, zero1) != (0, 0) {

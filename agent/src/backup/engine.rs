@@ -13,7 +13,7 @@ use repository::{
     chunk::SourceSecret,
     identity::AgentSigningKey,
     index,
-    manifest::{ManifestContent, ManifestParent, NewManifest},
+    manifest::{ManifestContent, ManifestParent, NewManifest, WarningList},
     object_list::{self, ListPlan, ObjectList},
     pack::PackLayout,
     recovery::RecoveryPublicKey,
@@ -41,7 +41,9 @@ use super::{
 };
 use crate::{
     cache::{CacheRun, Head, PackInfo},
-    clock, enroll, platform,
+    clock, enroll,
+    owners::Users,
+    platform,
     progress::{Observer, RunCounters},
     random,
     store::ObjectSink,
@@ -80,6 +82,8 @@ pub struct Job<'a> {
     pub counters: &'a RunCounters,
     /// Who is told of warnings.
     pub observer: &'a dyn Observer,
+    /// Names owners and groups.
+    pub users: &'a Users,
 }
 
 /// The snapshot that a run builds on, as far as it is not in the cache.
@@ -199,8 +203,17 @@ pub fn prepare(job: &Job<'_>, run: &CacheRun, sink: &dyn ObjectSink) -> Result<P
         bytes_sent: bytes,
         ..scanned.totals
     };
-    let (manifest, sealed) =
-        seal_manifest(job, &objects, &list.list, totals, scanned.roots, scanned.warnings)?;
+    let content = ManifestContent {
+        warnings: WarningList::Pages(scanned.warnings),
+        owners: scanned.owners.names(job.users),
+        ..ManifestContent::new(
+            job.source.name.clone(),
+            enroll::hostname(),
+            scanned.roots,
+            job.secret.chunk_key(),
+        )
+    };
+    let (manifest, sealed) = seal_manifest(job, &objects, &list.list, totals, content)?;
     sink.put(manifest, sealed.into())?;
     sink.flush()?;
 
@@ -380,8 +393,7 @@ fn seal_manifest(
     objects: &[ObjectRef],
     list: &ObjectList,
     totals: SnapshotTotals,
-    roots: Vec<repository::manifest::Root>,
-    warnings: Vec<repository::manifest::Warning>,
+    content: ManifestContent,
 ) -> Result<(ObjectRef, Vec<u8>), BackupError> {
     let manifest = NewManifest {
         agent_id: job.agent_id,
@@ -396,13 +408,7 @@ fn seal_manifest(
         objects: objects.to_vec(),
         list: list.clone(),
         certificate: None,
-        content: ManifestContent {
-            source_name: job.source.name.clone(),
-            hostname: enroll::hostname(),
-            roots,
-            chunk_key: job.secret.chunk_key(),
-            warnings,
-        },
+        content,
     };
     Ok(manifest.seal(job.recovery, job.signing_key, &mut random::draw()?)?)
 }

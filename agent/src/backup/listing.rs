@@ -102,6 +102,7 @@ impl Walk<'_, '_> {
                 encode(&children)?
             }
         };
+        children.iter().for_each(|child| worker.owners.add(&child.entry));
         let mut ids = Vec::with_capacity(pages.len());
         for page in pages {
             ids.push(self.store(worker, &page, ObjectKind::TreePack)?.id);
@@ -149,5 +150,9 @@ pub(super) fn entry(name: Vec<u8>, node: TreeNode, stat: &Stat, xattrs: Vec<Xatt
         ctime: stat.ctime,
         xattrs,
         hard_link: None,
+        owner: None,
+        holes: None,
+        windows: None,
+        further: None,
     }
 }

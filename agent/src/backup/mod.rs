@@ -55,6 +55,7 @@ use crate::{
     enroll::{self},
     escape::escaped,
     limit::Rate,
+    owners::Users,
     progress::{Event, Observer, RunCounters, SnapshotEvent, Speed},
     state::State,
     throughput::Throughput,
@@ -303,6 +304,7 @@ impl Thread {
             settle: MTIME_TRUST_DELAY,
             counters: &self.counters,
             observer: self.observer.as_ref(),
+            users: &Users::default(),
         };
         let queue = NotingQueue {
             queue: &self.queue,

@@ -13,8 +13,8 @@ use std::{
 
 use jiff::SignedDuration;
 use repository::{
-    chunk::SourceSecret,
-    manifest::{Root, Warning, WarningKind},
+    chunk::{ChunkId, SourceSecret},
+    manifest::{self, Root, WarningKind},
     tree::Entry,
 };
 use shared::{
@@ -22,6 +22,7 @@ use shared::{
         agent::{PathTotals, SnapshotTotals},
         report::RunReport,
     },
+    object::ObjectKind,
     words::counted,
 };
 
@@ -36,6 +37,7 @@ use super::{
     walker::{Walk, WalkedRoot, Worker},
 };
 use crate::{
+    owners::Owners,
     platform::{self, Mounts},
     progress::{Observer, RunCounters},
 };
@@ -46,8 +48,10 @@ const MAX_THREADS: usize = 8;
 /// What a walk found.
 pub(super) struct Scanned {
     pub(super) roots: Vec<Root>,
-    /// And notes.
-    pub(super) warnings: Vec<Warning>,
+    /// The pages of what was not backed up whole.
+    pub(super) warnings: Vec<ChunkId>,
+    /// Who owns what was met.
+    pub(super) owners: Owners,
     pub(super) totals: SnapshotTotals,
     /// What lies below each path.
     pub(super) paths: Vec<(PathBuf, PathTotals)>,
@@ -107,30 +111,46 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
             Err(_) => panicked = Some(BackupError::Thread("a thread of the walk panicked".to_owned())),
         }
     }
-    let mut found = walk.found.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(failure) = found.failure.take().or(panicked) {
+    let failure = walk
+        .found
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .failure
+        .take();
+    if let Some(failure) = failure.or(panicked) {
         return Err(failure);
     }
-    drop(found);
+    // It may warn of the whole.
     let report = walk.report(&all);
-    let mut found = walk.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut found = std::mem::take(&mut *walk.found.lock().unwrap_or_else(PoisonError::into_inner));
+    found
+        .roots
+        .iter()
+        .flatten()
+        .for_each(|entry| all.owners.add(entry));
     means.known.retain_folders(&all.seen)?;
     all.totals.warnings = means.counters.warnings.load(Relaxed);
-    found.warnings.append(&mut found.notes);
-    // Threads find them in any order.
-    found.warnings.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut listed = found.warnings.listed;
+    listed.append(&mut found.notes.listed);
+    let mut warnings = Vec::new();
+    for page in manifest::encode_warnings(&listed, &walk.names) {
+        warnings.push(walk.store(&mut all, &page, ObjectKind::TreePack)?.id);
+    }
     let paths = path_totals(means, roots, &all.by_root, &found.roots);
     let entries = roots.iter().zip(found.roots);
     Ok(Scanned {
         roots: entries
             .filter_map(|(root, entry)| {
+                let (path, walked) = (platform::bytes(&root.path), platform::bytes(&root.walked));
                 Some(Root {
-                    path: platform::bytes(&root.path).to_vec(),
+                    path: path.to_vec(),
                     entry: entry?,
+                    walked: (walked != path).then(|| walked.to_vec().into()),
                 })
             })
             .collect(),
-        warnings: found.warnings,
+        warnings,
+        owners: all.owners,
         totals: all.totals,
         paths,
         used: all.used,
@@ -262,6 +282,7 @@ impl Worker {
         self.totals.bytes += other.totals.bytes;
         self.totals.notes += other.totals.notes;
         self.left_out += other.left_out;
+        self.owners.extend(other.owners);
         self.read_again.add(other.read_again);
         for ((files, bytes), (more_files, more_bytes)) in self.by_root.iter_mut().zip(other.by_root) {
             *files += more_files;

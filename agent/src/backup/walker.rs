@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use repository::{
     chunk::{self, ChunkKey, Chunker, SourceSecret},
     compress::Compressor,
-    manifest::{Warning, WarningKind},
+    manifest::{MAX_WARNING_BYTES, MAX_WARNINGS, Warning, WarningKind},
     tree::{Entry, Xattr},
 };
 use shared::{
@@ -31,14 +31,15 @@ use super::{
 };
 use crate::{
     escape::escaped,
+    owners::Owners,
     platform::Mounts,
     progress::{Event, Observer, RunCounters},
 };
 
-/// More warnings than this are counted, not listed.
-const LISTED_WARNINGS: usize = 9_000;
-/// More notes than this are counted, not listed.
-const LISTED_NOTES: usize = 1_000;
+/// Warnings, or notes, that take more memory than this are counted, not listed.
+const LISTED_BYTES: usize = MAX_WARNING_BYTES;
+/// More warnings, or notes, than this are counted, not listed.
+const LISTED: usize = MAX_WARNINGS;
 /// More extended attributes than this on one file are left out, with a warning.
 const MAX_XATTR_BYTES: usize = 1024 * 1024;
 /// What all threads of a walk share.
@@ -88,13 +89,15 @@ pub(super) struct Worker {
     /// Files, folders and mounts that exclude lines and options left out.
     pub(super) left_out: u64,
     pub(super) read_again: ReadAgain,
+    /// Who owns what was met.
+    pub(super) owners: Owners,
 }
 
 #[derive(Default)]
 pub(super) struct WalkResult {
     pub(super) roots: Vec<Option<Entry>>,
-    pub(super) warnings: Vec<Warning>,
-    pub(super) notes: Vec<Warning>,
+    pub(super) warnings: Found,
+    pub(super) notes: Found,
     pub(super) failure: Option<BackupError>,
 }
 
@@ -114,6 +117,23 @@ impl Worker {
         let (files, bytes) = &mut self.by_root[root];
         *files += 1;
         *bytes += size_bytes;
+    }
+}
+
+/// What is told of files, as far as it is listed.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) listed: Vec<Warning>,
+    bytes: usize,
+}
+
+impl Found {
+    fn add(&mut self, path: Vec<u8>, kind: WarningKind, detail: String) {
+        let bytes = self.bytes + path.len() + detail.len();
+        if self.listed.len() < LISTED && bytes <= LISTED_BYTES {
+            self.bytes = bytes;
+            self.listed.push(Warning { path, kind, detail });
+        }
     }
 }
 
@@ -187,19 +207,18 @@ impl Walk<'_, '_> {
             message: detail.clone(),
         });
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.warnings.len() < LISTED_WARNINGS {
-            found.warnings.push(Warning { path, kind, detail });
-        }
+        found.warnings.add(path, kind, detail);
     }
 
     /// Tells of something that no backup holds, and that is no fault of this one.
     pub(super) fn note(&self, worker: &mut Worker, path: Vec<u8>, kind: WarningKind, detail: &str) {
         worker.totals.notes += 1;
+        self.observer.event(&Event::Note {
+            path: escaped(&path),
+            message: detail.to_owned(),
+        });
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.notes.len() < LISTED_NOTES {
-            let detail = detail.to_owned();
-            found.notes.push(Warning { path, kind, detail });
-        }
+        found.notes.add(path, kind, detail.to_owned());
     }
 }
 

@@ -4,6 +4,7 @@ pub mod bucket;
 pub mod preview;
 pub mod recover;
 pub mod restore;
+pub mod show;
 pub mod verify;
 
 use std::process::ExitCode;

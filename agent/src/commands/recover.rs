@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{
     bucket::{BucketArgs, blocking, kit},
     restore::{ExpectArgs, WhatArgs, tell},
+    show::WhatToShow,
 };
 use crate::cli;
 use shared::words::bytes;
@@ -47,6 +48,13 @@ pub enum RecoverCommand {
         /// Print JSON lines
         #[arg(long)]
         json: bool,
+    },
+    /// Show a snapshot: with --warnings what was left out or is not whole, file by file
+    Show {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        what: WhatToShow,
     },
     /// Restore a snapshot, or parts of it. Exits with 3 when something was lost and everything else is back
     Restore {
@@ -86,6 +94,7 @@ pub async fn recover(command: RecoverCommand) -> anyhow::Result<ExitCode> {
             json,
         } => list(bucket, path, json).await,
         RecoverCommand::Files { which, paths, json } => files(which, paths, json).await,
+        RecoverCommand::Show { which, what } => show(which, what).await,
         RecoverCommand::Restore {
             which,
             what,
@@ -202,6 +211,19 @@ async fn files(which: Which, paths: Vec<OsString>, json: bool) -> anyhow::Result
     Ok(super::exit(plan.losses.is_empty()))
 }
 
+async fn show(which: Which, what: WhatToShow) -> anyhow::Result<ExitCode> {
+    let (opened, secret) = (which.bucket.open()?, kit(&which.kit)?);
+    let (observer, warnings) = (cli::observer(what.json), what.warnings);
+    let facts = blocking(move || {
+        let reading = opened.reading(Some(&secret));
+        let found = reading.choose(which.source.as_deref(), &which.snapshot)?;
+        observer.event(&Event::Origin(found.origin()));
+        Ok(reading.facts(&found, warnings)?)
+    })
+    .await?;
+    Ok(super::show::tell(&facts, &what))
+}
+
 async fn restore(which: Which, what: WhatArgs, expected: Expected, json: bool) -> anyhow::Result<ExitCode> {
     let (opened, secret) = (which.bucket.open()?, kit(&which.kit)?);
     let observer = cli::observer(json);
@@ -245,7 +267,7 @@ async fn restore(which: Which, what: WhatArgs, expected: Expected, json: bool) -
         observer.event(&Event::Restored {
             progress: counters.report(),
             notes: outcome.notes.len() as u64,
-            lost: outcome.losses.len() as u64,
+            lost: outcome.lost,
         });
     }
     Ok(tell(&outcome, json))

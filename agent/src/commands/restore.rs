@@ -4,6 +4,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, process::Exi
 
 use agent::{
     limit::Limits,
+    owners::OwnerPolicy,
     restore::{Action, Order, Outcome, Overwrite, Request},
     snapshot::Expected,
 };
@@ -86,10 +87,18 @@ pub struct WhatArgs {
     /// Only this file or folder, by its absolute path on the endpoint; may be repeated
     #[arg(long = "path", value_name = "P")]
     paths: Vec<OsString>,
-    /// What happens to files that are there already. `if-different` takes a file of the same size and modification
-    /// time for equal, and reads one of the same size and another time. Folders are never taken away
+    /// What happens to files that are there already. `never`: files, links and folders that are there stay as they are, with
+    /// their owners, permissions, access control lists, attributes and times. `if-different`: files that differ are replaced; one
+    /// of the same size and modification time counts as equal, one of the same size and another time is read and compared. Those
+    /// that are equal, and folders, get the backup's owners, permissions, access control lists, attributes and times; lists and
+    /// attributes that the backup does not have are taken away. `always`: every file is replaced by a new one; folders as with
+    /// `if-different`. Folders are never taken away
     #[arg(long, value_enum, default_value_t = OverwriteArg::Never)]
     overwrite: OverwriteArg,
+    /// Put owners and groups back by their numbers. Without it they go by their names, where the backup and this machine
+    /// know them, and else by their numbers, with a note for each name
+    #[arg(long)]
+    numeric: bool,
     /// Only say what would be written and how much would be fetched
     #[arg(long)]
     dry_run: bool,
@@ -134,6 +143,11 @@ impl WhatArgs {
             },
             dry_run: self.dry_run,
             verify: self.verify,
+            owners: if self.numeric {
+                OwnerPolicy::Numeric
+            } else {
+                OwnerPolicy::default()
+            },
         }
     }
 }
@@ -207,15 +221,14 @@ pub fn tell(outcome: &Outcome, json: bool) -> ExitCode {
             cli::print(&format!("lost: {loss}"));
         }
     }
-    if !outcome.is_complete() && !json {
-        cli::print(&format!(
-            "incomplete: {} not put back; everything else was",
-            counted(
-                outcome.losses.len() as u64,
-                "file, folder or link was",
-                "files, folders or links were"
-            )
-        ));
+    if !outcome.is_complete() {
+        let text = outcome.conclusion();
+        cli::print(&if json {
+            let (lost, restored) = (outcome.lost, outcome.restored);
+            cli::json(&json!({"event": "incomplete", "lost": lost, "restored": restored, "text": text}))
+        } else {
+            text
+        });
     }
     exit(outcome.is_complete())
 }

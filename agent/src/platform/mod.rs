@@ -7,9 +7,21 @@
 mod linux;
 
 pub use linux::{Folder, OpenFile, bytes, lift_file_limit, os, stat};
-pub(crate) use linux::{metadata, mounts::Mounts, target, volumes::Volumes};
+pub(crate) use linux::{metadata, mounts::Mounts, target, users::SystemUsers, volumes::Volumes};
 
 use repository::tree::UnixTime;
+
+/// Who has which number on a machine.
+pub trait UserDatabase: Send + Sync {
+    /// The name of the user with this number.
+    fn user_name(&self, id: u32) -> Option<Vec<u8>>;
+    /// The name of the group with this number.
+    fn group_name(&self, id: u32) -> Option<Vec<u8>>;
+    /// The number of the user with this name.
+    fn user_id(&self, name: &[u8]) -> Option<u32>;
+    /// The number of the group with this name.
+    fn group_id(&self, name: &[u8]) -> Option<u32>;
+}
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -145,10 +145,16 @@ impl Reading<'_> {
         found: &FoundSnapshot,
         secret: &RecoverySecret,
     ) -> Result<(SourceStore<'_>, Snapshot), RecoverError> {
-        let store = SourceStore::new(self.bucket, self.prefix, found.header.source_id);
-        let bytes = store.read(&found.manifest, None)?;
+        let (store, bytes) = self.bytes_of(found)?;
         let header = manifest::open_header_of_any(&bytes)?;
         let snapshot = Snapshot::open(&store, &bytes, &header, secret)?;
         Ok((store, snapshot))
+    }
+
+    /// A snapshot's manifest, and where the rest of it is read from.
+    pub(crate) fn bytes_of(&self, found: &FoundSnapshot) -> Result<(SourceStore<'_>, Vec<u8>), RecoverError> {
+        let store = SourceStore::new(self.bucket, self.prefix, found.header.source_id);
+        let bytes = store.read(&found.manifest, None)?;
+        Ok((store, bytes))
     }
 }

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use rustix::io::Errno;
 
+use super::in_place::LinkInTheWay;
 use crate::snapshot::{Failure, Reason, SnapshotError};
 
 /// Why a restore ended early. One file's loss is not among it: see [`Loss`](crate::snapshot::Loss).
@@ -21,6 +22,9 @@ pub enum RestoreError {
          if-different` to go on"
     )]
     Unwritable(io::Error),
+    /// A link where a path of the source leads, other than at the backup.
+    #[error(transparent)]
+    Link(#[from] LinkInTheWay),
     /// A thread could not run.
     #[error("a thread of the restore failed")]
     Thread,
@@ -41,6 +45,7 @@ impl RestoreError {
     pub(super) fn public(&self) -> String {
         match self {
             Self::Snapshot(error) => error.public(),
+            Self::Link(_) => "a link on the endpoint stands in the way, and nothing was restored".to_owned(),
             Self::Target(_) => "the target folder cannot be written".to_owned(),
             Self::Unwritable(_) => "the target's disk takes nothing more".to_owned(),
             Self::Thread => self.to_string(),

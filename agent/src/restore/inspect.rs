@@ -24,13 +24,14 @@ use crate::{
 /// What happens to files that stand where restored ones belong. Folders are never taken away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overwrite {
-    /// They stay.
+    /// They stay as they are, with all their metadata; so do folders.
     #[default]
     Never,
     /// They are replaced if they differ. A file of the same size and modification time counts as equal; one of the
-    /// same size and another time is read and compared.
+    /// same size and another time is read and compared. One that is equal gets the backup's owner, permissions, access
+    /// control lists, attributes and times, and keeps no others.
     IfDifferent,
-    /// They are replaced.
+    /// They are replaced, equal or not, by new ones with the backup's metadata and no other.
     Always,
 }
 
@@ -226,7 +227,7 @@ fn look(
         return Ok(Look::Action(Action::Replace));
     };
     let same = || {
-        if metadata.fits(&stat, looks) {
+        if metadata.fits(folder, &item.name, &stat, looks) {
             Look::Action(Action::Same)
         } else {
             Look::Action(Action::Refresh)

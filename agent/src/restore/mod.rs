@@ -3,11 +3,13 @@
 mod contents;
 mod error;
 mod files;
+mod in_place;
 mod inspect;
 mod order;
 mod write;
 
 pub use error::{RestoreError, TargetError};
+pub use in_place::LinkInTheWay;
 pub use inspect::{Action, Overwrite};
 pub use order::{DryRun, Order, Outcome, Step};
 pub use write::write;
@@ -24,6 +26,7 @@ use shared::{
 use crate::{
     client::Client,
     clock,
+    owners::{OwnerMap, OwnerPolicy},
     progress::{Event, Observer, RestoreCounters, Speed},
     snapshot::{ChunkIndex, Expected, Served, Snapshot, Tree},
     state::State,
@@ -118,7 +121,7 @@ pub async fn restore(
         observer.event(&Event::Restored {
             progress: progress.clone(),
             notes: outcome.notes.len() as u64,
-            lost: outcome.losses.len() as u64,
+            lost: outcome.lost,
         });
     }
     Ok(RestoreReport { progress, outcome })
@@ -178,14 +181,33 @@ pub fn restore_from(
     counters: &RestoreCounters,
 ) -> Result<Outcome, RestoreError> {
     let index = ChunkIndex::open(source, snapshot, secret)?;
-    let tree = Tree::read(&index, &snapshot.content.roots, paths)?;
+    let content = &snapshot.content;
+    let followed = if order.is_in_place() {
+        in_place::follow(&content.roots, paths, &in_place::ThisMachine)?
+    } else {
+        in_place::Followed::nothing(&content.roots, paths)
+    };
+    let mut tree = Tree::read(&index, &followed.roots, &followed.paths)?;
+    let mut owner_notes = Vec::new();
+    // Nobody else may give files away.
+    if let (true, OwnerPolicy::ByName(users)) = (rustix::process::geteuid().is_root(), &order.owners) {
+        let mut map = OwnerMap::new(users, &content.owners);
+        map.apply(&mut tree);
+        owner_notes = map.notes();
+    }
     let mut outcome = write(&index, &tree, order, counters)?;
-    let warnings = snapshot.content.warnings.iter();
-    let warnings = warnings.filter(|warning| !warning.kind.is_note()).count();
-    if warnings > 0 {
+    outcome.notes.splice(0..0, followed.notes);
+    outcome.notes.append(&mut owner_notes);
+    if tree.foreign > 0 {
         outcome.notes.push(format!(
-            "the backup itself reported {} left out or not whole",
-            counted(warnings as u64, "file that was", "files that were")
+            "{} attributes, streams or reparse data of Windows, which this system has no place for: they were not put back",
+            counted(tree.foreign, "file or folder has", "files and folders have")
+        ));
+    }
+    if snapshot.warnings > 0 {
+        outcome.notes.push(format!(
+            "the backup itself reported {} left out or not whole: `show --warnings` lists them",
+            counted(snapshot.warnings, "file that was", "files that were")
         ));
     }
     for (page, fault) in &snapshot.lost_pages {

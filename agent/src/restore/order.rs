@@ -1,6 +1,9 @@
 //! What a restore is told, and what it tells.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use shared::words::counted;
@@ -10,6 +13,7 @@ use super::{
     inspect::{Action, Inspection, Overwrite},
 };
 use crate::{
+    owners::OwnerPolicy,
     platform::metadata::MetadataWriter,
     snapshot::{Loss, Tree, What},
 };
@@ -26,6 +30,15 @@ pub struct Order {
     /// Read every file again in the end, from the disk, and compare it with its chunks' ids. Without it, every chunk is
     /// checked before it is written, and what the disk does with it is not.
     pub verify: bool,
+    /// How owners are put back.
+    pub owners: OwnerPolicy,
+}
+
+impl Order {
+    /// Whether everything goes to where it was.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.target == Path::new("/")
+    }
 }
 
 /// What came of it.
@@ -33,8 +46,13 @@ pub struct Order {
 pub struct Outcome {
     /// What could not be put back exactly, and what is worth knowing.
     pub notes: Vec<String>,
-    /// What was not put back.
+    /// What was not put back: of a folder and what is in it, the folder.
     pub losses: Vec<Loss>,
+    /// How many files, folders and links were not put back, those in lost folders among them, as far as their number is
+    /// known.
+    pub lost: u64,
+    /// How many files, folders and links were put back or given their looks.
+    pub restored: u64,
     /// What would be done, when nothing else was asked for.
     pub dry_run: Option<DryRun>,
 }
@@ -46,11 +64,40 @@ impl Outcome {
         self.losses.is_empty()
     }
 
+    /// What was lost and what was not, for a restore that is not complete.
+    #[must_use]
+    pub fn conclusion(&self) -> String {
+        let items = |count: u64, one: &str, many: &str| {
+            counted(
+                count,
+                &format!("file, folder or link {one}"),
+                &format!("files, folders or links {many}"),
+            )
+        };
+        if self.dry_run.is_some() {
+            let lost = items(self.lost, "would not be put back", "would not be put back");
+            return format!("incomplete: {lost}");
+        }
+        let lost = items(self.lost, "was not", "were not");
+        if self.restored == 0 {
+            return format!("nothing was put back: {lost}");
+        }
+        let restored = items(self.restored, "was", "were");
+        format!("incomplete: {lost} put back, and {restored}")
+    }
+
+    /// Counts what is lost: each loss, and what is in lost folders.
+    pub(super) fn count_lost(&mut self, plan: &Tree, actions: &[Action]) {
+        let named: HashSet<&str> = self.losses.iter().map(|loss| loss.path.as_str()).collect();
+        let lost = (0..).zip(actions).filter(|(_, action)| **action == Action::Lost);
+        let unnamed = lost.filter(|(item, _)| !named.contains(plan.path(*item).as_str()));
+        self.lost = self.losses.len() as u64 + unnamed.count() as u64;
+    }
+
     /// What the server may know of what is missing: no names of files.
     pub(super) fn public(&self) -> Option<String> {
-        let lost = self.losses.len();
-        (lost > 0).then(|| {
-            let lost = counted(lost as u64, "file, folder or link", "files, folders or links");
+        (!self.losses.is_empty()).then(|| {
+            let lost = counted(self.lost, "file, folder or link", "files, folders or links");
             format!("incomplete: {lost} could not be put back; the agent's output has the names")
         })
     }

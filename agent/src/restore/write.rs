@@ -53,6 +53,7 @@ pub fn write(
         let contents = Contents::of(index, plan, &inspection, to_make(&inspection.actions, &links));
         outcome.losses.extend(contents.losses());
         outcome.dry_run = Some(dry_run(plan, &inspection, &links, &contents));
+        outcome.count_lost(plan, &inspection.actions);
         return Ok(outcome);
     }
     let Some(target) = target else {
@@ -79,6 +80,8 @@ pub fn write(
     }
     let actions = std::mem::take(&mut work.inspection.actions);
     outcome.losses.append(&mut work.losses);
+    outcome.count_lost(plan, &actions);
+    outcome.restored = counters.files_done.load(Relaxed);
     outcome.notes = notes(plan, &actions, metadata);
     Ok(outcome)
 }

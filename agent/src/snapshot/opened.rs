@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub content: ManifestContent,
     /// The objects that it needs; when pages of its list are lost, those of which anything is still known.
     pub objects: Vec<ObjectRef>,
+    /// How many files were left out or not whole at the backup.
+    pub warnings: u64,
     /// Pages of its list that are no use.
     pub lost_pages: Vec<(ObjectRef, Fault)>,
 }
@@ -85,6 +87,7 @@ impl Snapshot {
         Ok(Self {
             content,
             objects,
+            warnings: header.totals.warnings,
             lost_pages,
         })
     }

@@ -2,7 +2,7 @@
 
 use repository::{
     chunk::ChunkRef,
-    tree::{UnixTime, Xattr},
+    tree::{OwnerNames, UnixTime, Xattr},
 };
 
 use super::damage::Loss;
@@ -15,6 +15,8 @@ pub struct Tree {
     pub items: Vec<Item>,
     /// What cannot be told from the listings that are left.
     pub losses: Vec<Loss>,
+    /// Files of which this system has no place for everything: named streams, or what makes them a link elsewhere.
+    pub foreign: u64,
 }
 
 /// One name to put back.
@@ -64,6 +66,8 @@ pub struct Metadata {
     pub mtime: UnixTime,
     /// Extended attributes.
     pub xattrs: Vec<Xattr>,
+    /// The names of owner and group, where the entry has its own.
+    pub owner: Option<Box<OwnerNames>>,
 }
 
 impl Tree {

@@ -177,6 +177,7 @@ impl<'l, 'a> Reader<'l, 'a> {
             return;
         }
         let here = self.plan.items.len();
+        self.plan.foreign += u64::from(entry.windows.is_some());
         let what = match entry.node {
             Node::Directory { pages } => {
                 self.folders.push(Folder {
@@ -209,6 +210,7 @@ impl<'l, 'a> Reader<'l, 'a> {
                 gid: entry.gid,
                 mtime: entry.mtime,
                 xattrs: entry.xattrs,
+                owner: entry.owner,
             }),
         });
     }
@@ -301,6 +303,7 @@ impl<'l, 'a> Reader<'l, 'a> {
         Tree {
             items,
             losses: self.plan.losses,
+            foreign: self.plan.foreign,
         }
     }
 }

@@ -228,6 +228,7 @@ impl<'a> Audit<'a> {
             let all = Snapshot {
                 content: snapshots[0].content.clone().ok_or(SnapshotError::OtherSnapshot)?,
                 objects: objects.map(|(object, _)| *object).collect(),
+                warnings: 0,
                 lost_pages: Vec::new(),
             };
             Ok(KeyGroup {

@@ -8,8 +8,9 @@ use std::{
 
 use repository::{
     chunk::ChunkId,
+    manifest::WarningList,
     pack::PackLayout,
-    tree::{self, Content, Node},
+    tree::{self, Content, Entry, Node},
 };
 use shared::object::ObjectHash;
 
@@ -38,8 +39,13 @@ impl Audit<'_> {
             };
             let (mut folders, mut lists, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
             for root in &content.roots {
-                enter(&root.entry.node, &mut folders, &mut lists, &mut chunks);
+                enter(&root.entry, &mut folders, &mut lists, &mut chunks);
             }
+            // What is not part of the tree must have a place as well.
+            if let WarningList::Pages(pages) = &content.warnings {
+                chunks.extend(pages);
+            }
+            chunks.extend(content.name_index.iter().flat_map(|index| &index.pages));
             let mut listings = Listings::new(&group.index, true);
             loop {
                 folders.retain(|page| walk.seen.insert(*page));
@@ -54,7 +60,7 @@ impl Audit<'_> {
                     match page {
                         Ok(entries) => entries
                             .iter()
-                            .for_each(|entry| enter(&entry.node, &mut folders, &mut lists, &mut chunks)),
+                            .for_each(|entry| enter(entry, &mut folders, &mut lists, &mut chunks)),
                         Err(reason) => walk.broken(&reason),
                     }
                 }
@@ -208,17 +214,19 @@ impl Walk {
     }
 }
 
-fn enter(node: &Node, folders: &mut Vec<ChunkId>, lists: &mut Vec<ChunkId>, chunks: &mut Vec<ChunkId>) {
-    match node {
+fn enter(entry: &Entry, folders: &mut Vec<ChunkId>, lists: &mut Vec<ChunkId>, chunks: &mut Vec<ChunkId>) {
+    let mut content = |content: &Content| match content {
+        Content::Indirect(pages) => lists.extend(pages),
+        Content::Direct(direct) => chunks.extend(direct.iter().map(|chunk| chunk.id)),
+    };
+    match &entry.node {
         Node::Directory { pages } => folders.extend(pages),
-        Node::File {
-            content: Content::Indirect(pages),
-            ..
-        } => lists.extend(pages),
-        Node::File {
-            content: Content::Direct(direct),
-            ..
-        } => chunks.extend(direct.iter().map(|chunk| chunk.id)),
+        Node::File { content: of_file, .. } => content(of_file),
         Node::Symlink { .. } => {}
     }
+    let streams = entry
+        .windows
+        .iter()
+        .flat_map(|windows| windows.streams.iter().flatten());
+    streams.for_each(|stream| content(&stream.content));
 }

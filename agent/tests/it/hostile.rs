@@ -109,14 +109,14 @@ struct Forged {
 impl Forged {
     fn restore(&self, target: &Path, overwrite: Overwrite) -> Outcome {
         let snapshot = Snapshot {
-            content: ManifestContent {
-                source_name: "forged".into(),
-                hostname: "nowhere".into(),
-                roots: self.roots.clone(),
-                chunk_key: self.names.clone(),
-                warnings: vec![],
-            },
+            content: ManifestContent::new(
+                "forged".into(),
+                "nowhere".into(),
+                self.roots.clone(),
+                self.names.clone(),
+            ),
             objects: self.objects.clone(),
+            warnings: 0,
             lost_pages: vec![],
         };
         let order = Order {
@@ -151,6 +151,10 @@ fn entry(name: &str, node: Node) -> Entry {
         ctime: at,
         xattrs: vec![],
         hard_link: None,
+        owner: None,
+        holes: None,
+        windows: None,
+        further: None,
     }
 }
 
@@ -168,6 +172,7 @@ fn root(path: &str, entry: Entry) -> Root {
     Root {
         path: path.into(),
         entry,
+        walked: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The agent against a bucket in memory, and against a server and a storage on a loopback port.
 
+mod acl;
 mod adopt;
 mod blind;
 mod bounds;
@@ -10,6 +11,7 @@ mod hostile;
 mod kill;
 mod left_out;
 mod lies;
+mod links;
 mod memory;
 mod preview;
 mod protocol;
@@ -21,6 +23,7 @@ mod resume;
 mod rounds;
 mod roundtrip;
 mod s3_ranges;
+mod second_version;
 mod state_damage;
 mod storage_hosts;
 mod support;

@@ -120,6 +120,7 @@ fn a_dry_run_says_what_a_restore_then_does_and_changes_nothing() {
         overwrite: Overwrite::IfDifferent,
         dry_run: true,
         verify: false,
+        ..Order::default()
     };
     let outcome = world
         .endpoint

@@ -188,13 +188,12 @@ impl Content {
                     objects,
                     list: plan.list,
                     certificate: None,
-                    content: ManifestContent {
-                        source_name: name.clone(),
-                        hostname: hostname.clone(),
-                        roots: vec![],
-                        chunk_key: SourceSecret::from_bytes([1; 32]).chunk_key(),
-                        warnings: vec![],
-                    },
+                    content: ManifestContent::new(
+                        name.clone(),
+                        hostname.clone(),
+                        vec![],
+                        SourceSecret::from_bytes([1; 32]).chunk_key(),
+                    ),
                 };
                 let key = AgentSigningKey::from_seed([3; 32]);
                 let (_, bytes) = new.seal(kit(*number).public(), &key, rng).unwrap();

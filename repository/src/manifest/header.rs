@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::error::ManifestError;
 use crate::{
+    further::Further,
     identity::{AgentPublicKey, Certificate},
     object_list::{ListError, ObjectList, Replay, WireList},
     recovery::{Fingerprint, RecoveryPublicKey},
-    wire::WireTime,
+    wire::{WireError, WireTime},
 };
 
 /// The snapshot that a run built on.
@@ -29,6 +30,8 @@ pub struct ManifestParent {
 /// What everybody may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestHeader {
+    /// The version of the format that it is written in.
+    pub version: u8,
     /// The agent that wrote it.
     pub agent_id: AgentId,
     /// The source.
@@ -52,6 +55,8 @@ pub struct ManifestHeader {
     /// The kit's word for that key, where there is one. Not verified by [`open_header`], which does not know the
     /// recovery key: see [`ManifestHeader::certified`].
     pub certificate: Option<Certificate>,
+    /// What later writers add and readers may pass over.
+    pub further: Option<Further>,
 }
 
 impl ManifestHeader {
@@ -132,6 +137,9 @@ pub(crate) struct WireHeader {
     signer: [u8; 32],
     #[n(10)]
     certificate: Option<Certificate>,
+    /// Not in version 1.
+    #[n(11)]
+    further: Option<Further>,
 }
 
 #[derive(Encode, Decode)]
@@ -185,15 +193,27 @@ impl From<&ManifestHeader> for WireHeader {
             objects_root: *header.objects_root.as_bytes(),
             signer: *header.signer.as_bytes(),
             certificate: header.certificate.clone(),
+            further: header.further.clone(),
         }
     }
 }
 
-impl TryFrom<WireHeader> for ManifestHeader {
-    type Error = ManifestError;
-
-    fn try_from(wire: WireHeader) -> Result<Self, ManifestError> {
-        Ok(Self {
+impl WireHeader {
+    /// What it says in a manifest of this version.
+    pub(super) fn read(self, version: u8) -> Result<ManifestHeader, ManifestError> {
+        let wire = self;
+        let is_sound = wire
+            .further
+            .as_ref()
+            .is_none_or(|further| version > 1 && further.check().is_ok());
+        if !is_sound {
+            return Err(WireError::NotCanonical {
+                what: "manifest header",
+            }
+            .into());
+        }
+        Ok(ManifestHeader {
+            version,
             agent_id: AgentId::from_uuid(Uuid::from_bytes(wire.agent)),
             source_id: SourceId::from_uuid(Uuid::from_bytes(wire.source)),
             run_id: RunId::from_uuid(Uuid::from_bytes(wire.run)),
@@ -215,6 +235,7 @@ impl TryFrom<WireHeader> for ManifestHeader {
             objects_root: ObjectHash::from_bytes(wire.objects_root),
             signer: AgentPublicKey::from_bytes(&wire.signer)?,
             certificate: wire.certificate,
+            further: wire.further,
         })
     }
 }

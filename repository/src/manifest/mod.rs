@@ -5,15 +5,23 @@
 //! frame with header | length, u32 big-endian | sealed part, CBOR | Ed25519 signature, 64 bytes
 //! ```
 
+mod content;
 mod error;
 mod header;
+mod warning;
 
+pub use content::{MAX_INDEX_PAGES, ManifestContent, NameIndex, Root, WarningList};
+pub(crate) use content::{are_version_1, decode_content};
 pub use error::ManifestError;
 pub(crate) use header::WireHeader;
 pub use header::{ManifestHeader, ManifestParent};
+pub(crate) use warning::encode_warning_page;
+pub use warning::{
+    ListedWarning, MAX_DETAIL_BYTES, MAX_WARNING_BYTES, MAX_WARNING_PAGES, MAX_WARNINGS, Warning,
+    WarningKind, decode_warning_page, encode_warnings,
+};
 
 use jiff::Timestamp;
-use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use shared::{
     api::agent::SnapshotTotals,
@@ -23,7 +31,6 @@ use shared::{
 use zeroize::Zeroizing;
 
 use crate::{
-    chunk::ChunkKey,
     gcm::TAG_LEN,
     hedge::Hedge,
     identity::{AgentPublicKey, AgentSigningKey, Certificate},
@@ -31,7 +38,6 @@ use crate::{
     padding::padme,
     recovery::{RecoveryPublicKey, RecoverySecret},
     seal::Sealed,
-    tree::Entry,
     wire::{self, SIGNATURE_LEN, WireError},
 };
 
@@ -43,99 +49,6 @@ const MAX_HEADER_BYTES: usize = 1024 * 1024;
 const DOMAIN: &str = "holdfast v1 manifest";
 const HEDGE: &str = "holdfast v1 manifest randomness";
 const INFO: &[u8] = b"holdfast v1 manifest sealed part";
-
-/// A path of the source and what stood there.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Root {
-    /// The absolute path.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub path: Vec<u8>,
-    /// What stood there. Its name is the path's last part, or `root` for `/`.
-    #[n(1)]
-    pub entry: Entry,
-}
-
-/// What was not backed up whole. Never reuse a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
-#[cbor(index_only)]
-pub enum WarningKind {
-    /// It could not be read; it is missing.
-    #[n(1)]
-    Unreadable,
-    /// It was there when its folder was listed and gone when it was to be read.
-    #[n(2)]
-    Vanished,
-    /// It changed while it was read: what is stored may mix old and new.
-    #[n(3)]
-    ChangedWhileRead,
-    /// A device, pipe or socket in a folder: not backed up. A note: the totals count it apart from warnings.
-    #[n(4)]
-    UnsupportedType,
-    /// Its extended attributes could not be read; its content is whole.
-    #[n(5)]
-    MetadataIncomplete,
-    /// A path of the source that does not exist.
-    #[n(6)]
-    PathMissing,
-    /// Its listing entry is too large to be stored; it is missing.
-    #[n(7)]
-    TooLarge,
-    /// What is mounted there is left out: the kernel's own state, files that are elsewhere too, or a network mount that
-    /// the source does not include. A note; the folder itself is backed up, empty.
-    #[n(8)]
-    MountLeftOut,
-    /// An exclude line that is no pattern, in the place of the path: it left out nothing.
-    #[n(9)]
-    ExcludeUnread,
-    /// The source's first path: no file was taken, although something is there.
-    #[n(10)]
-    NothingTaken,
-}
-
-impl WarningKind {
-    /// Whether it tells of something that no backup holds, and nothing is wrong.
-    #[must_use]
-    pub fn is_note(self) -> bool {
-        matches!(self, Self::UnsupportedType | Self::MountLeftOut)
-    }
-}
-
-/// One thing that was not backed up whole.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Warning {
-    /// Where.
-    #[cbor(n(0), with = "minicbor::bytes")]
-    pub path: Vec<u8>,
-    /// What.
-    #[n(1)]
-    pub kind: WarningKind,
-    /// What the system said.
-    #[n(2)]
-    pub detail: String,
-}
-
-/// What only the recovery kit opens.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct ManifestContent {
-    /// The source's name.
-    #[n(0)]
-    pub source_name: String,
-    /// The endpoint's host name.
-    #[n(1)]
-    pub hostname: String,
-    /// What was backed up, ascending by path.
-    #[n(2)]
-    pub roots: Vec<Root>,
-    /// What names this source's chunks.
-    #[n(3)]
-    pub chunk_key: ChunkKey,
-    /// What was not backed up whole; the header's totals count all of them.
-    #[n(4)]
-    pub warnings: Vec<Warning>,
-}
 
 /// A manifest to be written.
 #[derive(Debug)]
@@ -186,15 +99,18 @@ impl NewManifest {
             created_at: self.created_at,
             totals: self.totals,
             recovery: recovery.fingerprint(),
+            version: self.content.version(),
+            further: None,
             objects_root: object_list::root(self.objects.iter().chain(self.list.pages())),
             list: self.list,
             signer: key.public(),
             certificate: self.certificate,
         };
+        let version = header.version;
         let header = wire::encode(&WireHeader::from(&header));
-        let mut bytes = wire::frame(ObjectKind::Manifest, &header);
+        let mut bytes = wire::frame_of(ObjectKind::Manifest, version, &header);
 
-        let content = Zeroizing::new(wire::encode(&self.content));
+        let content = Zeroizing::new(self.content.encode());
         let mut hedge = Hedge::new(rng, HEDGE, &[&bytes, &content]);
         let mut plain = Zeroizing::new(Vec::with_capacity(padme(4 + content.len() + TAG_LEN)));
         plain.extend_from_slice(&wire::length(content.len()));
@@ -263,7 +179,8 @@ pub fn open_header_of_any(bytes: &[u8]) -> Result<ManifestHeader, ManifestError>
 
 /// Reads the header without verifying anything.
 pub(crate) fn read_header(bytes: &[u8]) -> Result<ManifestHeader, ManifestError> {
-    wire::decode::<WireHeader>(split(bytes)?.header, "manifest header")?.try_into()
+    let header: WireHeader = wire::decode(split(bytes)?.header, "manifest header")?;
+    header.read(wire::version_of(bytes))
 }
 
 /// Opens the sealed part. Verify the header first.
@@ -281,13 +198,7 @@ pub fn open_content(bytes: &[u8], kit: &RecoverySecret) -> Result<ManifestConten
     if padding.iter().any(|byte| *byte != 0) {
         return Err(WireError::TrailingBytes.into());
     }
-    decode_content(content)
-}
-
-pub(crate) fn decode_content(content: &[u8]) -> Result<ManifestContent, ManifestError> {
-    let content: ManifestContent = wire::decode(content, "manifest sealed part")?;
-    content.roots.iter().try_for_each(|root| root.entry.check())?;
-    Ok(content)
+    decode_content(content, wire::version_of(bytes))
 }
 
 struct Parts<'a> {

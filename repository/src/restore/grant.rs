@@ -11,7 +11,8 @@ use crate::{
     gcm::TAG_LEN,
     hedge::Hedge,
     identity::{AgentRestoreKey, AgentRestorePublicKey},
-    manifest::Root,
+    manifest::{Root, are_version_1},
+    owners::{OwnerTable, WireTable},
     pack::PackKey,
     padding::padme,
     seal::{SealError, Sealed},
@@ -32,6 +33,8 @@ pub struct Grant {
     pub chunk_key: ChunkKey,
     /// The roots of the snapshot below which the wanted paths lie; their entries name the first chunks to read.
     pub roots: Vec<Root>,
+    /// Names of owners and groups.
+    pub owners: OwnerTable,
     packs: Vec<GrantedPack>,
 }
 
@@ -60,6 +63,9 @@ struct Content {
     roots: Vec<Root>,
     #[n(2)]
     packs: Vec<WirePack>,
+    /// Not in version 1.
+    #[n(3)]
+    owners: Option<WireTable>,
 }
 
 #[derive(Encode, Decode)]
@@ -86,10 +92,27 @@ impl Grant {
         let grant = Self {
             chunk_key,
             roots,
+            owners: OwnerTable::default(),
             packs,
         };
         grant.check()?;
         Ok(grant)
+    }
+
+    /// The same with names of owners and groups.
+    #[must_use]
+    pub fn with_owners(mut self, owners: OwnerTable) -> Self {
+        self.owners = owners.bounded();
+        self
+    }
+
+    /// 1 for what version 1 can say, so that older agents read it.
+    pub(crate) fn version(&self) -> u8 {
+        if self.owners.is_empty() && are_version_1(&self.roots) {
+            1
+        } else {
+            2
+        }
     }
 
     /// The packs, ascending by hash.
@@ -114,7 +137,8 @@ impl Grant {
     /// When it is too large or the agent's key is unusable.
     pub fn seal(&self, to: &AgentRestorePublicKey, rng: &mut impl CryptoRng) -> Result<Vec<u8>, OrderError> {
         let content = self.encode();
-        let prefix = wire::prefix(Framed::RestoreGrant);
+        let version = self.version();
+        let prefix = wire::prefix_of(Framed::RestoreGrant, version);
         let padded = padme(4 + content.len() + TAG_LEN) - TAG_LEN;
         let mut plain = Zeroizing::new(Vec::with_capacity(padded));
         plain.extend_from_slice(&wire::length(content.len()));
@@ -122,7 +146,7 @@ impl Grant {
         plain.resize(padded, 0);
         let mut hedge = Hedge::new(rng, HEDGE, &[&prefix, &to.to_bytes(), &content]);
         let sealed = Sealed::seal(to.short_id(), to.sealing(), INFO, &plain, &prefix, &mut hedge)?;
-        let bytes = frame(sealed);
+        let bytes = frame(version, sealed);
         if bytes.len() > MAX_GRANT_BYTES {
             return Err(WireError::TooLong {
                 found: bytes.len() as u64,
@@ -142,7 +166,8 @@ impl Grant {
             return Err(OrderError::OtherGrant);
         }
         let sealed = sealed(bytes)?;
-        let prefix = wire::prefix(Framed::RestoreGrant);
+        let version = wire::version_of(bytes);
+        let prefix = wire::prefix_of(Framed::RestoreGrant, version);
         let mine = key.public().short_id();
         let plain = sealed
             .open(mine, key.secret(), INFO, &prefix, "restore grant")
@@ -156,7 +181,15 @@ impl Grant {
         if padding.iter().any(|byte| *byte != 0) {
             return Err(WireError::TrailingBytes.into());
         }
-        Self::decode(content)
+        let grant = Self::decode(content)?;
+        if grant.version() == version {
+            Ok(grant)
+        } else {
+            Err(WireError::NotCanonical {
+                what: "restore grant",
+            }
+            .into())
+        }
     }
 
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
@@ -168,6 +201,7 @@ impl Grant {
             chunk_key: self.chunk_key.clone(),
             roots: self.roots.clone(),
             packs: packs.collect(),
+            owners: Option::from(&self.owners),
         }))
     }
 
@@ -187,6 +221,7 @@ impl Grant {
         let grant = Self {
             chunk_key: content.chunk_key,
             roots: content.roots,
+            owners: content.owners.try_into()?,
             packs,
         };
         grant.check()?;
@@ -194,7 +229,13 @@ impl Grant {
     }
 
     fn check(&self) -> Result<(), OrderError> {
-        self.roots.iter().try_for_each(|root| root.entry.check())?;
+        let is_root = |root: &Root| root.check().is_ok();
+        if !self.roots.iter().all(is_root) {
+            return Err(WireError::Malformed {
+                what: "restore grant",
+            }
+            .into());
+        }
         let packs_only = self
             .packs
             .iter()
@@ -211,8 +252,8 @@ impl Grant {
 }
 
 /// The message.
-pub(crate) fn frame(sealed: Sealed) -> Vec<u8> {
-    wire::frame(Framed::RestoreGrant, &wire::encode(&Header { sealed }))
+pub(crate) fn frame(version: u8, sealed: Sealed) -> Vec<u8> {
+    wire::frame_of(Framed::RestoreGrant, version, &wire::encode(&Header { sealed }))
 }
 
 /// Reads the message without opening it.

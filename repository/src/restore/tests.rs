@@ -66,7 +66,12 @@ fn grant(packs: &[&SealedPack]) -> Grant {
             ctime: time,
             xattrs: vec![],
             hard_link: None,
+            owner: None,
+            holes: None,
+            windows: None,
+            further: None,
         },
+        walked: None,
     };
     Grant::new(
         names(),

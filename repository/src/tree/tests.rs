@@ -22,6 +22,10 @@ fn entry(name: &[u8], node: Node) -> Entry {
         ctime: time,
         xattrs: vec![],
         hard_link: None,
+        owner: None,
+        holes: None,
+        windows: None,
+        further: None,
     }
 }
 
@@ -76,21 +80,15 @@ fn a_listing_reads_back() {
 #[test]
 fn hostile_listings_are_refused() {
     for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0b"] {
-        let bytes = wire::encode(&Page {
-            entries: vec![file(name, &[])],
-        });
+        let bytes = page(&[file(name, &[])]);
         assert_eq!(decode_page(&bytes), Err(TreeError::BadName), "{name:?}");
     }
     for pair in [[b"b", b"a"], [b"a", b"a"]] {
-        let bytes = wire::encode(&Page {
-            entries: pair.map(|name| file(name, &[])).to_vec(),
-        });
+        let bytes = page(&pair.map(|name| file(name, &[])));
         assert_eq!(decode_page(&bytes), Err(TreeError::Order));
     }
     for len in [0, 4_194_305] {
-        let bytes = wire::encode(&Page {
-            entries: vec![file(b"a", &[len])],
-        });
+        let bytes = page(&[file(b"a", &[len])]);
         assert!(matches!(decode_page(&bytes), Err(TreeError::OutOfRange { .. })));
     }
     let mut lies = file(b"a", &[10]);
@@ -98,19 +96,153 @@ fn hostile_listings_are_refused() {
         unreachable!()
     };
     *size_bytes = 11;
-    assert!(decode_page(&wire::encode(&Page { entries: vec![lies] })).is_err());
+    assert!(decode_page(&page(&[lies])).is_err());
     let mut mode = file(b"a", &[]);
     mode.mode = 0o10_000;
-    assert!(decode_page(&wire::encode(&Page { entries: vec![mode] })).is_err());
+    assert!(decode_page(&page(&[mode])).is_err());
     // A kind of node that a later version may bring: refused, not guessed.
-    let bytes = wire::encode(&Page {
-        entries: vec![entry(b"a", Node::Directory { pages: vec![] })],
-    });
+    let bytes = page(&[entry(b"a", Node::Directory { pages: vec![] })]);
     let at = bytes.windows(4).position(|w| w == [0x82, 2, 0x81, 0x80]).unwrap();
     let mut reserved = bytes.clone();
     reserved[at + 1] = 4;
     assert!(decode_page(&bytes).is_ok());
     assert!(decode_page(&reserved).is_err());
+}
+
+/// An entry with everything that version 2 adds.
+fn second_version() -> Entry {
+    let streams = [&b"Zone.Identifier"[..], b"more"].map(|name| Stream {
+        name: name.to_vec(),
+        size_bytes: 7,
+        content: Content::Direct(vec![ChunkRef {
+            id: names().id(name),
+            raw_len: 7,
+        }]),
+    });
+    let hole = |offset, len| Hole { offset, len };
+    Entry {
+        owner: Some(Box::new(OwnerNames {
+            user: b"anna".to_vec(),
+            group: vec![],
+        })),
+        holes: Some(Box::new(Holes(vec![hole(0, 4096), hole(8192, 8192)]))),
+        windows: Some(Box::new(Windows {
+            attributes: Some(0x20),
+            created: Some(UnixTime {
+                seconds: 5,
+                nanoseconds: 100,
+            }),
+            security: Some(vec![1, 0, 4, 0x80].into()),
+            streams: Some(streams.to_vec()),
+            reparse: Some(Reparse {
+                tag: 0xa000_000c,
+                data: vec![7; 16_384],
+            }),
+        })),
+        further: Some(Box::new(Further::new(vec![(4711, vec![1, 2])]).unwrap())),
+        ..file(b"b", &[16_384])
+    }
+}
+
+#[test]
+fn a_page_is_of_version_2_when_an_entry_is() {
+    let entries = vec![file(b"a", &[5]), second_version()];
+    let pages = encode_listing(&entries, &names()).unwrap();
+    assert_eq!((pages.len(), pages[0][..2].to_vec()), (1, vec![0xa1, 1]));
+    assert_eq!(decode_page(&pages[0]).unwrap(), entries);
+    // A listing without is written as it always was: what is unchanged keeps its id.
+    let first = encode_listing(&entries[..1], &names()).unwrap();
+    assert_eq!(first[0][..2], [0xa1, 0]);
+    // No page says it as the other version.
+    for page in [&first[0], &pages[0]] {
+        let mut other = page.clone();
+        other[1] ^= 1;
+        assert_eq!(decode_page(&other), Err(TreeError::OtherVersion));
+    }
+    // Neither as both.
+    let both = wire::encode(&Page {
+        version_1: Some(entries[..1].to_vec()),
+        version_2: Some(entries[1..].to_vec()),
+    });
+    assert_eq!(decode_page(&both), Err(TreeError::OtherVersion));
+}
+
+fn windows(entry: &mut Entry) -> &mut Windows {
+    entry.windows.as_mut().unwrap()
+}
+
+fn stream(entry: &mut Entry) -> &mut Stream {
+    &mut windows(entry).streams.as_mut().unwrap()[0]
+}
+
+fn holes(entry: &mut Entry) -> &mut Vec<Hole> {
+    &mut entry.holes.as_mut().unwrap().0
+}
+
+fn owner(entry: &mut Entry) -> &mut OwnerNames {
+    entry.owner.as_mut().unwrap()
+}
+
+type Change = fn(&mut Entry);
+
+const WRONG: [(&str, Change); 20] = [
+    ("no name", |entry| owner(entry).user.clear()),
+    ("a long name", |entry| owner(entry).group = vec![b'x'; 257]),
+    ("a name with a zero", |entry| owner(entry).user = vec![0]),
+    ("no holes", |entry| holes(entry).clear()),
+    ("an empty hole", |entry| holes(entry)[0].len = 0),
+    ("holes that touch", |entry| holes(entry)[1].offset = 4096),
+    ("a hole beyond the end", |entry| holes(entry)[1].len = 8193),
+    ("a hole that overflows", |entry| holes(entry)[1].len = u64::MAX),
+    ("holes of a link", |entry| {
+        entry.node = Node::Symlink {
+            target: b"a".to_vec(),
+        };
+    }),
+    ("nothing of Windows", |entry| *windows(entry) = Windows::default()),
+    ("a time that is none", |entry| {
+        windows(entry).created.as_mut().unwrap().nanoseconds = 1_000_000_000;
+    }),
+    ("a long descriptor", |entry| {
+        windows(entry).security = Some(vec![0; 65_537].into());
+    }),
+    ("no streams", |entry| windows(entry).streams = Some(vec![])),
+    ("streams out of order", |entry| {
+        windows(entry).streams.as_mut().unwrap().reverse();
+    }),
+    ("many streams", |entry| {
+        let one = stream(entry).clone();
+        let many = (0..1025u32).map(|number| Stream {
+            name: format!("{number:06}").into_bytes(),
+            ..one.clone()
+        });
+        windows(entry).streams = Some(many.collect());
+    }),
+    ("a stream without a name", |entry| stream(entry).name.clear()),
+    ("a stream's name that is a path", |entry| {
+        stream(entry).name = b"a:b".to_vec();
+    }),
+    ("a long stream name", |entry| stream(entry).name = vec![b'a'; 766]),
+    ("a stream that lies", |entry| stream(entry).size_bytes = 8),
+    ("long reparse data", |entry| {
+        windows(entry).reparse.as_mut().unwrap().data.push(0);
+    }),
+];
+
+#[test]
+fn what_version_2_adds_has_limits() {
+    second_version().check().unwrap();
+    for (why, change) in WRONG {
+        let mut entry = second_version();
+        change(&mut entry);
+        assert!(entry.check().is_err(), "{why}");
+        assert!(decode_page(&page(&[entry])).is_err(), "{why}");
+    }
+    // A field that no version has.
+    let mut page = page(&[file(b"a", &[])]);
+    page[3] += 1;
+    page.extend_from_slice(&[13, 0x40]);
+    assert!(matches!(decode_page(&page), Err(TreeError::Wire(_))));
 }
 
 #[test]

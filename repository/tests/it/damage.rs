@@ -14,7 +14,7 @@ use repository::{
     identity::{Certificate, SignedRestoreKey},
     index,
     kit::Kit,
-    manifest,
+    manifest::{self, Warning, WarningKind},
     object_list::{ObjectList, Replay},
     pack::{self, PackKey},
     restore::{Grant, Recipient, RestoreOrder},
@@ -51,11 +51,16 @@ fn samples(sample: &Sample, name: &str) -> Vec<Vec<u8>> {
             cbor::index_body(&sample.packs[..1]),
         ],
         "manifest_header" => copied(ObjectKind::Manifest),
-        "manifest_content" => sample
-            .contents
-            .iter()
-            .map(|content| minicbor::to_vec(content).unwrap())
-            .collect(),
+        "manifest_content" => vec![cbor::manifest_content(
+            &sample.contents[0],
+            &[Warning {
+                path: b"/srv/data/x".to_vec(),
+                kind: WarningKind::Vanished,
+                detail: "gone".into(),
+            }],
+        )],
+        "manifest_content_2" => sample.contents.iter().map(cbor::manifest_content_2).collect(),
+        "warning_page" => sample.warning_pages.clone(),
         "list_page" => copied(ObjectKind::ListPage),
         "object_list" => sample.lists.iter().map(ObjectList::to_bytes).collect(),
         "commit_record" => copied(ObjectKind::Commit),

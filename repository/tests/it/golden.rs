@@ -32,7 +32,7 @@ use crate::support::{
 };
 
 /// Every folder of `testdata/`.
-const GOLDEN: [&str; 1] = ["v1"];
+const GOLDEN: [&str; 2] = ["v1", "v2"];
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
@@ -133,6 +133,22 @@ fn golden_repositories_are_read() {
                 }
             }
         }
+    }
+}
+
+/// What did not change keeps its name in the bucket, whichever release wrote it first.
+#[test]
+fn listings_of_version_1_stay_as_they_are() {
+    let first = files(&testdata().join("v1"));
+    let newest = files(&testdata().join(GOLDEN[GOLDEN.len() - 1]));
+    let sample = Sample::new();
+    for layout in &sample.packs[..2] {
+        let (source, object) = (SourceId::from_uuid(sample::SOURCE), layout.object);
+        let key = format!(
+            "bucket/{}",
+            layout::object_key("", source, object.kind, &object.hash)
+        );
+        assert!(first.contains_key(&key) && newest.contains_key(&key), "{key}");
     }
 }
 

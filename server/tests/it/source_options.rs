@@ -152,6 +152,7 @@ async fn a_report_of_lines_that_are_not_there_is_cut_to_those_that_are() {
     report.read_again.inode.files = 7;
     report.read_again.inode.bytes = 20 << 30;
     let request = CommitRequest {
+        paths: Vec::new(),
         parent_seq: 0,
         manifest: ObjectRef {
             kind: ObjectKind::Manifest,

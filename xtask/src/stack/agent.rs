@@ -60,3 +60,15 @@ pub async fn restore(
     let to = to.to_owned();
     Ok(move |path: &Path| to.join(path.strip_prefix("/").unwrap_or(path)))
 }
+
+/// Puts a whole snapshot back where it was.
+pub async fn restore_in_place(program: &Path, state: &Path, snapshot: SnapshotId, kit: &Path) -> Result<()> {
+    let mut command = Command::new(program);
+    command.arg("restore").arg("--state").arg(state).args([
+        "--snapshot",
+        &snapshot.to_string(),
+        "--in-place",
+        "--json",
+    ]);
+    sh::output(command.arg("--kit").arg(kit)).await.map(|_| ())
+}

@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod emptied;
 mod faults;
+mod link;
 mod paths;
 mod report;
 mod restores;
@@ -117,6 +118,7 @@ async fn tell(stack: &mut Stack, report: &mut Report) -> Option<()> {
     .flatten()
     .collect();
     Box::pin(backups::all_locked(stack, report, &context, &snapshots)).await;
+    link::tell(stack, report, &context).await;
     let attacked = Box::pin(attack::tell(&Bucket::open(stack, set_up::BUCKET), report)).await;
     Box::pin(restores::wipe(report, &paths)).await?;
     for snapshot in &snapshots {

@@ -15,8 +15,10 @@ use rustix::{
 };
 use xattr::FileExt as _;
 
-use super::os;
-use crate::{escape::escaped, snapshot::Metadata};
+use repository::tree::Xattr;
+
+use super::{grown, os, xattrs_of_name};
+use crate::{acl, escape::escaped, snapshot::Metadata};
 use shared::words::counted;
 
 /// Dresses files, and gathers what could not be set.
@@ -24,7 +26,16 @@ pub(crate) struct MetadataWriter {
     as_root: bool,
     /// Whoever the restore runs as.
     own: (u32, u32),
-    misses: Mutex<BTreeMap<(String, String), (u64, String)>>,
+    misses: Mutex<BTreeMap<(Miss, String, String), (u64, String)>>,
+}
+
+/// What was not possible with an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Miss {
+    /// It is in the backup.
+    Set,
+    /// It is not in the backup, and stays.
+    Remove,
 }
 
 impl MetadataWriter {
@@ -41,13 +52,43 @@ impl MetadataWriter {
         self.as_root
     }
 
-    /// Owner first: a change of owner takes set-user-id bits and capabilities away. Times last. `path` is for notes.
+    /// First what the backup does not have goes: an inherited access control list must not come into force with the
+    /// permissions. Then the owner: a change of owner takes set-user-id bits and capabilities away. Times last. `path` is
+    /// for notes.
     pub(crate) fn apply(&self, file: &File, looks: &Metadata, path: impl Fn() -> String) -> io::Result<()> {
+        self.strip(file, looks, &path)?;
         if self.as_root {
             let (uid, gid) = owner(looks);
             rustix::fs::fchown(file, uid, gid)?;
         }
         self.apply_owned(file, looks, path)
+    }
+
+    /// Takes away the attributes that the backup does not have, access control lists among them.
+    fn strip(&self, file: &File, looks: &Metadata, path: &impl Fn() -> String) -> io::Result<()> {
+        let names = match grown(|list| rustix::fs::flistxattr(file, list)) {
+            // A file system without attributes.
+            Err(Errno::NOTSUP) => return Ok(()),
+            names => names?,
+        };
+        for name in foreign(&names, looks) {
+            if name == acl::ACCESS {
+                // The list's mask stands where the group's permissions do, and would pass for them.
+                let mode = rustix::fs::fstat(file)?.st_mode & looks.mode & 0o777;
+                rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?;
+            }
+            let removed = rustix::fs::fremovexattr(file, name);
+            self.removed(name, removed, path);
+        }
+        Ok(())
+    }
+
+    fn removed(&self, name: &[u8], removed: rustix::io::Result<()>, path: &impl Fn() -> String) {
+        match removed {
+            // It was gone already.
+            Ok(()) | Err(Errno::NODATA) => {}
+            Err(error) => self.miss(Miss::Remove, name, &error.into(), path),
+        }
     }
 
     /// The same for a file of this restore's own making, which has nothing that a change of owner would take away. Most are
@@ -61,13 +102,14 @@ impl MetadataWriter {
         if self.as_root && !is_owned(&rustix::fs::fstat(file)?, looks) {
             return self.apply(file, looks, path);
         }
+        self.strip(file, looks, &path)?;
         self.apply_owned(file, looks, path)
     }
 
     fn apply_owned(&self, file: &File, looks: &Metadata, path: impl Fn() -> String) -> io::Result<()> {
         for attribute in &looks.xattrs {
             if let Err(error) = file.set_xattr(os(&attribute.name), &attribute.value) {
-                self.miss(&attribute.name, &error, &path);
+                self.miss(Miss::Set, &attribute.name, &error, &path);
             }
         }
         rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode(looks)))?;
@@ -88,6 +130,12 @@ impl MetadataWriter {
             let (uid, gid) = owner(looks);
             rustix::fs::chownat(link, c"", uid, gid, AtFlags::EMPTY_PATH)?;
         }
+        // An error is that of a file system without attributes.
+        let names = grown(|list| rustix::fs::listxattr(by_handle(link), list)).unwrap_or_default();
+        for name in foreign(&names, looks) {
+            let removed = rustix::fs::removexattr(by_handle(link), name);
+            self.removed(name, removed, &path);
+        }
         for attribute in &looks.xattrs {
             // No call sets attributes by such a handle. The system's own name of it stands for the link itself, and is
             // resolved no further.
@@ -98,7 +146,7 @@ impl MetadataWriter {
                 XattrFlags::empty(),
             );
             if let Err(error) = set {
-                self.miss(&attribute.name, &error.into(), &path);
+                self.miss(Miss::Set, &attribute.name, &error.into(), &path);
             }
         }
         let times = times(looks);
@@ -110,14 +158,14 @@ impl MetadataWriter {
         Ok(())
     }
 
-    /// Whether what was found looks so already, as far as a look can tell.
-    pub(crate) fn fits(&self, stat: &Stat, looks: &Metadata) -> bool {
+    /// Whether what was found under a name looks so already.
+    pub(crate) fn fits(&self, folder: &OwnedFd, name: &[u8], stat: &Stat, looks: &Metadata) -> bool {
         let is_symlink = stat.st_mode & 0o170_000 == 0o120_000;
         let owned = !self.as_root || is_owned(stat, looks);
         owned
             && (is_symlink || stat.st_mode & 0o7777 == self.mode(looks))
             && same_time(stat, looks)
-            && looks.xattrs.is_empty()
+            && xattrs_of_name(folder, name).is_ok_and(|there| has_attributes(there, looks))
     }
 
     /// Another owner's set-user-id program must not become ours.
@@ -129,10 +177,10 @@ impl MetadataWriter {
         }
     }
 
-    fn miss(&self, attribute: &[u8], error: &io::Error, path: &impl Fn() -> String) {
+    fn miss(&self, miss: Miss, attribute: &[u8], error: &io::Error, path: &impl Fn() -> String) {
         let mut misses = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
         let miss = misses
-            .entry((escaped(attribute), error.to_string()))
+            .entry((miss, escaped(attribute), error.to_string()))
             .or_insert_with(|| (0, path()));
         miss.0 += 1;
     }
@@ -142,14 +190,36 @@ impl MetadataWriter {
         let misses = self.misses.into_inner().unwrap_or_else(PoisonError::into_inner);
         misses
             .into_iter()
-            .map(|((attribute, error), (count, example))| {
-                format!(
-                    "the attribute {attribute} could not be set on {}, such as {example}: {error}",
-                    counted(count, "file", "files")
-                )
+            .map(|((miss, attribute, error), (count, example))| {
+                let files = counted(count, "file", "files");
+                match miss {
+                    Miss::Set => format!(
+                        "the attribute {attribute} could not be set on {files}, such as {example}: {error}"
+                    ),
+                    Miss::Remove => format!(
+                        "the attribute {attribute}, which the backup does not have, stays on {files}, such as \
+                         {example}: {error}"
+                    ),
+                }
             })
             .collect()
     }
+}
+
+/// Those of the names, each ended by a zero, that are not in the backup and can be taken away.
+fn foreign<'n>(names: &'n [u8], looks: &Metadata) -> impl Iterator<Item = &'n [u8]> {
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    names.filter(|name| !is_label(name) && !looks.xattrs.iter().any(|kept| kept.name == *name))
+}
+
+/// What the system's own policy gives a file, on this machine and by its rules.
+fn is_label(name: &[u8]) -> bool {
+    name.starts_with(b"security.") && name != b"security.capability"
+}
+
+fn has_attributes(mut there: Vec<Xattr>, looks: &Metadata) -> bool {
+    there.retain(|found| !is_label(&found.name) || looks.xattrs.iter().any(|kept| kept.name == found.name));
+    there == looks.xattrs
 }
 
 /// Whether a file's modification time is the one in the backup.

@@ -4,6 +4,7 @@
 pub(crate) mod metadata;
 pub(crate) mod mounts;
 pub(crate) mod target;
+pub(crate) mod users;
 pub(crate) mod volumes;
 
 use std::{
@@ -222,16 +223,21 @@ impl Folder {
     /// `/proc`, which names the open folder itself; without `/proc` there are none.
     #[expect(clippy::missing_errors_doc, reason = "as for `open`")]
     pub fn xattrs_of_link(&self, name: &[u8]) -> io::Result<Vec<Xattr>> {
-        let mut path = format!("/proc/self/fd/{}/", self.0.as_raw_fd()).into_bytes();
-        path.extend_from_slice(name);
-        match xattrs(
-            |list| rustix::fs::llistxattr(path.as_slice(), list),
-            |name, value| rustix::fs::lgetxattr(path.as_slice(), name, value),
-        ) {
+        match xattrs_of_name(&self.0, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             other => other,
         }
     }
+}
+
+/// The attributes of what stands under a name in an open folder, ascending; a link is not followed.
+fn xattrs_of_name(folder: &OwnedFd, name: &[u8]) -> io::Result<Vec<Xattr>> {
+    let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
+    path.extend_from_slice(name);
+    xattrs(
+        |list| rustix::fs::llistxattr(path.as_slice(), list),
+        |name, value| rustix::fs::lgetxattr(path.as_slice(), name, value),
+    )
 }
 
 /// A file that is open for reading.

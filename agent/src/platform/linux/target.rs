@@ -357,6 +357,7 @@ mod tests {
                 nanoseconds: 7,
             },
             xattrs: vec![],
+            owner: None,
         }
     }
 

@@ -181,13 +181,12 @@ async fn a_manifest_that_a_stranger_signed_is_refused() {
             objects: Vec::new(),
             list: ObjectList::default(),
             certificate: None,
-            content: ManifestContent {
-                source_name: second.source_name.clone(),
-                hostname: agent::enroll::hostname(),
-                roots: Vec::new(),
-                chunk_key: SourceSecret::from_bytes([4; 32]).chunk_key(),
-                warnings: Vec::new(),
-            },
+            content: ManifestContent::new(
+                second.source_name.clone(),
+                agent::enroll::hostname(),
+                Vec::new(),
+                SourceSecret::from_bytes([4; 32]).chunk_key(),
+            ),
         };
         let mut rng = agent::random::draw().unwrap();
         let (manifest, bytes) = sealed.seal(kit.public(), &stranger, &mut rng).unwrap();

@@ -5,6 +5,7 @@ use std::path::Path;
 use agent::{
     backup::{BackupError, Job, Parent, Prepared, prepare},
     cache::{Cache, Head},
+    owners::Users,
     progress::{RestoreCounters, RunCounters, Silent},
     restore::{Order, Outcome, RestoreError, restore_from},
     snapshot::{Snapshot, SnapshotError},
@@ -44,6 +45,8 @@ pub struct Endpoint {
     pub adopted: Vec<PackLayout>,
     /// The figures of the last run.
     pub counters: RunCounters,
+    /// The accounts of this machine.
+    pub users: Users,
 }
 
 impl Endpoint {
@@ -69,6 +72,7 @@ impl Endpoint {
             do_not_reuse: Vec::new(),
             adopted: Vec::new(),
             counters: RunCounters::new(),
+            users: Users::default(),
         }
     }
 
@@ -96,6 +100,7 @@ impl Endpoint {
             settle: jiff::SignedDuration::ZERO,
             counters: &self.counters,
             observer: &Silent,
+            users: &self.users,
         };
         let prepared: Prepared = prepare(&job, &run, &self.bucket)?;
         let figures = Figures {

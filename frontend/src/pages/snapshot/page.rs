@@ -135,8 +135,8 @@ fn Content(page: Page, forms: RestoreForms, judge: FormState<JudgeSnapshot>) -> 
                                 <span class="warn-text">
                                     <Counted
                                         value=warnings
-                                        one="file left out or not whole; the machine's log has its name"
-                                        many="files left out or not whole; the machine's log has their names"
+                                        one="file left out or not whole; on the machine, holdfast-agent show --warnings names it"
+                                        many="files left out or not whole; on the machine, holdfast-agent show --warnings names them"
                                     />
                                 </span>
                             }

@@ -8,16 +8,21 @@ use repository::{
     chunk::{ChunkId, ChunkKey, ChunkRef, SourceSecret},
     commit::{CommitRecord, CommitSigningKey},
     compress::Compression,
+    further::Further,
     identity::{AgentRestoreKey, AgentSigningKey, Certificate},
     index,
     kit::Kit,
     layout,
-    manifest::{ManifestContent, ManifestParent, NewManifest, Root, Warning, WarningKind},
+    manifest::{
+        self, ManifestContent, ManifestParent, NameIndex, NewManifest, Root, Warning, WarningKind,
+        WarningList,
+    },
     object_list::{Delta, ObjectList, Page},
+    owners::OwnerTable,
     pack::{PackBuilder, PackKey, PackLayout, SealedPack},
     recovery::RecoverySeed,
     restore::{Destination, Grant, GrantedPack, Overwrite, RestoreOrder},
-    tree::{self, Content, Entry, Node, UnixTime, Xattr},
+    tree::{self, Content, Entry, Hole, Holes, Node, OwnerNames, Reparse, Stream, UnixTime, Windows, Xattr},
 };
 use shared::{
     api::agent::SnapshotTotals,
@@ -50,6 +55,7 @@ pub struct Sample {
     pub commits: Vec<Vec<u8>>,
     pub listings: Vec<Vec<u8>>,
     pub chunk_lists: Vec<Vec<u8>>,
+    pub warning_pages: Vec<Vec<u8>>,
     pub announced: Vec<u8>,
     pub grant: Vec<u8>,
     pub grant_content: Vec<u8>,
@@ -112,6 +118,10 @@ fn entry(name: &[u8], node: Node) -> Entry {
         ctime: UnixTime { seconds: -1, ..time },
         xattrs: vec![],
         hard_link: None,
+        owner: None,
+        holes: None,
+        windows: None,
+        further: None,
     }
 }
 
@@ -124,6 +134,34 @@ fn file(name: &[u8], chunks: Vec<ChunkRef>) -> Entry {
             content: Content::Direct(chunks),
         },
     )
+}
+
+/// A file with everything that version 2 adds.
+fn second_version(file: Entry, chunk: ChunkRef) -> Entry {
+    let stream = Stream {
+        name: b"Zone.Identifier".to_vec(),
+        size_bytes: u64::from(chunk.raw_len),
+        content: Content::Direct(vec![chunk]),
+    };
+    Entry {
+        owner: Some(Box::new(OwnerNames {
+            user: b"DOMAIN\\anna".to_vec(),
+            group: vec![],
+        })),
+        holes: Some(Box::new(Holes(vec![Hole { offset: 0, len: 4 }]))),
+        windows: Some(Box::new(Windows {
+            attributes: Some(0x20),
+            created: Some(file.mtime),
+            security: Some(vec![1, 0, 4, 0x80].into()),
+            streams: Some(vec![stream]),
+            reparse: Some(Reparse {
+                tag: 0xa000_000c,
+                data: b"elsewhere".to_vec(),
+            }),
+        })),
+        further: Some(Box::new(Further::new(vec![(4711, b"later".to_vec())]).unwrap())),
+        ..file
+    }
 }
 
 impl Sample {
@@ -147,6 +185,7 @@ impl Sample {
             commits: Vec::new(),
             listings: Vec::new(),
             chunk_lists: Vec::new(),
+            warning_pages: Vec::new(),
             announced: Vec::new(),
             grant: Vec::new(),
             grant_content: Vec::new(),
@@ -245,7 +284,8 @@ impl Sample {
         let added = vec![files.object, trees.object, segment];
         let page = self.page(1, added.clone(), vec![]);
         let list = ObjectList::from_bytes(&cbor::object_list(&[(&self.pages[0], page)], &[])).unwrap();
-        self.snapshot(1, added, list, root, vec![]);
+        let content = self.content(root);
+        self.snapshot(1, added, list, content);
     }
 
     /// A changed file, a file less, a file more: new packs, an old tree pack dropped, a layer on the old one.
@@ -256,8 +296,19 @@ impl Sample {
         let mut trees = self.packer(PackBuilder::trees());
         let page = self.listing(
             &mut trees,
-            &[file(b"greeting", vec![changed]), file(b"new", vec![changed])],
+            &[
+                second_version(file(b"greeting", vec![changed]), changed),
+                file(b"new", vec![changed]),
+            ],
         );
+        let warning = Warning {
+            path: b"/srv/data/socket".to_vec(),
+            kind: WarningKind::UnsupportedType,
+            detail: "a socket".into(),
+        };
+        self.warning_pages = manifest::encode_warnings(&[warning], &self.secret.chunk_key());
+        let warnings = self.warning_pages.iter().map(|page| trees.raw(page).id).collect();
+        let names = trees.raw(b"an index of names in a form that no reader knows").id;
         let trees = self.seal(trees, "golden 2 trees");
         let root = entry(b"data", Node::Directory { pages: vec![page] });
         let segment = self.segment(&[files.clone(), trees.clone()], "golden 2 index");
@@ -270,12 +321,19 @@ impl Sample {
         let mut objects = self.pages[0].delta.added().to_vec();
         objects.retain(|object| *object != gone);
         objects.extend([files.object, trees.object, segment]);
-        let warning = Warning {
-            path: b"/srv/data/socket".to_vec(),
-            kind: WarningKind::UnsupportedType,
-            detail: "a socket".into(),
+        let mut content = self.content(root);
+        content.roots[0].walked = Some(b"/mnt/disk/data".to_vec().into());
+        content.warnings = WarningList::Pages(warnings);
+        content.owners = OwnerTable {
+            users: [(0, b"root".to_vec()), (1000, b"anna".to_vec())].into(),
+            groups: [(100, b"users".to_vec())].into(),
         };
-        self.snapshot(2, objects, list, root, vec![warning]);
+        content.name_index = Some(NameIndex {
+            form: 4711,
+            pages: vec![names],
+        });
+        content.further = Some(Further::new(vec![(4711, b"later".to_vec())]).unwrap());
+        self.snapshot(2, objects, list, content);
     }
 
     fn listing(&mut self, trees: &mut Packer, entries: &[Entry]) -> ChunkId {
@@ -306,26 +364,19 @@ impl Sample {
         object
     }
 
-    fn snapshot(
-        &mut self,
-        seq: u64,
-        objects: Vec<ObjectRef>,
-        list: ObjectList,
-        root: Entry,
-        warnings: Vec<Warning>,
-    ) {
+    fn content(&self, root: Entry) -> ManifestContent {
+        let root = Root {
+            path: b"/srv/data".to_vec(),
+            entry: root,
+            walked: None,
+        };
+        let names = self.secret.chunk_key();
+        ManifestContent::new("golden".into(), "endpoint".into(), vec![root], names)
+    }
+
+    fn snapshot(&mut self, seq: u64, objects: Vec<ObjectRef>, list: ObjectList, content: ManifestContent) {
         let parent = self.manifests.last().map(|(object, _)| object.hash);
         let second = i64::try_from(seq).unwrap() * 86_400;
-        let content = ManifestContent {
-            source_name: "golden".into(),
-            hostname: "endpoint".into(),
-            roots: vec![Root {
-                path: b"/srv/data".to_vec(),
-                entry: root,
-            }],
-            chunk_key: self.secret.chunk_key(),
-            warnings,
-        };
         let run_id = RunId::from_uuid(Uuid::from_u128(100 + u128::from(seq)));
         let new = NewManifest {
             agent_id: AgentId::from_uuid(AGENT),
@@ -341,8 +392,8 @@ impl Sample {
                 folders: 2,
                 bytes: 300_000,
                 bytes_sent: 2_000,
-                warnings: content.warnings.len() as u64,
-                notes: 0,
+                warnings: 0,
+                notes: seq - 1,
             },
             objects,
             list: list.clone(),
@@ -386,13 +437,15 @@ impl Sample {
             })
             .collect();
         let content = &self.contents[1];
-        let grant = Grant::new(content.chunk_key.clone(), content.roots.clone(), packs).unwrap();
+        let grant = Grant::new(content.chunk_key.clone(), content.roots.clone(), packs)
+            .unwrap()
+            .with_owners(content.owners.clone());
         let keys: Vec<_> = grant
             .packs()
             .iter()
             .map(|pack| (pack.object, pack.key.clone()))
             .collect();
-        self.grant_content = cbor::grant_content(&grant.chunk_key, &grant.roots, &keys);
+        self.grant_content = cbor::grant_content(&grant.chunk_key, &grant.roots, &keys, &grant.owners);
         self.grant = grant
             .seal(self.restore_key.public(), &mut Fixed::new("golden grant"))
             .unwrap();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _};
 use repository::{
     chunk::{ChunkId, ChunkKey},
     index,
-    manifest::{self, ManifestHeader},
+    manifest::{self, ListedWarning, ManifestContent, ManifestHeader, WarningList},
     pack::{self, OpenPack, PackKey, PackLayout},
     recovery::RecoverySecret,
     tree::{self, Content, Entry, Node},
@@ -28,7 +28,7 @@ pub fn describe(
     let mut library = Library {
         read,
         kit,
-        names: content.chunk_key,
+        names: content.chunk_key.clone(),
         places: HashMap::new(),
     };
     let objects = header.objects(|page| read(page))?;
@@ -58,15 +58,26 @@ pub fn describe(
         let (above, _) = root.path.split_at(root.path.len() - root.entry.name.len());
         library.entry(above, &root.entry, &mut text)?;
     }
-    for warning in &content.warnings {
+    let warnings: Vec<ListedWarning> = match &content.warnings {
+        WarningList::Inline(warnings) => warnings.iter().map(ListedWarning::from).collect(),
+        WarningList::Pages(pages) => {
+            let mut all = Vec::new();
+            for page in pages {
+                all.extend(manifest::decode_warning_page(&library.chunk(page)?)?);
+            }
+            all
+        }
+    };
+    for warning in warnings {
         writeln!(
             text,
             "warning {} {:?} {}",
             warning.path.escape_ascii(),
-            warning.kind,
+            warning.known_kind().ok_or("an unknown kind")?,
             warning.detail
         )?;
     }
+    second_version(&content, &mut text)?;
     Ok(text)
 }
 
@@ -75,6 +86,32 @@ struct Library<'a> {
     kit: &'a RecoverySecret,
     names: ChunkKey,
     places: HashMap<ChunkId, (ObjectRef, u32, u64, pack::PackEntry)>,
+}
+
+/// What manifests of version 1 do not have.
+fn second_version(content: &ManifestContent, text: &mut String) -> Result<(), Failure> {
+    for root in &content.roots {
+        if let Some(walked) = &root.walked {
+            writeln!(text, "walked {}", walked.escape_ascii())?;
+        }
+    }
+    for (what, names) in [("user", &content.owners.users), ("group", &content.owners.groups)] {
+        for (id, name) in names {
+            writeln!(text, "{what} {id} {}", name.escape_ascii())?;
+        }
+    }
+    if let Some(index) = &content.name_index {
+        writeln!(
+            text,
+            "name index of form {} in {} chunks",
+            index.form,
+            index.pages.len()
+        )?;
+    }
+    if let Some(later) = content.further.as_ref().and_then(|further| further.get(4711)) {
+        writeln!(text, "further 4711 {}", later.escape_ascii())?;
+    }
+    Ok(())
 }
 
 impl Library<'_> {
@@ -135,6 +172,23 @@ impl Library<'_> {
         }
         if let Some(group) = entry.hard_link {
             write!(text, " group {group:016x}")?;
+        }
+        if let Some(owner) = &entry.owner {
+            write!(
+                text,
+                " owner {}:{}",
+                owner.user.escape_ascii(),
+                owner.group.escape_ascii()
+            )?;
+        }
+        if let Some(holes) = &entry.holes {
+            write!(text, " holes {:?}", holes.0)?;
+        }
+        if let Some(windows) = &entry.windows {
+            write!(text, " {windows:?}")?;
+        }
+        if let Some(further) = &entry.further {
+            write!(text, " {further:?}")?;
         }
         writeln!(text, "{detail}")?;
         if let Node::Directory { pages } = &entry.node {

@@ -153,6 +153,8 @@ mod tests {
     fn header() -> ManifestHeader {
         let expected = expected();
         ManifestHeader {
+            version: 2,
+            further: None,
             agent_id: expected.agent,
             source_id: expected.source,
             run_id: expected.run,
@@ -200,6 +202,43 @@ mod tests {
             change(&mut header, other);
             let error = compare(&header, &expected()).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
+        }
+    }
+
+    /// What agents of the first release write, and what today's do.
+    #[test]
+    fn manifests_of_both_versions_are_read() {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../repository/testdata");
+        for (folder, version) in [("v1", 1), ("v2", 2)] {
+            let keys = std::fs::read_to_string(golden.join(folder).join("keys.txt")).unwrap();
+            let key = keys
+                .lines()
+                .find_map(|line| line.strip_prefix("agent_signing_key "));
+            let key = AgentPublicKey::from_hex(key.unwrap()).unwrap();
+            let sources = golden.join(folder).join("bucket/sources");
+            let source = std::fs::read_dir(sources)
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap()
+                .path();
+            let mut read = 0;
+            for file in std::fs::read_dir(source.join("manifests")).unwrap() {
+                let bytes = std::fs::read(file.unwrap().path()).unwrap();
+                let header = manifest::open_header_of_any(&bytes).unwrap();
+                assert_eq!(header.version, version);
+                let expected = Expected {
+                    agent: header.agent_id,
+                    source: header.source_id,
+                    run: header.run_id,
+                    parent: header.parent.map(|parent| (parent.seq, parent.manifest)),
+                    recovery: header.recovery,
+                    totals: header.totals,
+                };
+                open(&bytes, repository::hash(&bytes), &key, &expected).unwrap();
+                read += 1;
+            }
+            assert_eq!(read, 2);
         }
     }
 

@@ -220,13 +220,12 @@ impl Writer {
             objects: now.clone(),
             list: plan.list.clone(),
             certificate: None,
-            content: ManifestContent {
-                source_name: "files".into(),
-                hostname: "host".into(),
-                roots: Vec::new(),
-                chunk_key: SourceSecret::from_bytes([6; 32]).chunk_key(),
-                warnings: Vec::new(),
-            },
+            content: ManifestContent::new(
+                "files".into(),
+                "host".into(),
+                Vec::new(),
+                SourceSecret::from_bytes([6; 32]).chunk_key(),
+            ),
         };
         let signer = AgentSigningKey::from_seed([8; 32]);
         let (manifest, bytes) = manifest

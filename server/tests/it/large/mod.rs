@@ -265,13 +265,12 @@ impl<'a> Large<'a> {
             objects: self.now.clone(),
             list: list.clone(),
             certificate: None,
-            content: ManifestContent {
-                source_name: "files".into(),
-                hostname: "host".into(),
-                roots: Vec::new(),
-                chunk_key: SourceSecret::from_bytes([4; 32]).chunk_key(),
-                warnings: Vec::new(),
-            },
+            content: ManifestContent::new(
+                "files".into(),
+                "host".into(),
+                Vec::new(),
+                SourceSecret::from_bytes([4; 32]).chunk_key(),
+            ),
         };
         let kit = read_kit(&self.site.kit).unwrap().secret();
         manifest

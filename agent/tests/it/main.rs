@@ -1,10 +1,12 @@
 //! The agent against a bucket in memory, and against a server and a storage on a loopback port.
 
 mod adopt;
+mod answers;
 mod blind;
 mod bounds;
 mod command_line;
 mod damage;
+mod hang;
 mod history;
 mod hostile;
 mod kill;

@@ -284,7 +284,7 @@ mod tests {
         run.set_head(&head).unwrap();
         run.commit().unwrap();
         assert!(
-            matches!(Cache::open(&path), Err(CacheError::Database(_))),
+            matches!(Cache::open(&path), Err(CacheError::InUse)),
             "two at a time"
         );
         drop(cache);

@@ -247,7 +247,7 @@ pub(super) async fn status(State(server): State<Server>, Path(run): Path<RunId>)
 pub(super) async fn progress(State(server): State<Server>, Path(run): Path<RunId>) -> Response {
     let inner = server.lock();
     if inner.run_over || inner.open_run != Some(run) {
-        return refuse(StatusCode::CONFLICT, "run_over", "the run was cancelled");
+        return refuse(StatusCode::CONFLICT, "run_over", "the run's deadline has passed");
     }
     StatusCode::NO_CONTENT.into_response()
 }

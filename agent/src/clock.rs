@@ -1,6 +1,6 @@
 //! The agent's clock: the one place that reads it.
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use jiff::Timestamp;
 
@@ -9,6 +9,15 @@ use jiff::Timestamp;
 #[must_use]
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Milliseconds of [`monotonic`] since it was first asked for here, from 1 on: a moment that fits into an atomic.
+#[must_use]
+pub fn milliseconds() -> u64 {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let begin = *BEGIN.get_or_init(monotonic);
+    let passed = monotonic().saturating_duration_since(begin).as_millis();
+    u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 /// A clock that never jumps, for distances.

@@ -7,7 +7,7 @@ use shared::api::agent::Work;
 use crate::{
     backup,
     backup::BackupError,
-    client::{Client, ClientError},
+    client::{Client, ClientError, Patience},
     limit::Limits,
     progress::{Observer, RunCounters},
     retry,
@@ -17,23 +17,43 @@ use crate::{
 
 /// How long one question for work is held open.
 const POLL_WAIT: Duration = Duration::from_secs(25);
-/// A run that was told to stop gets this long to tell the server.
-pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// A run that was told to stop gets this long to end and to tell the server.
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 /// The pause after an answer that is a refusal or makes no sense.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 
-/// Runs until `stop` resolves, within limits that come before those of the state folder.
+/// How a daemon works.
+pub struct Settings {
+    /// Come before the limits of the state folder.
+    pub limits: Limits,
+    /// For how long requests are repeated, and reads waited for.
+    pub patience: Patience,
+    /// Makes the counters of each run.
+    pub counters: Box<dyn Fn() -> RunCounters + Send + Sync>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            patience: Patience::LONG,
+            counters: Box::new(RunCounters::new),
+        }
+    }
+}
+
+/// Runs until `stop` resolves.
 ///
 /// # Errors
 /// When the state does not read. Failures of runs and of the network are logged, not returned.
 pub async fn daemon(
     state_folder: &Path,
-    limits: Limits,
+    settings: Settings,
     observer: Arc<dyn Observer>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), BackupError> {
     let state = State::open(state_folder)?;
-    let client = Client::within(&state, limits)?;
+    let client = Client::patient(&state, settings.limits, settings.patience)?;
     let observer: Arc<dyn Observer> = Arc::new(WarningLog::new(observer));
     tracing::info!(agent = %state.config().agent_id, server = %state.config().server, "waiting for work");
     let mut stop = std::pin::pin!(stop);
@@ -49,7 +69,7 @@ pub async fn daemon(
                 failures = 0;
                 let (run_id, source_id) = (work.run_id, work.source.id);
                 tracing::info!(%run_id, %source_id, "a backup begins");
-                let counters = Arc::new(RunCounters::new());
+                let counters = Arc::new((settings.counters)());
                 let mut run = std::pin::pin!(backup::backup_work(
                     &state,
                     &client,

@@ -140,7 +140,7 @@ pub async fn enroll(
     .map_err(ClientError::from)?;
     State::prepare(folder)?;
 
-    let seed = Zeroizing::new(random::bytes::<32>()?);
+    let seed = State::enrolling(folder, token)?;
     let enrolled = client
         .enroll(&EnrollRequest {
             token: token.to_owned(),

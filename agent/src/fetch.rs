@@ -13,19 +13,34 @@ use shared::{
 use crate::{
     client::{self, ClientError},
     refusal,
-    retry::retry,
-    storage::{STALL_TIMEOUT, Storage},
+    retry::{DOUBTS, Verdict},
+    storage::Storage,
     store::ReadError,
 };
 
-const ATTEMPTS: u32 = 6;
 /// An object that came with another hash is asked for so many times before that is believed.
 const ATTEMPTS_WRONG: u32 = 3;
+/// And one that is said not to be there.
+const ATTEMPTS_ABSENT: u32 = 4;
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 /// More than this are not read from at a time.
 const MAX_CONCURRENT_READS: u32 = 32;
 
-/// Reads a whole object and checks that it is the one that its name says.
+/// What another attempt to read, through an address of its own, may bring.
+pub(crate) fn verdict(error: &ReadError) -> Verdict {
+    match error {
+        ReadError::Client(error) => error.verdict(),
+        ReadError::Garbled { .. } => Verdict::Doubtful(DOUBTS),
+        ReadError::Wrong { .. } => Verdict::Doubtful(ATTEMPTS_WRONG),
+        ReadError::Storage { status, code, .. } => match (status, refusal::verdict(*status, code)) {
+            (404 | 405 | 410, Verdict::Doubtful(_)) => Verdict::Doubtful(ATTEMPTS_ABSENT),
+            (_, verdict) => verdict,
+        },
+        ReadError::Bucket(_) => Verdict::Final,
+    }
+}
+
+/// Reads a whole object, once, and checks that it is the one that its name says.
 pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
     if read.part.range() != (0..read.size_bytes) {
         return Err(wrong(
@@ -33,40 +48,30 @@ pub(crate) async fn whole(storage: &Storage, read: &SignedRead) -> Result<Vec<u8
             "the server gives the address of a part of it".to_owned(),
         ));
     }
-    check_size(read)?;
-    let attempt = || async {
-        let bytes = part(storage, read).await?;
-        let what = if bytes.len() as u64 != read.size_bytes {
-            format!(
-                "it has {} instead of {}",
-                counted(bytes.len() as u64, "byte", "bytes"),
-                read.size_bytes
-            )
-        } else if repository::hash(&bytes) != read.part.object {
-            "its hash is another".to_owned()
-        } else {
-            return Ok(bytes);
-        };
-        Err(wrong(read, what))
+    let bytes = part(storage, read).await?;
+    let what = if bytes.len() as u64 != read.size_bytes {
+        format!(
+            "it has {} instead of {}",
+            counted(bytes.len() as u64, "byte", "bytes"),
+            read.size_bytes
+        )
+    } else if repository::hash(&bytes) != read.part.object {
+        "its hash is another".to_owned()
+    } else {
+        return Ok(bytes);
     };
-    let is_wrong = |error: &ReadError| matches!(error, ReadError::Wrong { .. });
-    retry(ATTEMPTS_WRONG, read.part.object, attempt, is_wrong).await
+    Err(wrong(read, what))
 }
 
-/// Reads the part that the address is signed for: less, when the object is shorter than it should be. What is sealed in it
+/// Reads the part that the address is signed for, once: less, when the object is shorter than it should be. What is sealed in it
 /// proves itself when it is opened. An answer that is not of this part, such as the whole object, says nothing of the object and
-/// is not used: [`ReadError::Garbled`], in the end.
+/// is not used: [`ReadError::Garbled`].
 pub(crate) async fn part(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError> {
     check_size(read)?;
     if read.part.is_empty() {
         return Ok(Vec::new());
     }
-    let may_pass = |error: &ReadError| match error {
-        ReadError::Client(ClientError::Network { .. }) | ReadError::Garbled { .. } => true,
-        ReadError::Storage { status, .. } => *status == 429 || *status >= 500,
-        _ => false,
-    };
-    retry(ATTEMPTS, read.part.object, || once(storage, read), may_pass).await
+    once(storage, read).await
 }
 
 /// Refuses an address of more bytes than an object of its kind can have.
@@ -92,7 +97,8 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
     }
     let request = storage.get(&read.url)?.timeout(timeout);
     let request = request.header(RANGE_HEADER, read.part.header());
-    let mut answer = in_time(request.send()).await?;
+    let stall = storage.patience().stall;
+    let mut answer = in_time(stall, request.send()).await?;
     let mut body = match answer.status() {
         StatusCode::PARTIAL_CONTENT => {
             let named = answer.headers().get("content-range");
@@ -109,12 +115,12 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
             return Err(ReadError::Storage {
                 object: read.part.object,
                 status: status.as_u16(),
-                code: code_in_time(refusal::code(&mut answer)).await,
+                code: code_in_time(stall, refusal::code(&mut answer)).await,
             });
         }
     };
     let mut received = 0;
-    while let Some(piece) = in_time(answer.chunk()).await? {
+    while let Some(piece) = in_time(stall, answer.chunk()).await? {
         received += piece.len() as u64;
         if let Some(meter) = &storage.download {
             meter.pass(piece.len()).await;
@@ -134,9 +140,12 @@ async fn once(storage: &Storage, read: &SignedRead) -> Result<Vec<u8>, ReadError
 }
 
 /// An answer, or a part of it, unless nothing comes for too long.
-async fn in_time<T>(answer: impl Future<Output = Result<T, reqwest::Error>>) -> Result<T, ReadError> {
+async fn in_time<T>(
+    stall: Duration,
+    answer: impl Future<Output = Result<T, reqwest::Error>>,
+) -> Result<T, ReadError> {
     let host = "the storage".to_owned();
-    let error = match tokio::time::timeout(STALL_TIMEOUT, answer).await {
+    let error = match tokio::time::timeout(stall, answer).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => client::network(&error, host),
         Err(_) => ClientError::Network {
@@ -148,10 +157,8 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, reqwest::Error>>) -> 
 }
 
 /// The code of a refusal, unless it does not come in time.
-async fn code_in_time(code: impl Future<Output = String>) -> String {
-    tokio::time::timeout(STALL_TIMEOUT, code)
-        .await
-        .unwrap_or_default()
+pub(crate) async fn code_in_time(stall: Duration, code: impl Future<Output = String>) -> String {
+    tokio::time::timeout(stall, code).await.unwrap_or_default()
 }
 
 fn wrong(read: &SignedRead, what: String) -> ReadError {

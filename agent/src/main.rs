@@ -179,7 +179,11 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             cli::print(&format!("enrolled as {}", state.config().agent_id));
         }
         Command::Run { state, limit } => {
-            agent::daemon::daemon(&state.folder, limit.limits(), Arc::new(Silent), stop_signal()?).await?;
+            let settings = agent::daemon::Settings {
+                limits: limit.limits(),
+                ..Default::default()
+            };
+            agent::daemon::daemon(&state.folder, settings, Arc::new(Silent), stop_signal()?).await?;
         }
         Command::Backup {
             state,

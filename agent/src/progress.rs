@@ -3,19 +3,24 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
 use shared::{
-    api::agent::{RestoreProgress, RunPhase, RunProgress, SnapshotSummary},
+    api::agent::{RestoreProgress, RunPhase, RunProgress, SnapshotSummary, Stuck},
     ids::{RestoreId, RunId, SourceId},
 };
+use tokio::sync::Notify;
 
-use crate::throughput::Throughput;
+use crate::{
+    clock,
+    reading::{Hook, Readings},
+    throughput::Throughput,
+};
 
 /// What happens.
 #[derive(Debug, Clone, Serialize)]
@@ -170,6 +175,8 @@ impl Observer for Silent {
 }
 
 const UNKNOWN: u64 = u64::MAX;
+/// A call into a file system that lasts so long is told of.
+const STUCK_AFTER: Duration = Duration::from_mins(5);
 
 /// The figures of a backup under way.
 #[derive(Debug)]
@@ -188,7 +195,10 @@ pub struct RunCounters {
     bytes_total: AtomicU64,
     phase: AtomicU8,
     stop: AtomicBool,
+    stop_told: Notify,
+    refused: OnceLock<String>,
     looking_at: Mutex<Vec<u8>>,
+    pub(crate) readings: Readings,
 }
 
 impl RunCounters {
@@ -205,8 +215,18 @@ impl RunCounters {
             bytes_total: AtomicU64::new(UNKNOWN),
             phase: AtomicU8::new(0),
             stop: AtomicBool::new(false),
+            stop_told: Notify::const_new(),
+            refused: OnceLock::new(),
             looking_at: Mutex::new(Vec::new()),
+            readings: Readings::new(),
         }
+    }
+
+    /// Has a hook called before each call into a file system, for tests of calls that do not come back.
+    #[must_use]
+    pub fn with_hook(self, hook: Hook) -> Self {
+        self.readings.set_hook(hook);
+        self
     }
 
     /// What is being read now. It stays on the endpoint.
@@ -250,6 +270,28 @@ impl RunCounters {
     /// Asks the run to stop at the next file.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
+        self.stop_told.notify_waiters();
+    }
+
+    /// The server has ended the run, and says why: it stops.
+    pub(crate) fn refuse(&self, why: String) {
+        let _ = self.refused.set(why);
+        self.stop();
+    }
+
+    /// Why the server has ended the run, if it has.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.refused.get().cloned()
+    }
+
+    /// Resolves when it was asked to stop.
+    pub async fn until_stopped(&self) {
+        let mut told = std::pin::pin!(self.stop_told.notified());
+        // From here on no call of `stop` is missed.
+        told.as_mut().enable();
+        if !self.stopped() {
+            told.await;
+        }
     }
 
     /// Whether it was asked to.
@@ -279,6 +321,14 @@ impl RunCounters {
             bytes_total: known(&self.bytes_total, bytes_done),
             bytes_sent: self.bytes_sent.load(Relaxed),
             warnings: self.warnings.load(Relaxed),
+            stuck: self
+                .readings
+                .longest(clock::milliseconds())
+                .filter(|hang| hang.lasts >= STUCK_AFTER)
+                .map(|hang| Stuck {
+                    path: u32::try_from(hang.path).unwrap_or(u32::MAX),
+                    seconds: hang.lasts.as_secs(),
+                }),
         }
     }
 }
@@ -317,10 +367,7 @@ impl RestoreCounters {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::clock;
 
     #[test]
     fn a_line_of_progress_has_figures_speed_the_time_left_and_the_file() {

@@ -3,6 +3,8 @@
 use reqwest::Response;
 use shared::s3_refusal::Cause;
 
+use crate::retry::{DOUBTS, Verdict};
+
 /// More of a refusal is not read: S3's are shorter.
 const MAX_BYTES: usize = 16 * 1024;
 /// The longest code that is told: enough for people, and no more of a stranger's text than that.
@@ -31,11 +33,12 @@ fn code_in(xml: &str) -> String {
         .collect()
 }
 
-/// Whether another address, or the same request a little later, may succeed. An address that has run out is refused with
+/// What another address, or the same request a little later, may bring. An address that has run out is refused with
 /// `AccessDenied`; a quota, an account or keys that are no good stay so until a person sees to them.
-pub(crate) fn may_pass(status: u16, code: &str) -> bool {
+pub(crate) fn verdict(status: u16, code: &str) -> Verdict {
     match Cause::of(code, status) {
-        None | Some(Cause::ClockSkew | Cause::Permission) => true,
+        // The clock may be set right at any moment, as a store may come back.
+        Some(Cause::ClockSkew) => Verdict::Away,
         Some(
             Cause::Quota
             | Cause::Archived
@@ -43,8 +46,17 @@ pub(crate) fn may_pass(status: u16, code: &str) -> bool {
             | Cause::AccessKey
             | Cause::Signature
             | Cause::Bucket,
-        ) => false,
+        ) => Verdict::Final,
+        None | Some(Cause::Permission) => match (status, code) {
+            (400, "RequestTimeout") | (408 | 425 | 429 | 500..=504 | 507, _) => Verdict::Away,
+            _ => Verdict::Doubtful(DOUBTS),
+        },
     }
+}
+
+/// Whether a refusal that all attempts of a run met may be over when the next run begins, without anybody's doing.
+pub(crate) fn may_pass(status: u16, code: &str) -> bool {
+    verdict(status, code) != Verdict::Final && Cause::of(code, status) != Some(Cause::Permission)
 }
 
 #[cfg(test)]
@@ -72,19 +84,27 @@ mod tests {
 
     #[test]
     fn what_only_a_person_can_mend_is_not_tried_again() {
-        for (status, code, again) in [
-            (403, "AccessDenied", true),
-            (403, "RequestTimeTooSkewed", true),
-            (503, "SlowDown", true),
-            (403, "", true),
-            (403, "QuotaExceeded", false),
-            (403, "InvalidObjectState", false),
-            (403, "AccountProblem", false),
-            (403, "InvalidAccessKeyId", false),
-            (403, "SignatureDoesNotMatch", false),
-            (404, "NoSuchBucket", false),
+        use Verdict::{Away, Doubtful, Final};
+        for (status, code, again, later) in [
+            (403, "AccessDenied", Doubtful(DOUBTS), false),
+            (403, "", Doubtful(DOUBTS), false),
+            (403, "RequestTimeTooSkewed", Away, true),
+            (503, "SlowDown", Away, true),
+            (400, "RequestTimeout", Away, true),
+            (502, "", Away, true),
+            (429, "", Away, true),
+            (307, "TemporaryRedirect", Doubtful(DOUBTS), true),
+            (409, "OperationAborted", Doubtful(DOUBTS), true),
+            (404, "NoSuchKey", Doubtful(DOUBTS), true),
+            (403, "QuotaExceeded", Final, false),
+            (403, "InvalidObjectState", Final, false),
+            (403, "AccountProblem", Final, false),
+            (403, "InvalidAccessKeyId", Final, false),
+            (403, "SignatureDoesNotMatch", Final, false),
+            (404, "NoSuchBucket", Final, false),
         ] {
-            assert_eq!(may_pass(status, code), again, "{status} {code}");
+            assert_eq!(verdict(status, code), again, "{status} {code}");
+            assert_eq!(may_pass(status, code), later, "{status} {code}");
         }
     }
 }

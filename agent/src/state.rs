@@ -4,6 +4,7 @@
 //! agent.json              server, agent id, credential, the recovery key's fingerprint, the server's commit key,
 //!                         instance id, limits
 //! signing-key             Ed25519 seed, hexadecimal
+//! enrolling               the same, and for which token, while an enrollment has had no answer
 //! storage-hosts           where this agent sends to and fetches from, and nowhere else
 //! lock                    held by one backup at a time
 //! sources/<uuid>/secret   32 bytes, hexadecimal: chunk ids, cut points, index key
@@ -40,6 +41,7 @@ pub const DEFAULT_FOLDER: &str = "/var/lib/holdfast-agent";
 
 const CONFIG: &str = "agent.json";
 const SIGNING_KEY: &str = "signing-key";
+const ENROLLING: &str = "enrolling";
 const SOURCES: &str = "sources";
 /// No file of keys or settings is longer.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
@@ -189,6 +191,28 @@ impl State {
         fs::remove_file(&probe).map_err(|error| StateError::Io { path: probe, error })
     }
 
+    /// The seed of the signing key that an enrollment with this token is asked for with: the same one when it is asked again after its
+    /// answer was lost, so that the server knows the endpoint again. Written before it is used.
+    ///
+    /// # Errors
+    /// When there is no randomness, or the file cannot be written.
+    pub fn enrolling(folder: &Path, token: &str) -> Result<Zeroizing<[u8; 32]>, StateError> {
+        let path = folder.join(ENROLLING);
+        let of_token = blake3::derive_key("Holdfast 2026-12 token of an enrollment", token.as_bytes());
+        let of_token = data_encoding::HEXLOWER.encode(&of_token);
+        if let Ok(text) = private_file::read_text_bounded(&path, MAX_CONFIG_BYTES).map(Zeroizing::new)
+            && let Some((for_token, seed)) = text.split_once(' ')
+            && for_token == of_token
+            && let Some(seed) = parse_seed(seed)
+        {
+            return Ok(seed);
+        }
+        let seed = Zeroizing::new(random::bytes::<32>()?);
+        let text = Zeroizing::new(format!("{of_token} {}", data_encoding::HEXLOWER.encode(&*seed)));
+        write_private(&path, text.as_bytes())?;
+        Ok(seed)
+    }
+
     /// Stores an enrollment.
     ///
     /// # Errors
@@ -200,6 +224,8 @@ impl State {
         // The configuration comes last: it is what makes the folder an agent's.
         let text = Zeroizing::new(serde_json::to_string_pretty(&config).unwrap_or_default());
         write_private(&folder.join(CONFIG), text.as_bytes())?;
+        // It has its answer.
+        let _ = fs::remove_file(folder.join(ENROLLING));
         Ok(Self {
             folder: folder.to_owned(),
             config,
@@ -384,14 +410,16 @@ fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, StateError> {
             path: path.to_owned(),
             error,
         })?;
-    data_encoding::HEXLOWER
-        .decode(text.trim().as_bytes())
-        .ok()
+    parse_seed(&text).ok_or_else(|| StateError::Damaged {
+        path: path.to_owned(),
+        what: "expected 64 hexadecimal digits".to_owned(),
+    })
+}
+
+fn parse_seed(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let bytes = data_encoding::HEXLOWER.decode(text.trim().as_bytes()).ok();
+    bytes
         .map(Zeroizing::new)
         .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok())
         .map(Zeroizing::new)
-        .ok_or_else(|| StateError::Damaged {
-            path: path.to_owned(),
-            what: "expected 64 hexadecimal digits".to_owned(),
-        })
 }

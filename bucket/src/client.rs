@@ -10,19 +10,13 @@ use aws_sdk_s3::{
     },
 };
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource, TimeSource};
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use crate::{
     answers,
     config::{Config, Retries, Throttle, WallClock},
     connect::{self, JudgeRequest, Route},
 };
-
-/// A transfer below 1 byte a second for so long is given up (the SDK's own default, said here so that it does not change).
-const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// A client of one endpoint. Copies share its connections.
 #[derive(Clone)]
@@ -81,7 +75,7 @@ impl S3Client {
                 StalledStreamProtectionConfig::enabled()
                     .upload_enabled(true)
                     .download_enabled(true)
-                    .grace_period(STALLED_AFTER)
+                    .grace_period(config.timeouts.stalled)
                     .build(),
             )
             // Stores that know only Content-MD5 refuse the SDK's default trailers. What is read is compared by its reader.

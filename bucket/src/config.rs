@@ -57,6 +57,9 @@ pub struct Timeouts {
     pub read: Option<Duration>,
     /// A whole attempt, without the content of an object; `None` for no limit.
     pub attempt: Option<Duration>,
+    /// A body of which nothing came or went for so long is given up: the SDK's stalled-stream protection, whose own default of 5 s
+    /// is shorter than what gateways take that fetch an object from elsewhere first.
+    pub stalled: Duration,
 }
 
 /// How often a request is sent.

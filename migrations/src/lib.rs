@@ -73,8 +73,20 @@ impl MigratorTrait for Migrator {
                 up: include_str!("sql/m0016_anomalies.sql"),
             },
             SqlStep {
+                name: "m0017_runs_again",
+                up: include_str!("sql/m0017_runs_again.sql"),
+            },
+            SqlStep {
                 name: "m0018_source_options",
                 up: include_str!("sql/m0018_source_options.sql"),
+            },
+            SqlStep {
+                name: "m0020_agents_again",
+                up: include_str!("sql/m0020_agents_again.sql"),
+            },
+            SqlStep {
+                name: "m0021_machines",
+                up: include_str!("sql/m0021_machines.sql"),
             },
             SqlStep {
                 name: "m0022_restore_permissions",

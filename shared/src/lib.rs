@@ -11,6 +11,7 @@ pub mod ids;
 #[cfg(feature = "schedule")]
 pub mod input;
 pub mod limits;
+pub mod machines;
 pub mod object;
 pub mod retention;
 pub mod s3_refusal;

@@ -1,5 +1,7 @@
 //! Why a backup ended without a snapshot.
 
+use std::io::ErrorKind;
+
 use repository::{
     index::IndexError, manifest::ManifestError, object_list::ListError, pack::PackError, tree::TreeError,
 };
@@ -98,6 +100,17 @@ pub enum BackupError {
         /// Why the agent stopped waiting.
         reason: String,
     },
+    /// A call into a file system did not come back.
+    #[error(
+        "reading below {path} has not come back for {minutes} min, and the run was given up: is it a mount whose other side is gone? \
+         Mend it or take it off; the next run goes on with what was sent"
+    )]
+    Hangs {
+        /// The source's own path.
+        path: String,
+        /// For how long.
+        minutes: u64,
+    },
     /// Asked to stop.
     #[error("the agent was stopped")]
     Interrupted,
@@ -115,8 +128,65 @@ pub enum BackupError {
     Thread(String),
 }
 
+impl BackupError {
+    /// Whether the same run may succeed later, without anybody's doing: it failed for the sake of the storage or of the network.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Client(error) => !error.is_final(),
+            Self::Upload(error) => error.may_pass(),
+            Self::ParentUnreadable(_) | Self::Hangs { .. } | Self::Cache(CacheError::InUse) => true,
+            _ => self.is_full(),
+        }
+    }
+
+    /// Whether the disk of the state folder had no room.
+    pub(super) fn is_full(&self) -> bool {
+        let error = match self {
+            Self::State(StateError::Io { error, .. }) => error,
+            Self::Cache(CacheError::Database(error)) => match error.as_ref() {
+                redb::Error::Io(error) => error,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
+    }
+}
+
 impl From<Stopped> for BackupError {
     fn from(Stopped: Stopped) -> Self {
         Self::Stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf};
+
+    use super::*;
+
+    /// What a disk without room says, and a disk that fails.
+    const ENOSPC: i32 = 28;
+    const EDQUOT: i32 = 122;
+    const EIO: i32 = 5;
+
+    #[test]
+    fn a_full_disk_may_have_room_later_and_a_broken_one_needs_somebody() {
+        for (code, full) in [(ENOSPC, true), (EDQUOT, true), (EIO, false)] {
+            let error = || io::Error::from_raw_os_error(code);
+            let path = PathBuf::from("journal");
+            let of_state = BackupError::State(StateError::Io { path, error: error() });
+            let of_cache = BackupError::Cache(CacheError::Database(Box::new(redb::Error::Io(error()))));
+            for error in [of_state, of_cache] {
+                assert_eq!((error.is_full(), error.may_pass()), (full, full), "{error}");
+            }
+        }
+        assert!(!BackupError::NothingThere.may_pass());
+        assert!(!BackupError::Interrupted.may_pass());
+        assert!(BackupError::Cache(CacheError::InUse).may_pass());
     }
 }

@@ -90,7 +90,10 @@ impl Walk<'_, '_> {
             let slot = seen.slot;
             let child = match seen.stat.kind {
                 Kind::File => self.file(worker, &task.node, &task.folder, seen)?,
-                Kind::Symlink => self.symlink(&task.node, &task.folder, seen),
+                Kind::Symlink => {
+                    let _reading = self.reading(worker, task.node.root);
+                    self.symlink(&task.node, &task.folder, seen)
+                }
                 Kind::Folder | Kind::Other => {
                     let (path, detail) = (task.node.path_of(&seen.name), "a device, pipe or socket");
                     if matches!(task.node.above, Above::OneFile) {
@@ -179,6 +182,7 @@ impl Walk<'_, '_> {
             .as_ref()
             .filter(|record| record.why != Why::Unwanted)?;
         let expected = record.trust.sample.filter(|_| self.filter.unstable_inodes())?;
+        let _reading = self.reading(worker, node.root);
         let file = folder.file(&seen.name).ok()?;
         let size_bytes = seen.stat.size_bytes;
         if sample(&file, size_bytes, &self.names).ok()? != expected {

@@ -60,7 +60,10 @@ impl Walk<'_, '_> {
     /// What there is to do for one path of the source.
     pub(super) fn root(&self, at: usize) -> Result<Option<Task>, BackupError> {
         let (path, walked) = (&self.roots[at].path, &self.roots[at].walked);
-        let stat = match look_at_root(walked, self.filter, &self.mounts)? {
+        let reading = self.counters.readings.begin(0, at);
+        let looked = look_at_root(walked, self.filter, &self.mounts)?;
+        drop(reading);
+        let stat = match looked {
             Ok(stat) => stat,
             Err(why) => {
                 self.warn(platform::bytes(path).to_vec(), WarningKind::PathMissing, &why);
@@ -83,7 +86,9 @@ impl Walk<'_, '_> {
 
     /// Lists a folder, looks at everything in it, and leaves behind what takes longer.
     pub(super) fn folder(&self, worker: &mut Worker, task: FolderTask) -> Result<(), BackupError> {
+        let reading = self.reading(worker, task.root);
         if let Some((stat, at_mount)) = self.untouched(&task) {
+            drop(reading);
             let node = Arc::new(self.node(task, stat));
             self.mount_left_out(worker, &node, &at_mount);
             return self.part_done(worker, node);
@@ -95,9 +100,13 @@ impl Walk<'_, '_> {
         let opened = opened.and_then(|folder| Ok((folder.stat()?, folder)));
         let (stat, folder) = match opened {
             Ok((stat, folder)) => (stat, folder),
-            Err(error) => return self.closed_folder(worker, task, &error),
+            Err(error) => {
+                drop(reading);
+                return self.closed_folder(worker, task, &error);
+            }
         };
         if self.filter.is_state(&stat) {
+            drop(reading);
             return self.left_out(worker, task.above);
         }
         let at_mount = self.at_mount(&task, &stat);
@@ -110,6 +119,7 @@ impl Walk<'_, '_> {
             Ok(xattrs) => node.xattrs = self.bounded(xattrs, &|| node.path()).0,
             Err(error) => self.warn(node.path(), WarningKind::MetadataIncomplete, &error),
         }
+        drop(reading);
         let node = Arc::new(node);
         self.mount_left_out(worker, &node, &at_mount);
         if let Some(error) = failure {
@@ -220,17 +230,17 @@ impl Walk<'_, '_> {
         let mut before = before.into_iter().peekable();
         let mut path = self.filter.has_patterns().then(|| node.path_of(b""));
         let mut same = 0;
-        let mut folders = Vec::new();
-        let mut files = Vec::new();
+        let (mut folders, mut files) = (Vec::new(), Vec::new());
         let mut children = Vec::with_capacity(names.len());
         let known = before.len();
         for (slot, name) in names.into_iter().enumerate() {
+            self.must_go_on()?;
             children.push(None);
             let Name {
                 bytes: name,
                 is_folder,
             } = name;
-            let stat = match (!is_folder).then(|| folder.stat_of(&name)).transpose() {
+            let stat = match self.stat_of(worker, (node, folder), &name, is_folder) {
                 Ok(stat) => stat,
                 Err(error) => {
                     self.warn(node.path_of(&name), unreadable(&error), &error);
@@ -287,6 +297,18 @@ impl Walk<'_, '_> {
         self.queue
             .push(folders.into_iter().rev().chain(batches.into_iter().rev()));
         self.part_done(worker, node.clone())
+    }
+
+    /// What the system says of a name, unless the listing has said that it is a folder.
+    fn stat_of(
+        &self,
+        worker: &Worker,
+        (node, folder): (&Node, &Folder),
+        name: &[u8],
+        is_folder: bool,
+    ) -> io::Result<Option<Stat>> {
+        let _reading = self.reading(worker, node.root);
+        (!is_folder).then(|| folder.stat_of(name)).transpose()
     }
 
     fn takes(&self, node: &Node, folder: &mut Vec<u8>, name: &[u8], is_folder: bool) -> bool {

@@ -57,13 +57,16 @@ use crate::{
     limit::Rate,
     owners::Users,
     progress::{Event, Observer, RunCounters, SnapshotEvent, Speed},
+    reading::Hang,
     state::State,
     throughput::Throughput,
 };
-use upload::{NotingQueue, UploadQueue};
+use upload::{NotingQueue, UploadError, UploadQueue};
 
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How long the thread of a run may take to end that was told to stop.
+const ABANDON_AFTER: Duration = Duration::from_secs(5);
 
 /// Backs one source up, now.
 ///
@@ -79,7 +82,7 @@ pub async fn backup_source(
     let lock = state.lock()?;
     commit::finish_interrupted(state.commit_path(source)?, client, &counters).await?;
     let work = client.start_run(source).await?;
-    let snapshot = run(state, client, work, observer, counters).await;
+    let snapshot = run(state, client, (work, AskedBy::Person), observer, counters).await;
     drop(lock);
     snapshot
 }
@@ -125,20 +128,30 @@ pub async fn backup_work(
     let lock = match state.lock() {
         Ok(lock) => lock,
         Err(error) => {
-            let reason = "another backup of this agent is under way".to_owned();
-            let _ = client.abort(run_id, &AbortRequest { reason }).await;
+            let request = AbortRequest {
+                reason: "another backup of this agent is under way".to_owned(),
+                may_pass: true,
+            };
+            let _ = client.abort(run_id, &request).await;
             return Err(error.into());
         }
     };
-    let snapshot = run(state, client, work, observer, counters).await;
+    let snapshot = run(state, client, (work, AskedBy::Server), observer, counters).await;
     drop(lock);
     snapshot
+}
+
+/// Who has a run begin. Whoever stops one that a person began on the endpoint wants no other in its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AskedBy {
+    Person,
+    Server,
 }
 
 async fn run(
     state: &State,
     client: &Client,
-    work: BackupWork,
+    (work, asked_by): (BackupWork, AskedBy),
     observer: Arc<dyn Observer>,
     counters: Arc<RunCounters>,
 ) -> Result<SnapshotSummary, BackupError> {
@@ -150,6 +163,12 @@ async fn run(
     });
     let reporter = tokio::spawn(report(client.clone(), run_id, observer.clone(), counters.clone()));
     let result = transfer(state, client, work, observer.clone(), counters.clone()).await;
+    let result = match (result, counters.refusal()) {
+        (Err(BackupError::Interrupted | BackupError::Stopped), Some(refusal)) => {
+            Err(BackupError::Failed(refusal))
+        }
+        (result, _) => result,
+    };
     reporter.abort();
     // Until it has really ended, so that the snapshot is the last event.
     let _ = reporter.await;
@@ -163,8 +182,12 @@ async fn run(
             | BackupError::Uncommitted { .. },
         ) => {}
         Err(error) => {
-            let reason = public_reason(error);
-            if let Err(error) = client.abort(run_id, &AbortRequest { reason }).await {
+            let request = AbortRequest {
+                reason: public_reason(error),
+                may_pass: error.may_pass()
+                    || (asked_by == AskedBy::Server && matches!(error, BackupError::Interrupted)),
+            };
+            if let Err(error) = client.abort(run_id, &request).await {
                 tracing::debug!(%run_id, %error, "the run could not be aborted");
             }
         }
@@ -175,6 +198,10 @@ async fn run(
 /// What the server may know of an error: no names of files.
 fn public_reason(error: &BackupError) -> String {
     match error {
+        full if full.is_full() => {
+            "the disk of the agent's state folder is full: make room there, and the run goes on by itself"
+                .to_owned()
+        }
         BackupError::State(_) => "the agent's state folder cannot be read or written".to_owned(),
         BackupError::Path(_) | BackupError::Pattern { .. } => {
             "a path or a pattern of the source is not valid".to_owned()
@@ -199,8 +226,17 @@ async fn report(
             speed: Speed::tick(&mut throughput, clock::monotonic(), done, total),
             current: escaped(&counters.current()),
         });
-        if let Err(error) = client.run_progress(run_id, &progress).await {
-            tracing::debug!(%run_id, %error, "a progress report was lost");
+        match client.run_progress(run_id, &progress).await {
+            Ok(()) => {}
+            // Somebody cancelled it, or its deadline has passed. A run that commits takes no reports either.
+            Err(ClientError::Refused { code, message, .. })
+                if code.starts_with("run_") && counters.report().phase != RunPhase::Confirm =>
+            {
+                tracing::warn!(%run_id, message, "the server has ended the run");
+                counters.refuse(message);
+                return;
+            }
+            Err(error) => tracing::debug!(%run_id, %error, "a progress report was lost"),
         }
     }
 }
@@ -237,7 +273,9 @@ async fn transfer(
         queue,
     };
     // Dropping this future (the process is told to end) must stop the walk as well.
-    let _stop = StopOnDrop(counters);
+    let stop = StopOnDrop(counters);
+    let paths = thread.work.source.paths.clone();
+    let patience = client.storage().patience();
     let (done, outcome) = oneshot::channel();
     std::thread::Builder::new()
         .name("backup".to_owned())
@@ -245,13 +283,69 @@ async fn transfer(
             let _ = done.send(thread.run());
         })
         .map_err(|error| BackupError::Thread(error.to_string()))?;
-    let result = outcome
-        .await
-        .unwrap_or_else(|_| Err(BackupError::Thread("it ended without a result".to_owned())));
+    let result = match ended(outcome, &stop.0, patience.hang, &paths).await {
+        Ok(result) => result,
+        Err(abandoned) => {
+            // With the thread goes the queue that the far end waits for.
+            uploads.abort();
+            return Err(abandoned);
+        }
+    };
     // The queue is gone with the thread; what it reports explains a `Stopped`.
     match uploads.await {
-        Ok(Err(error)) if result.is_err() => Err(error.into()),
+        Ok(Err(error)) if result.is_err() && !matches!(error, UploadError::Stopped) => Err(error.into()),
         _ => result,
+    }
+}
+
+/// Waits for the result of the thread of a run. A call into a file system that does not come back keeps the thread for ever: it is
+/// abandoned, after `hang` or soon after the run was told to stop, and sees to it itself that it ends when it can.
+///
+/// # Errors
+/// When the thread was abandoned.
+async fn ended(
+    mut outcome: oneshot::Receiver<Result<SnapshotSummary, BackupError>>,
+    counters: &RunCounters,
+    hang: Duration,
+    paths: &[String],
+) -> Result<Result<SnapshotSummary, BackupError>, BackupError> {
+    let lost = |_| Err(BackupError::Thread("it ended without a result".to_owned()));
+    let abandoned = tokio::select! {
+        result = &mut outcome => return Ok(result.unwrap_or_else(lost)),
+        () = counters.until_stopped() => BackupError::Interrupted,
+        hangs = until_hanging(counters, hang) => {
+            counters.stop();
+            let path = paths.get(hangs.path).cloned().unwrap_or_default();
+            BackupError::Hangs { path, minutes: hangs.lasts.as_secs() / 60 }
+        }
+    };
+    match tokio::time::timeout(ABANDON_AFTER, outcome).await {
+        Ok(result) => {
+            let result = result.unwrap_or_else(lost);
+            // Why it was told to stop, unless it came to its end all the same.
+            Ok(match (result, abandoned) {
+                (Err(BackupError::Interrupted | BackupError::Stopped), why) => Err(why),
+                (result, _) => result,
+            })
+        }
+        // What the thread commits is kept, and goes on when the agent runs again.
+        Err(_) if counters.report().phase == RunPhase::Confirm => Err(BackupError::Unconfirmed {
+            reason: "the agent was stopped".to_owned(),
+        }),
+        Err(_) => {
+            tracing::warn!("a read does not come back; the thread that waits for it is left to itself");
+            Err(abandoned)
+        }
+    }
+}
+
+async fn until_hanging(counters: &RunCounters, hang: Duration) -> Hang {
+    loop {
+        tokio::time::sleep(REPORT_EVERY.min(hang)).await;
+        let longest = counters.readings.longest(clock::milliseconds());
+        if let Some(longest) = longest.filter(|longest| longest.lasts >= hang) {
+            return longest;
+        }
     }
 }
 
@@ -340,7 +434,7 @@ impl Thread {
         }
         let candidates = adopt::candidates(leftover, &run.packs()?, &self.work.do_not_reuse);
         let ask = adopt::adopt(&self.client, self.work.run_id, candidates);
-        Ok(self.handle.block_on(ask)?)
+        self.wait_for(async { Ok(ask.await?) })
     }
 
     /// What the cache and the bucket say of the snapshot to build on.
@@ -372,13 +466,23 @@ impl Thread {
         let Some(parent) = &self.work.parent else {
             return Ok(Parent::default());
         };
-        self.handle.block_on(parent::reload(
+        self.wait_for(parent::reload(
             &self.client,
             self.work.source.id,
             parent,
             &self.secret.index_key(),
             run,
         ))
+    }
+
+    /// Waits, unless the run is told to stop.
+    fn wait_for<T>(&self, work: impl Future<Output = Result<T, BackupError>>) -> Result<T, BackupError> {
+        self.handle.block_on(async {
+            tokio::select! {
+                done = work => done,
+                () = self.counters.until_stopped() => Err(BackupError::Interrupted),
+            }
+        })
     }
 
     async fn commit(&self, prepared: &Prepared) -> Result<SnapshotSummary, BackupError> {

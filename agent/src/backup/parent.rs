@@ -8,7 +8,7 @@ use repository::{
     object_list::{ObjectList, Replay},
 };
 use shared::{
-    api::agent::{PARTS_PER_CALL, ParentSnapshot, Part, ReadsRequest},
+    api::agent::{PARTS_PER_CALL, ParentSnapshot, Part, ReadsRequest, SignedRead},
     ids::SourceId,
     object::{ObjectHash, ObjectKind, ObjectRef},
 };
@@ -18,6 +18,7 @@ use crate::{
     cache::CacheRun,
     client::{Client, ClientError},
     fetch,
+    retry::Tries,
     store::ReadError,
 };
 
@@ -70,9 +71,11 @@ pub(super) async fn reload(
             let Some(read) = reads.iter().find(|read| read.part == part) else {
                 continue;
             };
-            let layouts = match fetch::whole(&client.storage(), read).await {
+            let layouts = match read_one(client, source, segment, Some(read)).await {
                 Ok(bytes) => index::open(&bytes, key).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
+                Err(Unread::Lost(reason)) => Err(reason),
+                // What a storage holds that cannot be asked now is not to be sent again for that.
+                Err(Unread::Unasked(reason)) => return Err(BackupError::ParentUnreadable(reason)),
             };
             let layouts = match layouts {
                 Ok(layouts) => layouts,
@@ -110,14 +113,14 @@ async fn objects(
     snapshot: &ParentSnapshot,
     run: &CacheRun,
 ) -> Result<(ObjectList, Vec<ObjectRef>), Unread> {
-    let bytes = read_one(client, source, &snapshot.manifest).await?;
+    let bytes = read_one(client, source, &snapshot.manifest, None).await?;
     let header = manifest::open_header_of_any(&bytes).map_err(lost)?;
     if header.source_id != source {
         return Err(lost("it is another source's"));
     }
     let mut replay = Replay::new(&header.list);
     for page in header.list.pages() {
-        let bytes = read_one(client, source, page).await?;
+        let bytes = read_one(client, source, page, None).await?;
         replay.page(&bytes).map_err(lost)?;
         run.add_list_page(&page.hash, &bytes)
             .map_err(|error| Unread::Unasked(error.to_string()))?;
@@ -149,7 +152,34 @@ async fn objects_by_server(
     }
 }
 
-async fn read_one(client: &Client, source: SourceId, object: &ObjectRef) -> Result<Vec<u8>, Unread> {
+/// Reads one of the source's own objects: the first time through `first`, if that is given, and through an address of its own each
+/// further time.
+async fn read_one(
+    client: &Client,
+    source: SourceId,
+    object: &ObjectRef,
+    first: Option<&SignedRead>,
+) -> Result<Vec<u8>, Unread> {
+    let storage = client.storage();
+    let mut tries = Tries::new(storage.patience());
+    let mut address = first.cloned();
+    loop {
+        let read = match address.take() {
+            Some(read) => read,
+            None => sign_one(client, source, object).await?,
+        };
+        let error = match fetch::whole(&storage, &read).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        match tries.failed(&object.hash, &error, fetch::verdict(&error)) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(unread(&error)),
+        }
+    }
+}
+
+async fn sign_one(client: &Client, source: SourceId, object: &ObjectRef) -> Result<SignedRead, Unread> {
     let part = Part::whole(object);
     let request = ReadsRequest { parts: vec![part] };
     let reads = client.source_reads(source, &request).await;
@@ -160,20 +190,24 @@ async fn read_one(client: &Client, source: SourceId, object: &ObjectRef) -> Resu
     })?;
     let unasked = |reason: &str| Unread::Unasked(reason.to_owned());
     let read = reads
-        .first()
+        .into_iter()
+        .next()
         .ok_or_else(|| unasked("the server gives no address for it"))?;
-    if read.part != part {
-        return Err(unasked("the server gives the address of another object"));
+    if read.part == part {
+        Ok(read)
+    } else {
+        Err(unasked("the server gives the address of another object"))
     }
-    fetch::whole(&client.storage(), read)
-        .await
-        .map_err(|error| match error {
-            ReadError::Storage {
-                status: 404 | 405, ..
-            }
-            | ReadError::Wrong { .. } => lost(error),
-            error => Unread::Unasked(error.to_string()),
-        })
+}
+
+fn unread(error: &ReadError) -> Unread {
+    match error {
+        ReadError::Storage {
+            status: 404 | 405, ..
+        }
+        | ReadError::Wrong { .. } => lost(error),
+        error => Unread::Unasked(error.to_string()),
+    }
 }
 
 /// Why the parent's list was not read.

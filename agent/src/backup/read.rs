@@ -70,16 +70,18 @@ impl Walk<'_, '_> {
         loop {
             attempt += 1;
             let began = clock::now();
+            let reading = self.reading(worker, node.root);
             let mut file = folder.file(name)?;
             let before = file.stat()?;
             if before.kind != Kind::File {
                 return Err(io::Error::other("it is no longer a regular file").into());
             }
             let (xattrs, has_all) = self.xattrs_of(&file, node, name);
+            drop(reading);
             let mut buffer = std::mem::take(&mut worker.buffer);
             buffer.resize(WINDOW_BYTES, 0);
             let mut done = 0;
-            let chunks = self.cut(worker, &mut file, &before, &mut buffer, &mut done);
+            let chunks = self.cut(worker, (node.root, &mut file), &before, &mut buffer, &mut done);
             worker.buffer = buffer;
             let undone = |_: &ReadFault| {
                 self.counters.bytes_done.fetch_sub(done, Relaxed);
@@ -135,7 +137,7 @@ impl Walk<'_, '_> {
     fn cut(
         &self,
         worker: &mut Worker,
-        file: &mut OpenFile,
+        (root, file): (usize, &mut OpenFile),
         stat: &Stat,
         buffer: &mut [u8],
         done: &mut u64,
@@ -149,7 +151,9 @@ impl Walk<'_, '_> {
             self.must_go_on()?;
             if stat.is_sparse {
                 let zeros = chunk::MAX_BYTES as u64;
+                let reading = self.reading(worker, root);
                 let count = file.hole_at(offset, stat.size_bytes) / zeros;
+                drop(reading);
                 if count > 0 {
                     let zero = self.zeros(worker)?;
                     for _ in 0..count {
@@ -172,7 +176,9 @@ impl Walk<'_, '_> {
                     // The last read, which would say that there is no more, is spared: whether the file grew is
                     // asked anyway.
                     let left = stat.size_bytes.saturating_sub(offset + end as u64);
+                    let reading = self.reading(worker, root);
                     end += file.fill(&mut buffer[end..], left)?;
+                    drop(reading);
                     at_end = end < buffer.len() || offset + end as u64 == stat.size_bytes;
                 }
                 length = self.chunker.cut(&buffer[begin..end]);

@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use repository::pack::PackLayout;
 use reqwest::{
     RequestBuilder, StatusCode,
-    header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue},
 };
 use shared::{
     api::agent::{UPLOAD_HEADERS, UploadRequest, UploadTicket, UploadsRequest},
@@ -28,18 +28,17 @@ use super::resume::Resume;
 use crate::{
     client::{self, Client, ClientError},
     escape::escaped,
+    fetch::code_in_time,
     limit::{Meter, Rate},
     progress::RunCounters,
     refusal,
-    retry::retry,
+    retry::{DOUBTS, Verdict, retry},
     storage::Storage,
     store::{ObjectSink, Stopped},
 };
 
 /// Uploads at the same time.
 const IN_FLIGHT: u32 = 4;
-/// Attempts for one object before the run fails.
-const ATTEMPTS: u32 = 8;
 /// The slowest line that is waited for: 32 KiB/s for all uploads together, and never less than a minute.
 const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 
@@ -59,6 +58,14 @@ pub enum UploadError {
         /// S3's error code; empty where it gave none.
         code: String,
     },
+    /// What answered was not the storage, or what the storage has is not what was sent.
+    #[error("object {object} did not arrive: {what}")]
+    NotStored {
+        /// Which object.
+        object: ObjectHash,
+        /// What speaks against it.
+        what: String,
+    },
     /// The server wants a header sent that is none of an upload.
     #[error("the server wants the header `{0}` sent with an upload, which no upload needs: nothing was sent")]
     Header(String),
@@ -73,6 +80,21 @@ pub enum UploadError {
     /// A task of the upload failed.
     #[error("an upload task failed")]
     Task,
+    /// The run was told to stop.
+    #[error("the upload was stopped")]
+    Stopped,
+}
+
+impl UploadError {
+    /// Whether the same upload may succeed in a later run, without anybody's doing.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Client(error) => !error.is_final(),
+            Self::Refused { status, code, .. } => refusal::may_pass(*status, code),
+            Self::NotStored { .. } => true,
+            Self::Header(_) | Self::Tickets { .. } | Self::Task | Self::Stopped => false,
+        }
+    }
 }
 
 enum QueueItem {
@@ -197,9 +219,11 @@ impl Uploader {
             objects: vec![request],
         };
         let attempt = || self.attempt(&request, &bytes);
-        let may_pass = |failure: &Failure| failure.may_pass() && !self.counters.stopped();
-        let uploaded = retry(ATTEMPTS, object.hash, attempt, may_pass).await;
-        uploaded.map_err(|failure| failure.into_error(object.hash))
+        let uploaded = retry(self.storage.patience(), object.hash, attempt, Failure::verdict);
+        tokio::select! {
+            uploaded = uploaded => uploaded.map_err(|failure| failure.into_error(object.hash)),
+            () = self.counters.until_stopped() => Err(UploadError::Stopped),
+        }
     }
 
     /// One attempt, with a fresh address: an old one may be used up or expired, and an object that did arrive although its
@@ -215,7 +239,8 @@ impl Uploader {
         };
         let headers = upload_headers(&headers)?;
         let address = self.storage.put(&url).map_err(UploadError::from)?;
-        self.put(address, headers, bytes.clone()).await?;
+        let content_md5 = &request.objects[0].content_md5;
+        self.put(address, headers, bytes.clone(), content_md5).await?;
         self.counters.bytes_sent.fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
     }
@@ -225,9 +250,12 @@ impl Uploader {
         mut request: RequestBuilder,
         headers: HeaderMap,
         bytes: Bytes,
+        content_md5: &str,
     ) -> Result<(), Failure> {
         let length = bytes.len() as u64;
-        let mut timeout = Duration::from_secs(60 + u64::from(IN_FLIGHT) * length / SLOWEST_BYTES_PER_SECOND);
+        let stall = self.storage.patience().stall;
+        let mut timeout =
+            stall + Duration::from_secs(u64::from(IN_FLIGHT) * length / SLOWEST_BYTES_PER_SECOND);
         request = match &self.meter {
             None => request.body(bytes),
             Some(meter) => {
@@ -247,10 +275,37 @@ impl Uploader {
             .map_err(|error| Failure::Network(client::network(&error, "the storage".to_owned())))?;
         let status = answer.status();
         if status.is_success() {
-            return Ok(());
+            return arrived(answer.headers(), content_md5).map_err(Failure::NotStored);
         }
-        Err(Failure::Refused(status, refusal::code(&mut answer).await))
+        let code = code_in_time(stall, refusal::code(&mut answer)).await;
+        Err(Failure::Refused(status, code))
     }
+}
+
+/// Whether an answer of success says that this content is stored: its ETag is the content's MD5, unless KMS keys encrypt it (Amazon
+/// S3 API, Object, `ETag`). Then the commit's HEAD tells, by the size.
+fn arrived(answer: &HeaderMap, content_md5: &str) -> Result<(), String> {
+    let text = |name: &HeaderName| answer.get(name).and_then(|value| value.to_str().ok());
+    let Some(etag) = text(&ETAG) else {
+        return Err(
+            "the answer names no ETag: something between here and the storage answered in its place"
+                .to_owned(),
+        );
+    };
+    let encryption = text(&HeaderName::from_static("x-amz-server-side-encryption"));
+    if encryption.is_some_and(|encryption| encryption.starts_with("aws:kms")) {
+        return Ok(());
+    }
+    let sent = STANDARD.decode(content_md5).unwrap_or_default();
+    let sent: String = sent.iter().map(|byte| format!("{byte:02x}")).collect();
+    let stored = etag.trim_matches('"');
+    if stored.eq_ignore_ascii_case(&sent) {
+        return Ok(());
+    }
+    Err(format!(
+        "the storage has other content than was sent (ETag {}, sent {sent})",
+        escaped(stored.as_bytes()).chars().take(80).collect::<String>()
+    ))
 }
 
 /// The headers that go with an upload: those of the fixed list, each once. What the server names besides is refused: it may be
@@ -305,18 +360,22 @@ enum Failure {
     /// The storage refuses: the status, and S3's error code.
     #[error("{0} {code}", code = escaped(.1.as_bytes()))]
     Refused(StatusCode, String),
+    /// The answer says success, and not that the content is stored.
+    #[error("{0}")]
+    NotStored(String),
     /// No further attempt is made.
     #[error("{0}")]
     Final(#[from] UploadError),
 }
 
 impl Failure {
-    /// Whether another attempt, with a fresh address, may succeed.
-    fn may_pass(&self) -> bool {
+    /// What another attempt, with a fresh address, may bring.
+    fn verdict(&self) -> Verdict {
         match self {
-            Self::Network(_) => true,
-            Self::Refused(status, code) => refusal::may_pass(status.as_u16(), code),
-            Self::Final(_) => false,
+            Self::Network(error) => error.verdict(),
+            Self::Refused(status, code) => refusal::verdict(status.as_u16(), code),
+            Self::NotStored(_) => Verdict::Doubtful(DOUBTS),
+            Self::Final(_) => Verdict::Final,
         }
     }
 
@@ -324,11 +383,49 @@ impl Failure {
         match self {
             Self::Network(error) => error.into(),
             Self::Final(error) => error,
+            Self::NotStored(what) => UploadError::NotStored { object, what },
             Self::Refused(status, code) => UploadError::Refused {
                 object,
                 status: status.as_u16(),
                 code,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_is_the_md5_that_was_sent_unless_kms_keys_encrypt() {
+        let content_md5 = STANDARD.encode([0xab; 16]);
+        let (sent, other) = ("ab".repeat(16), "cd".repeat(16));
+        let quoted = |etag: &str| format!("\"{etag}\"");
+        for (etag, encryption, good) in [
+            (Some(quoted(&sent)), None, true),
+            (Some(quoted(&sent.to_uppercase())), Some("AES256"), true),
+            (Some(sent.clone()), None, true),
+            (Some(quoted(&other)), None, false),
+            (Some(quoted(&other)), Some("AES256"), false),
+            (Some(quoted(&other)), Some("aws:kms"), true),
+            (Some(quoted(&other)), Some("aws:kms:dsse"), true),
+            (Some(quoted(&format!("{sent}-1"))), None, false),
+            (None, None, false),
+            (None, Some("aws:kms"), false),
+        ] {
+            let mut answer = HeaderMap::new();
+            if let Some(etag) = &etag {
+                answer.insert(ETAG, etag.parse().unwrap());
+            }
+            if let Some(encryption) = encryption {
+                answer.insert("x-amz-server-side-encryption", encryption.parse().unwrap());
+            }
+            assert_eq!(
+                arrived(&answer, &content_md5).is_ok(),
+                good,
+                "{etag:?} {encryption:?}"
+            );
         }
     }
 }

@@ -97,13 +97,18 @@ pub(super) fn walk(means: &Means<'_, '_>, roots: &[WalkedRoot]) -> Result<Scanne
     walk.begin()?;
     let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(MAX_THREADS));
     let workers: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| walk.work())).collect();
+        let threads: Vec<_> = (0..threads)
+            .map(|slot| {
+                let walk = &walk;
+                scope.spawn(move || walk.work(slot))
+            })
+            .collect();
         threads
             .into_iter()
             .map(std::thread::ScopedJoinHandle::join)
             .collect()
     });
-    let mut all = Worker::new(roots.len());
+    let mut all = Worker::new(roots.len(), 0);
     let mut panicked = None;
     for worker in workers {
         match worker {
@@ -233,10 +238,10 @@ impl Walk<'_, '_> {
         report
     }
 
-    fn work(&self) -> Worker {
+    fn work(&self, slot: usize) -> Worker {
         // Also when a thread panics, the others must not wait for what it had in hand.
         let _stop = StopOnPanic(self);
-        let mut worker = Worker::new(self.roots.len());
+        let mut worker = Worker::new(self.roots.len(), slot);
         while let Some(next) = self.queue.next() {
             let done = match next {
                 Next::Task(task) => self.run(&mut worker, task),

@@ -34,6 +34,7 @@ use crate::{
     owners::Owners,
     platform::Mounts,
     progress::{Event, Observer, RunCounters},
+    reading::Reading,
 };
 
 /// Warnings, or notes, that take more memory than this are counted, not listed.
@@ -75,6 +76,8 @@ pub(super) struct WalkedRoot {
 /// What one thread has to itself.
 #[derive(Default)]
 pub(super) struct Worker {
+    /// Where its calls into file systems are noted.
+    pub(super) slot: usize,
     pub(super) buffer: Vec<u8>,
     pub(super) compressor: Compressor,
     /// Packs that the snapshot needs.
@@ -102,9 +105,10 @@ pub(super) struct WalkResult {
 }
 
 impl Worker {
-    /// One that has found nothing yet, of a source with so many paths.
-    pub(super) fn new(roots: usize) -> Self {
+    /// One that has found nothing yet, of a source with so many paths, on the thread that has this slot.
+    pub(super) fn new(roots: usize, slot: usize) -> Self {
         Self {
+            slot,
             by_root: vec![(0, 0); roots],
             ..Self::default()
         }
@@ -144,6 +148,11 @@ impl Walk<'_, '_> {
             return Err(BackupError::Interrupted);
         }
         Ok(())
+    }
+
+    /// Notes that a call into the file system of a path of the source begins.
+    pub(super) fn reading(&self, worker: &Worker, root: usize) -> Reading<'_> {
+        self.counters.readings.begin(worker.slot, root)
     }
 
     /// A path of the source is done.

@@ -43,6 +43,12 @@ pub enum CacheError {
     /// The database.
     #[error("the agent's cache: {0}")]
     Database(Box<redb::Error>),
+    /// A run before this one has it open.
+    #[error(
+        "the run before this one still waits for a read below this source to come back, such as one of a mount whose other side is \
+         gone. Mend or take off the mount, or start the agent again"
+    )]
+    InUse,
     /// A record that does not read.
     #[error("the agent's cache holds a damaged record; remove the file `cache` in the source's state folder")]
     Damaged,
@@ -99,7 +105,7 @@ impl Cache {
             Err(error) => error,
         };
         let is_damage = match &error {
-            DatabaseError::DatabaseAlreadyOpen => false,
+            DatabaseError::DatabaseAlreadyOpen => return Err(CacheError::InUse),
             DatabaseError::Storage(StorageError::Io(error)) => error.kind() == io::ErrorKind::InvalidData,
             _ => true,
         };
@@ -278,7 +284,7 @@ mod tests {
         run.set_head(&head).unwrap();
         run.commit().unwrap();
         assert!(
-            matches!(Cache::open(&path), Err(CacheError::Database(_))),
+            matches!(Cache::open(&path), Err(CacheError::InUse)),
             "two at a time"
         );
         drop(cache);

@@ -1,6 +1,9 @@
 //! Why a call failed.
 
-use crate::storage::{HostError, OriginError};
+use crate::{
+    retry::{DOUBTS, Verdict},
+    storage::{HostError, OriginError},
+};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +29,17 @@ pub enum ClientError {
     /// The server failed.
     #[error("the server failed with status {0}; its log says why")]
     Server(u16),
+    /// Something between this endpoint and the server answered in its place: the status is none of the protocol's, or the body of a
+    /// refusal is not the server's.
+    #[error(
+        "status {0} came from something between this endpoint and the server, such as a proxy or a sign-in page of the network"
+    )]
+    Foreign(u16),
     /// The answer is not what the protocol says.
-    #[error("the server's answer to {call} does not parse: {error}; is the agent as new as the server?")]
+    #[error(
+        "the server's answer to {call} does not parse: {error}; is something in between, such as a proxy, or is the agent not as \
+         new as the server?"
+    )]
     Answer {
         /// Which call.
         call: String,
@@ -46,14 +58,27 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// What another attempt may bring. What the server itself refuses is final, but for refusals that go by with time.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Network { .. } | Self::Server(_) => Verdict::Away,
+            Self::Refused { status, code, .. } if goes_by(*status, code) => Verdict::Away,
+            Self::Foreign(_) | Self::Answer { .. } => Verdict::Doubtful(DOUBTS),
+            Self::Refused { .. } | Self::Address(_) | Self::Host(_) | Self::NoStorage => Verdict::Final,
+        }
+    }
+
     /// Whether the server said that this is not (or no longer) allowed or known, so that trying again is useless.
     #[must_use]
-    pub const fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused { .. } | Self::Answer { .. } | Self::Address(_) | Self::Host(_) | Self::NoStorage
-        )
+    pub fn is_final(&self) -> bool {
+        self.verdict() == Verdict::Final
     }
+}
+
+/// Whether a refusal of the server's goes by with time: too much at once, and clocks that must agree before anything is signed.
+fn goes_by(status: u16, code: &str) -> bool {
+    matches!(status, 408 | 429) || matches!(code, "clocks_disagree" | "clock_unknown")
 }
 
 /// What a failed request says, with its causes and without its address: a signed one is a secret.

@@ -7,7 +7,8 @@ use crate::{
     storage::{Origin, OriginError},
 };
 
-/// How both server and storage are spoken to.
+/// How both server and storage are spoken to: through the proxies that the environment names (`HTTPS_PROXY`, `NO_PROXY` and the like),
+/// if it names any, as reqwest does by itself.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))

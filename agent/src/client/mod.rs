@@ -3,13 +3,14 @@
 mod error;
 mod http;
 
+pub use crate::retry::{Patience, Verdict};
 pub use error::ClientError;
 pub(crate) use error::network;
 pub(crate) use http::{builder, origin};
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header::HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     api::{
@@ -23,13 +24,12 @@ use shared::{
 
 use crate::{
     limit::Limits,
+    machine,
     retry::retry,
     state::{Config, State},
-    storage::{STALL_TIMEOUT, Storage},
+    storage::Storage,
 };
 
-/// Attempts of a call that may be repeated.
-const ATTEMPTS: u32 = 8;
 /// No answer is longer: a list of 100,000 snapshots takes some 40 MiB.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -67,6 +67,9 @@ pub struct Client {
     storage: Storage,
     base: String,
     credential: Option<crate::state::Secret>,
+    patience: Patience,
+    /// Which machine this is: of an enrolled agent.
+    machine: Option<HeaderValue>,
 }
 
 impl Client {
@@ -77,12 +80,14 @@ impl Client {
     pub fn anonymous(server: &str) -> Result<Self, ClientError> {
         let server = server.trim_end_matches('/');
         origin(server)?;
-        let http = builder().read_timeout(STALL_TIMEOUT).build();
+        let patience = Patience::SHORT;
         Ok(Self {
-            http: http.map_err(|error| network(&error, String::new()))?,
-            storage: Storage::new(None, Limits::default())?,
+            http: http_client(patience)?,
+            storage: Storage::new(None, Limits::default(), patience)?,
             base: format!("{server}{BASE_PATH}"),
             credential: None,
+            patience,
+            machine: None,
         })
     }
 
@@ -93,20 +98,31 @@ impl Client {
     pub fn new(config: &Config) -> Result<Self, ClientError> {
         Ok(Self {
             credential: Some(config.credential.clone()),
+            machine: machine::header(&config.instance_id),
             ..Self::anonymous(&config.server)?
         })
     }
 
     /// A client of an enrolled agent, within these limits, and its own where these say nothing. It speaks to the storage hosts
-    /// that the agent knows.
+    /// that the agent knows, and is patient: [`Patience::LONG`].
     ///
     /// # Errors
     /// As for [`Self::new`], and when the known hosts do not read.
     pub fn within(state: &State, limits: Limits) -> Result<Self, ClientError> {
+        Self::patient(state, limits, Patience::LONG)
+    }
+
+    /// The same, with another patience.
+    ///
+    /// # Errors
+    /// As for [`Self::within`].
+    pub fn patient(state: &State, limits: Limits, patience: Patience) -> Result<Self, ClientError> {
         let config = state.config();
         let hosts = state.hosts()?;
         Ok(Self {
-            storage: Storage::new(Some(hosts), limits.or(config.limits))?,
+            http: http_client(patience)?,
+            storage: Storage::new(Some(hosts), limits.or(config.limits), patience)?,
+            patience,
             ..Self::new(config)?
         })
     }
@@ -125,10 +141,10 @@ impl Client {
         self.post("/enrollment", query, Repeat::Always).await
     }
 
-    /// Uses a token up.
+    /// Uses a token up. The same request asked again has the same answer.
     #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
     pub async fn enroll(&self, request: &EnrollRequest) -> Result<EnrollResponse, ClientError> {
-        self.post("/enroll", request, Repeat::Unsent).await
+        self.post("/enroll", request, Repeat::Always).await
     }
 
     /// Waits up to `wait` for something to do.
@@ -144,10 +160,10 @@ impl Client {
         self.get("/sources", Repeat::Always).await
     }
 
-    /// Starts a run now.
+    /// Starts a run now. A run that began and whose answer was lost is given up by the server when this is asked again.
     #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
     pub async fn start_run(&self, source: SourceId) -> Result<BackupWork, ClientError> {
-        self.post(&format!("/sources/{source}/runs"), &(), Repeat::Unsent)
+        self.post(&format!("/sources/{source}/runs"), &(), Repeat::Always)
             .await
     }
 
@@ -197,9 +213,8 @@ impl Client {
     #[expect(clippy::missing_errors_doc, reason = "as for `enrollment`")]
     pub async fn commit_page(&self, run: RunId, number: u32, page: &CommitPage) -> Result<(), ClientError> {
         let call = format!("/runs/{run}/commit/pages/{number}");
-        self.send_json(Method::PUT, &call, page, Repeat::Always)
+        self.send_json(Method::PUT, &call, page, Repeat::Always, nothing)
             .await
-            .map(drop)
     }
 
     /// The pages that the server has.
@@ -286,8 +301,7 @@ impl Client {
     }
 
     async fn get<A: DeserializeOwned>(&self, call: &str, repeat: Repeat) -> Result<A, ClientError> {
-        let answer = self.send(Method::GET, call, None, repeat).await?;
-        parse(call, &answer)
+        self.send(Method::GET, call, None, repeat, parse).await
     }
 
     async fn post<B: Serialize, A: DeserializeOwned>(
@@ -296,42 +310,46 @@ impl Client {
         body: &B,
         repeat: Repeat,
     ) -> Result<A, ClientError> {
-        let answer = self.send_json(Method::POST, call, body, repeat).await?;
-        parse(call, &answer)
+        self.send_json(Method::POST, call, body, repeat, parse).await
     }
 
     async fn post_unit<B: Serialize>(&self, call: &str, body: &B, repeat: Repeat) -> Result<(), ClientError> {
-        self.send_json(Method::POST, call, body, repeat).await.map(drop)
+        self.send_json(Method::POST, call, body, repeat, nothing).await
     }
 
-    async fn send_json<B: Serialize>(
+    async fn send_json<B: Serialize, A>(
         &self,
         method: Method,
         call: &str,
         body: &B,
         repeat: Repeat,
-    ) -> Result<bytes::Bytes, ClientError> {
+        read: Reader<A>,
+    ) -> Result<A, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Answer {
             call: call.to_owned(),
             error: error.to_string(),
         })?;
-        self.send(method, call, Some(body.into()), repeat).await
+        self.send(method, call, Some(body.into()), repeat, read).await
     }
 
-    async fn send(
+    async fn send<A>(
         &self,
         method: Method,
         call: &str,
         body: Option<bytes::Bytes>,
         repeat: Repeat,
-    ) -> Result<bytes::Bytes, ClientError> {
-        let attempt = || self.send_once(method.clone(), call, body.clone());
-        let may_pass = |failure: &Failure| match repeat {
-            Repeat::Always => !failure.error.is_final(),
-            Repeat::Unsent => failure.unsent,
-            Repeat::Never => false,
+        read: Reader<A>,
+    ) -> Result<A, ClientError> {
+        let attempt = || async {
+            let (status, answer) = self.send_once(method.clone(), call, body.clone()).await?;
+            read(call, status, &answer).map_err(Failure::of)
         };
-        let answer = retry(ATTEMPTS, call, attempt, may_pass).await;
+        let verdict = |failure: &Failure| match repeat {
+            Repeat::Always => failure.error.verdict(),
+            Repeat::Unsent if failure.unsent => failure.error.verdict(),
+            Repeat::Unsent | Repeat::Never => Verdict::Final,
+        };
+        let answer = retry(self.patience, call, attempt, verdict).await;
         answer.map_err(|failure| failure.error)
     }
 
@@ -340,10 +358,13 @@ impl Client {
         method: Method,
         call: &str,
         body: Option<bytes::Bytes>,
-    ) -> Result<bytes::Bytes, Failure> {
+    ) -> Result<(StatusCode, bytes::Bytes), Failure> {
         let mut request = self.http.request(method, format!("{}{call}", self.base));
         if let Some(credential) = &self.credential {
             request = request.bearer_auth(credential.reveal());
+        }
+        if let Some(machine) = &self.machine {
+            request = request.header(MACHINE_HEADER, machine);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
@@ -371,29 +392,48 @@ impl Client {
         }
         let body = body.freeze();
         if status.is_success() {
-            return Ok(body);
+            return Ok((status, body));
         }
         let unsent = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        if unsent || status.is_server_error() {
-            let error = ClientError::Server(status.as_u16());
-            return Err(Failure { error, unsent });
-        }
-        let said = serde_json::from_slice::<ErrorBody>(&body).unwrap_or_else(|_| ErrorBody {
-            code: status.as_u16().to_string(),
-            message: status.canonical_reason().unwrap_or("no reason given").to_owned(),
-        });
-        Err(Failure::of(ClientError::Refused {
-            status: status.as_u16(),
-            code: said.code,
-            message: said.message,
-        }))
+        let error = refused(status, &body);
+        Err(Failure { error, unsent })
     }
 }
 
-fn parse<A: DeserializeOwned>(call: &str, answer: &[u8]) -> Result<A, ClientError> {
+/// What a status other than success means.
+fn refused(status: StatusCode, body: &[u8]) -> ClientError {
+    let number = status.as_u16();
+    match serde_json::from_slice::<ErrorBody>(body) {
+        _ if status.is_server_error() => ClientError::Server(number),
+        Ok(said) if status.is_client_error() => ClientError::Refused {
+            status: number,
+            code: said.code,
+            message: said.message,
+        },
+        _ => ClientError::Foreign(number),
+    }
+}
+
+/// Makes an answer of a body. The call is named in errors.
+type Reader<A> = fn(&str, StatusCode, &[u8]) -> Result<A, ClientError>;
+
+/// Of an answer that says nothing, which is a status of its own: any other success comes from something in between.
+fn nothing(_: &str, status: StatusCode, _: &[u8]) -> Result<(), ClientError> {
+    match status {
+        StatusCode::NO_CONTENT => Ok(()),
+        other => Err(ClientError::Foreign(other.as_u16())),
+    }
+}
+
+fn http_client(patience: Patience) -> Result<reqwest::Client, ClientError> {
+    let http = builder().read_timeout(patience.stall).build();
+    http.map_err(|error| network(&error, String::new()))
+}
+
+fn parse<A: DeserializeOwned>(call: &str, _: StatusCode, answer: &[u8]) -> Result<A, ClientError> {
     serde_json::from_slice(answer).map_err(|error| ClientError::Answer {
         call: call.split('?').next().unwrap_or_default().to_owned(),
         error: error.to_string(),

@@ -22,6 +22,7 @@ use crate::limit::{Meter, Rate};
 /// No object of any kind is longer, whatever its listing says.
 const MAX_OBJECT_BYTES: u64 = max_object_bytes(ObjectKind::Manifest);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Until an answer begins, and for each pause within it.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Nobody tries again later: a recovery waits for a store that has a bad minute.
 const ATTEMPTS: u32 = 6;
@@ -78,6 +79,7 @@ impl S3Bucket {
                 connect: CONNECT_TIMEOUT,
                 read: Some(READ_TIMEOUT),
                 attempt: None,
+                stalled: READ_TIMEOUT,
             },
             retries: Retries {
                 requests: ATTEMPTS,

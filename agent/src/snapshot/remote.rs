@@ -17,11 +17,10 @@ use tokio::runtime::Handle;
 use super::{addresses::Addresses, trust::Trust};
 use crate::{
     client::{Client, ClientError},
-    fetch, refusal,
+    fetch,
+    retry::{Tries, Verdict},
     store::{ObjectSource, ReadError},
 };
-
-const ATTEMPTS: u32 = 3;
 
 pub(crate) struct Remote {
     client: Client,
@@ -32,6 +31,8 @@ pub(crate) struct Remote {
     addresses: Addresses,
     /// Objects that were asked for again, since what came was no use.
     again: Mutex<HashSet<ObjectHash>>,
+    /// Objects of which an answer was believed in the end that speaks against them: each is asked for once a time from then on.
+    doubted: Mutex<HashSet<ObjectHash>>,
 }
 
 impl Remote {
@@ -49,6 +50,7 @@ impl Remote {
             source_id,
             trust,
             again: Mutex::default(),
+            doubted: Mutex::default(),
             addresses: Addresses::default(),
         }
     }
@@ -79,9 +81,9 @@ impl ObjectSource for Remote {
             let nothing = range.is_some().then(Vec::new);
             return nothing.ok_or_else(|| wrong("it is said to be empty"));
         }
-        let mut attempt = 0;
+        let mut tries = Tries::new(storage.patience());
         loop {
-            attempt += 1;
+            // An address of its own for each attempt: one that has run out is refused like one that is not allowed.
             let read = self.address(part)?;
             if (read.kind, read.size_bytes) != (object.kind, object.size_bytes) {
                 return Err(wrong("the server gives the address of something else"));
@@ -90,17 +92,25 @@ impl ObjectSource for Remote {
                 None => self.handle.block_on(fetch::whole(&storage, &read)),
                 Some(_) => self.handle.block_on(fetch::part(&storage, &read)),
             };
-            match result {
-                // Expired: another address.
-                Err(ReadError::Storage {
-                    status: status @ (400 | 403),
-                    code,
-                    ..
-                }) if attempt < ATTEMPTS && refusal::may_pass(status, &code) => {
-                    self.addresses.ran_out(&read);
-                }
-                other => return other,
+            let error = match result {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let verdict = fetch::verdict(&error);
+            let pause = tries.failed(&object.hash, &error, verdict);
+            let doubted = || self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(pause) = pause.filter(|_| verdict == Verdict::Away || !doubted().contains(&object.hash))
+            else {
+                doubted().insert(object.hash);
+                return Err(error);
+            };
+            if let ReadError::Storage {
+                status: 400 | 403, ..
+            } = error
+            {
+                self.addresses.ran_out(&read);
             }
+            self.handle.block_on(async { tokio::time::sleep(pause).await });
         }
     }
 

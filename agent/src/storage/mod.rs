@@ -7,17 +7,15 @@ mod origin;
 pub use hosts::{HostError, Hosts, MAX_OFFERED};
 pub use origin::{Origin, OriginError};
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use reqwest::RequestBuilder;
 
 use crate::{
     client::{self, ClientError},
     limit::{Limits, Meter},
+    retry::Patience,
 };
-
-/// A connection on which nothing comes through for so long is dead.
-pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The storage, and how fast it may be spoken to.
 #[derive(Debug, Clone)]
@@ -26,23 +24,25 @@ pub(crate) struct Storage {
     /// None: nothing is sent or fetched.
     hosts: Option<Arc<Hosts>>,
     limits: Limits,
+    patience: Patience,
     /// Shared by everything that is fetched.
     pub(crate) download: Option<Arc<Meter>>,
 }
 
 impl Storage {
-    pub(crate) fn new(hosts: Option<Hosts>, limits: Limits) -> Result<Self, ClientError> {
+    pub(crate) fn new(hosts: Option<Hosts>, limits: Limits, patience: Patience) -> Result<Self, ClientError> {
         // No timeout of reading: it would run while a body is sent, and what takes a slow line more than a minute would
         // never arrive.
-        let builder = client::builder().tcp_keepalive(STALL_TIMEOUT);
+        let builder = client::builder().tcp_keepalive(patience.stall);
         #[cfg(target_os = "linux")]
-        let builder = builder.tcp_user_timeout(STALL_TIMEOUT);
+        let builder = builder.tcp_user_timeout(patience.stall);
         Ok(Self {
             http: builder
                 .build()
                 .map_err(|error| client::network(&error, String::new()))?,
             hosts: hosts.map(Arc::new),
             limits,
+            patience,
             download: limits.download.map(|rate| Arc::new(Meter::new(rate))),
         })
     }
@@ -50,6 +50,11 @@ impl Storage {
     /// What this endpoint may use.
     pub(crate) const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// For how long requests are repeated.
+    pub(crate) const fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// A request that reads from an address that the server signed.

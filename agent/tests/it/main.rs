@@ -2,10 +2,12 @@
 
 mod acl;
 mod adopt;
+mod answers;
 mod blind;
 mod bounds;
 mod command_line;
 mod damage;
+mod hang;
 mod history;
 mod hostile;
 mod kill;

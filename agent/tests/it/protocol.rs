@@ -9,6 +9,7 @@ use std::{
 use agent::{
     backup::BackupError,
     client::ClientError,
+    daemon::Settings,
     enroll::EnrollError,
     keygen::{KeygenError, read_kit},
     limit::Limits,
@@ -298,7 +299,9 @@ async fn the_daemon_does_what_it_is_given_and_stops() {
     let state = world.path("state");
     let daemon = tokio::spawn({
         let told = told.clone();
-        async move { agent::daemon::daemon(&state, Limits::default(), told, async { drop(stopped.await) }).await }
+        async move {
+            agent::daemon::daemon(&state, Settings::default(), told, async { drop(stopped.await) }).await
+        }
     });
     world.server.lock().busy_calls = 1;
     world.server.lock().queued = true;

@@ -15,6 +15,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt as _;
 use tokio::runtime::Handle;
 
 /// What comes instead of a range, for the first so many requests.
@@ -26,6 +27,8 @@ enum Wrong {
     Unnamed,
     /// The right range, named, with 200.
     NoPart,
+    /// The right range, with a pause of 12 s in the middle of it.
+    Pause,
 }
 
 #[derive(Clone)]
@@ -84,6 +87,17 @@ async fn get(State(liar): State<Liar>, headers: HeaderMap) -> Response {
             *answer.status_mut() = StatusCode::OK;
             answer
         }
+        Wrong::Pause => {
+            let (parts, _) = part(begin, last, true).into_parts();
+            let part = object[begin..=last].to_vec();
+            let (first, rest) = part.split_at(part.len() / 2);
+            let pieces = [(0, first.to_vec()), (12, rest.to_vec())];
+            let pieces = futures::stream::iter(pieces).then(|(seconds, piece)| async move {
+                tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+                Ok::<_, std::convert::Infallible>(piece)
+            });
+            Response::from_parts(parts, axum::body::Body::from_stream(pieces))
+        }
     }
 }
 
@@ -129,6 +143,14 @@ async fn what_is_not_the_range_is_asked_for_again() {
         assert_eq!(read, Ok(Some(expected.clone())), "{wrong:?}");
         assert_eq!(requests, asked, "{wrong:?}");
     }
+}
+
+/// A gateway that fetches an object from elsewhere pauses in the middle of each answer: the first one is read to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_pauses_for_12_seconds_is_read_to_its_end() {
+    let (read, requests) = read(Wrong::Pause, u32::MAX, 1000..1400).await;
+    assert_eq!(read, Ok(Some(object()[1000..1400].to_vec())));
+    assert_eq!(requests, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,7 @@ pub fn client(url: &str, bodies: u32) -> S3Client {
             connect: Duration::from_secs(5),
             read: None,
             attempt: Some(Duration::from_secs(30)),
+            stalled: Duration::from_secs(20),
         },
         retries: Retries {
             requests: 3,

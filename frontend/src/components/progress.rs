@@ -6,6 +6,7 @@ use shared::api::{
     view::{RestoreState, RestoreView, RunView},
 };
 
+use super::time::At;
 use crate::{clock::use_clock, format};
 
 /// A run that is under way: phase, bar and figures.
@@ -15,6 +16,7 @@ pub fn RunProgressView(
     run: Signal<RunView>,
 ) -> impl IntoView {
     let silent = silence_of(run);
+    let lost = is_lost(run);
     let phase = Memo::new(move |_| run.with(phase_of));
     let percent = Memo::new(move |_| run.with(percent_of));
     view! {
@@ -24,7 +26,10 @@ pub fn RunProgressView(
                     Some(silent) => {
                         view! {
                             <span class="warn-text">
-                                {format!("No word from the agent on {} for {silent}", run.with(|run| run.hostname.clone()))}
+                                {move || {
+                                    let lost = if lost.get() { "Lost: no word" } else { "No word" };
+                                    format!("{lost} from the agent on {} for {silent}", run.with(|run| run.hostname.clone()))
+                                }}
                             </span>
                         }
                             .into_any()
@@ -40,6 +45,16 @@ pub fn RunProgressView(
                             <p class="muted">
                                 "Look whether the machine is up and reaches this server. The agent goes on by itself where it can; \
                                  otherwise the run ends, and the next one uses what was sent."
+                            </p>
+                        }
+                    })
+            }}
+            {move || {
+                run.with(|run| run.not_before)
+                    .map(|at| {
+                        view! {
+                            <p class="muted">
+                                "Not before " <At at /> ". The schedule's next run comes in any case; to have it now, back up now."
                             </p>
                         }
                     })
@@ -66,10 +81,33 @@ pub fn silence_of(run: Signal<RunView>) -> Memo<Option<String>> {
     })
 }
 
+/// Whether that is so long that the run counts as lost until the agent is back.
+pub fn is_lost(run: Signal<RunView>) -> Memo<bool> {
+    let clock = use_clock();
+    Memo::new(move |_| {
+        let silent = clock
+            .now_or_made()
+            .and_then(|now| run.with(|run| run.silent_for(now)));
+        silent.is_some_and(|silent| silent >= RunView::LOST_AFTER)
+    })
+}
+
 fn phase_of(run: &RunView) -> String {
     let phase = run.progress.as_ref().map(|progress| progress.phase);
     match (run.state, phase) {
+        (RunState::Queued, _) if run.not_before.is_some() => {
+            format!("Waits for try {}", format::count(u64::from(run.retries) + 1))
+        }
         (RunState::Queued, _) => format!("Waiting for the agent on {}", run.hostname),
+        (RunState::Running, _) if run.stuck.is_some() => {
+            run.stuck.as_ref().map_or_else(String::new, |stuck| {
+                format!(
+                    "Reading below {} since {}: is it a mount whose other side is gone?",
+                    stuck.path,
+                    format::counted(stuck.seconds / 60, "minute", "minutes")
+                )
+            })
+        }
         (RunState::Running, Some(RunPhase::Finish)) => "Writing index and manifest".to_owned(),
         (RunState::Running, Some(RunPhase::Confirm)) | (RunState::Committing, _) => {
             "Asking S3 to confirm each lock".to_owned()

@@ -11,7 +11,7 @@ use shared::{
 
 use super::{
     icon::{Icon, Sign},
-    progress::silence_of,
+    progress::{is_lost, silence_of},
 };
 
 #[component]
@@ -30,15 +30,22 @@ fn Badge(tone: &'static str, sign: Sign, word: &'static str) -> impl IntoView {
 pub fn RunBadge(run: Signal<RunView>) -> impl IntoView {
     let state = Memo::new(move |_| run.with(|run| run.state));
     let silent = silence_of(run);
-    move || match silent.get() {
+    let lost = is_lost(run);
+    let waits = Memo::new(move |_| run.with(|run| run.state == RunState::Queued && run.not_before.is_some()));
+    move || {
+        match silent.get() {
         Some(silent) => view! {
             <span class="badge warn">
                 <Icon sign=Sign::Warning />
-                {format!("No word for {silent}")}
+                {if lost.get() { format!("Lost: no word for {silent}") } else { format!("No word for {silent}") }}
             </span>
         }
         .into_any(),
+        None if waits.get() => {
+            view! { <Badge tone="badge busy" sign=Sign::Clock word="Waits for another try" /> }.into_any()
+        }
         None => run_badge(state.get()),
+    }
     }
 }
 

@@ -2,10 +2,23 @@
 
 use jiff::Timestamp;
 use repository::identity::AgentPublicKey;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, PaginatorTrait, QueryOrder};
-use shared::ids::{AgentId, BackupSetId};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::LockType,
+};
+use shared::{
+    ids::{AgentId, BackupSetId},
+    machines::Machines,
+};
+use uuid::Uuid;
 
-use super::{DbError, TenantTx, entity::agent, insert, sources::Source, types::optional_time};
+use super::{
+    DbError, TenantTx,
+    entity::agent,
+    insert,
+    sources::Source,
+    types::{from_json, optional_time, to_json},
+};
 
 /// An enrolled endpoint.
 #[derive(Debug, Clone)]
@@ -28,6 +41,10 @@ pub struct Agent {
     pub enrolled_at: Timestamp,
     /// When it last called.
     pub last_seen_at: Option<Timestamp>,
+    /// The enrollment token that it was made with.
+    pub token_id: Option<Uuid>,
+    /// Which machines its calls came from.
+    pub machines: Machines,
 }
 
 impl TryFrom<agent::Model> for Agent {
@@ -45,6 +62,12 @@ impl TryFrom<agent::Model> for Agent {
             credential_hash: row.credential_hash,
             enrolled_at: row.enrolled_at.try_into()?,
             last_seen_at: optional_time(row.last_seen_at)?,
+            token_id: row.token_id,
+            machines: row
+                .machines
+                .map(|json| from_json("agents.machines", json))
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 }
@@ -66,6 +89,8 @@ pub async fn add(tx: &TenantTx, agent: &Agent) -> Result<(), DbError> {
         keyed: true,
         enrolled_at: agent.enrolled_at.try_into()?,
         last_seen_at: None,
+        token_id: agent.token_id,
+        machines: None,
     };
     insert(&tx.tx, row).await
 }
@@ -73,6 +98,29 @@ pub async fn add(tx: &TenantTx, agent: &Agent) -> Result<(), DbError> {
 /// One agent.
 pub async fn find(tx: &TenantTx, id: AgentId) -> Result<Option<Agent>, DbError> {
     tx.tx.record(agent::Entity::find_by_id(id.as_uuid())).await
+}
+
+/// One agent, its row locked until this transaction ends.
+pub async fn lock(tx: &TenantTx, id: AgentId) -> Result<Option<Agent>, DbError> {
+    let query = agent::Entity::find_by_id(id.as_uuid()).lock(LockType::NoKeyUpdate);
+    tx.tx.record(query).await
+}
+
+/// Writes which machines its calls came from.
+pub async fn set_machines(tx: &TenantTx, id: AgentId, machines: &Machines) -> Result<(), DbError> {
+    let change = agent::ActiveModel {
+        id: Set(id.as_uuid()),
+        machines: Set(Some(to_json(machines)?)),
+        ..Default::default()
+    };
+    change.update(&tx.tx).await?;
+    Ok(())
+}
+
+/// The agent that was made with an enrollment token.
+pub async fn of_token(tx: &TenantTx, token: Uuid) -> Result<Option<Agent>, DbError> {
+    let query = agent::Entity::find().filter(agent::Column::TokenId.eq(token));
+    tx.tx.record(query).await
 }
 
 /// The agent of a source. A foreign key keeps it.

@@ -120,6 +120,8 @@ table!(agent = "agents" {
     keyed: bool,
     enrolled_at: At,
     last_seen_at: Option<At>,
+    token_id: Option<Uuid>,
+    machines: Option<Json>,
 });
 
 table!(source = "sources" {
@@ -161,6 +163,8 @@ table!(run = "runs" {
     refused_since: Option<At>,
     refusals: i32,
     report: Option<Json>,
+    not_before: Option<At>,
+    retries: i32,
 });
 
 table!(snapshot = "snapshots" {

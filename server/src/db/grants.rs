@@ -119,7 +119,7 @@ pub(super) const TABLES: &[Grant] = &[
         "next_check_at",
     ]),
     Grant::add("enrollment_tokens").updating(&["used_at", "expires_at"]),
-    Grant::add("agents").updating(&["last_seen_at"]),
+    Grant::add("agents").updating(&["last_seen_at", "machines"]),
     Grant::add("sources").updating(&["next_due", "newest_seq", "next_sweep_at", "lock_ahead_days"]),
     Grant::add("runs").updating(&[
         "state",
@@ -136,6 +136,8 @@ pub(super) const TABLES: &[Grant] = &[
         "refused_since",
         "refusals",
         "report",
+        "not_before",
+        "retries",
     ]),
     Grant::add("snapshots").updating(&[
         "state",

@@ -61,6 +61,10 @@ pub struct Run {
     pub refusals: Option<Refusals>,
     /// What its agent said of the source with the commit.
     pub report: Option<RunReport>,
+    /// Of a queued run: no agent takes it before.
+    pub not_before: Option<Timestamp>,
+    /// Runs before this one that failed in a row and had it queued again.
+    pub retries: u32,
 }
 
 /// Refusals of a store in a row.
@@ -108,7 +112,15 @@ impl Run {
             error: None,
             refusals: None,
             report: None,
+            not_before: None,
+            retries: 0,
         }
+    }
+
+    /// Whether an agent may take it.
+    #[must_use]
+    pub fn is_ripe(&self, now: Timestamp) -> bool {
+        self.state == RunState::Queued && self.not_before.is_none_or(|at| at <= now)
     }
 
     /// Ends it without a snapshot.
@@ -149,6 +161,8 @@ impl TryFrom<run::Model> for Run {
                 .report
                 .map(|json| from_json("runs.report", json))
                 .transpose()?,
+            not_before: optional_time(row.not_before)?,
+            retries: u32::try_from(row.retries).unwrap_or(0),
         })
     }
 }
@@ -176,6 +190,8 @@ fn row(tx: &TenantTx, run: &Run) -> Result<run::Model, DbError> {
             .refusals
             .map_or(0, |refusals| i32::try_from(refusals.count).unwrap_or(i32::MAX)),
         report: run.report.as_ref().map(to_json).transpose()?,
+        not_before: time(run.not_before)?,
+        retries: i32::try_from(run.retries).unwrap_or(i32::MAX),
     })
 }
 
@@ -271,6 +287,14 @@ pub async fn overdue(tx: &TenantTx, now: Timestamp) -> Result<Vec<(SourceId, Run
         .filter(run::Column::State.eq("running"))
         .filter(run::Column::Deadline.lte(At::try_from(now)?));
     ids(tx, overdue).await
+}
+
+/// Queued runs that waited and need not wait any more, and their sources.
+pub async fn ripe(tx: &TenantTx, now: Timestamp) -> Result<Vec<(SourceId, RunId)>, DbError> {
+    let ripe = run::Entity::find()
+        .filter(run::Column::State.eq("queued"))
+        .filter(run::Column::NotBefore.lte(At::try_from(now)?));
+    ids(tx, ripe).await
 }
 
 /// Runs whose commit was durable before `then` and has no snapshot yet, and their sources.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, FromRequestParts, Path, Query, State},
-    http::{StatusCode, header::AUTHORIZATION, request::Parts},
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION, request::Parts},
     routing::{get, post, put},
 };
 use serde::Deserialize;
@@ -34,7 +34,7 @@ use crate::{
     connections::Owner,
     error::ApiError,
     scope::{self, Caller},
-    use_cases::agents::{commit_pages, enrollment, reads, restores, runs, uploads},
+    use_cases::agents::{commit_pages, enrollment, machines, reads, restores, runs, uploads},
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -155,7 +155,13 @@ struct Wait {
     wait_seconds: Option<u64>,
 }
 
-async fn work(State(app): State<App>, caller: Caller, Query(wait): Query<Wait>) -> Answer<Work> {
+async fn work(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(wait): Query<Wait>,
+) -> Answer<Work> {
+    machines::must_be_one(&app, &caller, machines::named(&headers)).await?;
     let wait = Duration::from_secs(wait.wait_seconds.unwrap_or(0).min(Limit::Wait.max() as u64));
     runs::next_work(&app, &caller, wait).await.map(Json)
 }
@@ -164,7 +170,13 @@ async fn sources(State(app): State<App>, caller: Caller) -> Answer<Vec<SourceSpe
     runs::list_sources(&app, &caller).await.map(Json)
 }
 
-async fn start(State(app): State<App>, caller: Caller, Path(source): Path<SourceId>) -> Answer<BackupWork> {
+async fn start(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Path(source): Path<SourceId>,
+) -> Answer<BackupWork> {
+    machines::must_be_one(&app, &caller, machines::named(&headers)).await?;
     runs::start(&app, &caller, source).await.map(Json)
 }
 
@@ -246,7 +258,7 @@ async fn abort(
     Path(run): Path<RunId>,
     Body(request): Body<AbortRequest>,
 ) -> Done {
-    runs::abort(&app, &caller, run, &request.reason).await?;
+    runs::abort(&app, &caller, run, &request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use shared::api::agent::RunState;
+use jiff::{SignedDuration, Timestamp};
+use shared::api::{agent::RunState, view::RunView};
 
 use super::{check, commit, error::JobError};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     db::{self, jobs::JobKind, runs::Run, sessions::PostgresSessions},
     random,
     scope::TenantScope,
-    use_cases::system::{refused_sign_ins, runs},
+    use_cases::system::{again, refused_sign_ins, runs},
 };
 
 /// How often schedules are looked at.
@@ -47,6 +47,7 @@ pub async fn once(app: &App) -> Result<(), JobError> {
 
 async fn round(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     queue_due(app, scope).await?;
+    wake_ripe(app, scope).await?;
     fail_overdue(app, scope).await?;
     fail_unclaimed_commits(app, scope).await?;
     queue_sweeps(app, scope).await?;
@@ -143,6 +144,33 @@ async fn queue_due(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     Ok(())
 }
 
+/// Hands out the runs whose pause is over: their agents are woken.
+async fn wake_ripe(app: &App, scope: &TenantScope) -> Result<(), JobError> {
+    let now = app.clock.now();
+    let tx = app.db.tenant(scope).await?;
+    let ripe = db::runs::ripe(&tx, now).await?;
+    drop(tx);
+    for (source, run) in ripe {
+        let tx = app.db.tenant(scope).await?;
+        let Some(source) = db::sources::lock(&tx, source).await? else {
+            continue;
+        };
+        let Some(mut run) = db::runs::lock(&tx, run).await? else {
+            continue;
+        };
+        if !run.is_ripe(now) {
+            continue;
+        }
+        run.not_before = None;
+        db::runs::save(&tx, &run).await?;
+        let view = runs::view(&tx, &run, &source).await?;
+        tx.commit().await?;
+        runs::announce(app, scope, view);
+        app.long_polls.wake(source.agent_id);
+    }
+    Ok(())
+}
+
 async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), JobError> {
     let now = app.clock.now();
     let tx = app.db.tenant(scope).await?;
@@ -156,7 +184,8 @@ async fn fail_overdue(app: &App, scope: &TenantScope) -> Result<(), JobError> {
         if run.state == RunState::Running {
             run.fail("The run did not end before its deadline.", now);
             db::runs::save(&tx, &run).await?;
-            end(app, scope, tx, &run).await?;
+            let views = failed(&tx, &run, now).await?;
+            end(app, scope, tx, views).await?;
         }
     }
     Ok(())
@@ -183,22 +212,33 @@ async fn fail_unclaimed_commits(app: &App, scope: &TenantScope) -> Result<(), Jo
             run.fail(format!("Given up after 24 hours: {why}"), now);
             // Jobs come last in the order of locks, so the run is saved before. One that is at work ends the run itself.
             db::runs::save(&tx, &run).await?;
+            let views = failed(&tx, &run, now).await?;
             if db::jobs::withdraw_untried(&tx, JobKind::Commit, run.id.as_uuid(), now).await? {
-                end(app, scope, tx, &run).await?;
+                end(app, scope, tx, views).await?;
             }
         }
     }
     Ok(())
 }
 
-/// Ends the transaction in which a run was failed, and tells of it.
-async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, run: &Run) -> Result<(), JobError> {
-    let source = db::sources::find(&tx, run.source_id)
+/// What is told of a run that was failed and may do better another time, and of the one that is queued again for it.
+async fn failed(tx: &db::TenantTx, run: &Run, now: Timestamp) -> Result<Vec<RunView>, JobError> {
+    let source = db::sources::find(tx, run.source_id)
         .await?
         .ok_or_else(|| JobError::Internal("no such source".into()))?;
-    let view = runs::view(&tx, run, &source).await?;
+    let mut views = vec![runs::view(tx, run, &source).await?];
+    if let Some(next) = again::queue(tx, &source, run, now).await? {
+        views.push(runs::view(tx, &next, &source).await?);
+    }
+    Ok(views)
+}
+
+/// Ends the transaction, and tells what came of it.
+async fn end(app: &App, scope: &TenantScope, tx: db::TenantTx, views: Vec<RunView>) -> Result<(), JobError> {
     tx.commit().await?;
-    runs::announce(app, scope, view);
+    for view in views {
+        runs::announce(app, scope, view);
+    }
     Ok(())
 }
 

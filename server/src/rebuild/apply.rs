@@ -143,6 +143,8 @@ async fn owner(
             credential_hash: random::bytes::<32>().to_vec(),
             enrolled_at: now,
             last_seen_at: None,
+            token_id: None,
+            machines: Default::default(),
         };
         db::agents::add(tx, &agent).await.map_err(taken)?;
     }

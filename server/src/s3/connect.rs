@@ -13,6 +13,8 @@ use crate::clock::Clock;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a body. Objects that the server reads are small, and each request has a limit of its own (`guarded.rs`).
+const STALLED_AFTER: Duration = Duration::from_secs(20);
 /// A job tries again later.
 const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -38,6 +40,7 @@ fn client(endpoint: &Endpoint, rule: &AddressRule, clock: &Clock) -> S3Client {
             connect: CONNECT_TIMEOUT,
             read: None,
             attempt: Some(ATTEMPT_TIMEOUT),
+            stalled: STALLED_AFTER,
         },
         retries: Retries {
             requests: ATTEMPTS,

@@ -98,10 +98,11 @@ pub async fn authorise_agent(db: &Db, key: &BearerKey, credential: &str) -> Resu
     }
 }
 
-/// Authorises an enrollment token.
+/// Authorises an enrollment token. One that was used is still taken from the agent that it made, until that has called with its
+/// credential: the answer to its enrollment may have been lost.
 ///
 /// # Errors
-/// `Invalid` for anything but a valid, unused token, without saying which part was wrong.
+/// `Invalid` for anything but such a token, without saying which part was wrong.
 pub async fn authorise_enrollment(
     db: &Db,
     key: &BearerKey,
@@ -117,14 +118,18 @@ pub async fn authorise_enrollment(
     let bearer = parse_bearer(ENROLLMENT_PREFIX, token).ok_or_else(refused)?;
     let scope = TenantScope::new(bearer.tenant);
     let tx = db.tenant(&scope).await?;
-    match db::enrollment::find(&tx, bearer.row).await? {
-        Some(row)
-            if key.matches(Bearer::Enrollment, bearer.secret, &row.secret_hash)
-                && row.used_at.is_none()
-                && row.expires_at > now =>
-        {
-            Ok((scope, row))
+    let row = db::enrollment::find(&tx, bearer.row).await?;
+    let row = row
+        .filter(|row| {
+            key.matches(Bearer::Enrollment, bearer.secret, &row.secret_hash) && row.expires_at > now
+        })
+        .ok_or_else(refused)?;
+    if row.used_at.is_some() {
+        let agent = db::agents::of_token(&tx, row.id).await?;
+        if agent.is_none_or(|agent| agent.last_seen_at.is_some()) {
+            return Err(refused());
         }
-        _ => Err(refused()),
     }
+    drop(tx);
+    Ok((scope, row))
 }

@@ -19,6 +19,9 @@ pub enum Bearer {
     Enrollment,
     /// What the cookie of a known browser says. It is not stored: the cookie carries its own hash.
     Browser,
+    /// An enrollment token's text together with the signing key of who enrolls with it. Nobody shows it: its hash is the secret part
+    /// of the credential, the same one however often the same endpoint asks.
+    Enrolled,
 }
 
 impl Bearer {
@@ -29,6 +32,7 @@ impl Bearer {
             Self::Credential => b"credential",
             Self::Enrollment => b"enrollment",
             Self::Browser => b"browser",
+            Self::Enrolled => b"enrolled",
         }
     }
 }

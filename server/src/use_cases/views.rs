@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use shared::api::{
-    agent::SnapshotSummary,
+    agent::{RunState, SnapshotSummary},
     report::RunReport,
     view::{
         AgentView, BackupSetView, BucketCheckView, BucketFindingView, ProtectionView, RestoreState,
         RestoreView, RunView, SilenceView, SnapshotState, SnapshotView, SourceName, SourceView,
-        StorageAccountView, SweepView,
+        StorageAccountView, StuckView, SweepView,
     },
 };
 
@@ -91,6 +91,7 @@ pub fn agent(agent: &Agent, now: Timestamp) -> AgentView {
         enrolled_at: agent.enrolled_at,
         last_seen_at: agent.last_seen_at,
         online: is_online(agent, now),
+        held: agent.machines.held(),
     }
 }
 
@@ -133,6 +134,7 @@ pub fn source(
         agent_id: source.agent_id,
         hostname: its_agent.hostname.clone(),
         online: is_online(its_agent, now),
+        held: its_agent.machines.held(),
         backup_set_id: source.backup_set_id,
         backup_set_name: backup_set_name.to_owned(),
         paths: source.paths.clone(),
@@ -176,6 +178,19 @@ pub fn protection(source: &Source, last_sweep: Option<&Sweep>) -> ProtectionView
     }
 }
 
+/// A read of a run under way that does not come back. The agent tells which of the source's paths it is below.
+fn stuck(run: &Run, source: &Source) -> Option<StuckView> {
+    let stuck = run
+        .progress
+        .as_ref()?
+        .stuck
+        .filter(|_| run.state == RunState::Running)?;
+    Some(StuckView {
+        path: source.paths.get(usize::try_from(stuck.path).ok()?)?.clone(),
+        seconds: stuck.seconds,
+    })
+}
+
 /// A run.
 #[must_use]
 pub fn run(run: &Run, source: &Source, hostname: &str) -> RunView {
@@ -194,6 +209,9 @@ pub fn run(run: &Run, source: &Source, hostname: &str) -> RunView {
         snapshot_id: run.snapshot_id,
         error: run.error.clone(),
         report: run.report.clone(),
+        not_before: run.not_before,
+        retries: run.retries,
+        stuck: stuck(run, source),
     }
 }
 

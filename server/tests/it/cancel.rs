@@ -83,6 +83,7 @@ async fn a_run_is_cancelled_until_its_locks_are_confirmed() {
         bytes_total: None,
         bytes_sent: 0,
         warnings: 0,
+        stuck: None,
     };
     let refused = site.client().run_progress(running, &report).await.unwrap_err();
     assert!(refused.to_string().contains("Cancelled by"), "{refused}");
@@ -147,6 +148,11 @@ async fn a_commit_that_nobody_takes_up_is_given_up_after_a_day() {
             let reason = view.error.unwrap();
             assert!(reason.starts_with("Given up after 24 hours"), "{reason}");
             assert_eq!(jobs(&stack).await, 0);
+            // It is queued again, and given out when its pause is over.
+            let again = stack
+                .query("SELECT 1 FROM runs WHERE state = 'queued' AND not_before IS NOT NULL")
+                .await;
+            assert_eq!(again.len(), 1, "{job}");
         }
     }
 }

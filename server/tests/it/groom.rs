@@ -53,6 +53,7 @@ pub async fn broken_run(site: &Site, content: &[u8]) {
     send(&tickets, content).await;
     let reason = AbortRequest {
         reason: "the test says so".into(),
+        may_pass: false,
     };
     client.abort(run, &reason).await.unwrap();
 }
@@ -82,6 +83,7 @@ async fn an_open_run_holds_the_groomer_off() {
     assert_eq!(versions(&stack.root(), &site.set.bucket).await.len(), 2);
     let reason = AbortRequest {
         reason: "and once more".into(),
+        may_pass: false,
     };
     client.abort(run, &reason).await.unwrap();
     // The first version has long been unlocked and nothing needs it: it goes at once, the second when its lock ends.
@@ -174,7 +176,10 @@ async fn clocks_that_disagree_stop_deleting_extending_and_signing() {
         let run = client.start_run(site.source.id).await.unwrap().run_id;
         let refused = client.uploads(run, &pack(b"new")).await.unwrap_err().to_string();
         assert!(refused.contains("clocks disagree"), "{refused}");
-        let reason = AbortRequest { reason: "x".into() };
+        let reason = AbortRequest {
+            reason: "x".into(),
+            may_pass: false,
+        };
         client.abort(run, &reason).await.unwrap();
     }
     stack.clock.set_error(SignedDuration::ZERO);

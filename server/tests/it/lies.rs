@@ -78,7 +78,10 @@ async fn signs(site: &Site) -> Result<(), String> {
     let client = site.client();
     let run = client.start_run(site.source.id).await.unwrap().run_id;
     let signed = client.uploads(run, &pack(b"new")).await;
-    let reason = shared::api::agent::AbortRequest { reason: "x".into() };
+    let reason = shared::api::agent::AbortRequest {
+        reason: "x".into(),
+        may_pass: false,
+    };
     client.abort(run, &reason).await.unwrap();
     signed.map(drop).map_err(|error| error.to_string())
 }

@@ -1,5 +1,6 @@
 //! The server against a real Postgres, lockbox and the real agent. `cargo xtask test unit` starts the database.
 
+mod again;
 mod anomaly;
 mod answers;
 mod bearers;
@@ -11,6 +12,7 @@ mod commit;
 mod contention;
 mod doors;
 mod endpoints;
+mod enrollment;
 mod forms;
 mod groom;
 mod large;
@@ -18,6 +20,7 @@ mod later;
 mod lies;
 mod limits;
 mod lists;
+mod machines;
 mod mixed_faults;
 mod pages;
 mod permissions;

@@ -167,6 +167,7 @@ async fn pages_come_in_order_once_and_name_what_was_signed() {
     assert_eq!(code(strangers.commit_pages(run).await.map(drop)), "not_found");
     let reason = AbortRequest {
         reason: "enough".into(),
+        may_pass: false,
     };
     client.abort(run, &reason).await.unwrap();
     assert_eq!(count(&stack, "commit_pages").await, 0, "they go with their run");

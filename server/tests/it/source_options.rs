@@ -160,6 +160,7 @@ async fn a_report_of_lines_that_are_not_there_is_cut_to_those_that_are() {
             size_bytes: 10,
         },
         totals: SnapshotTotals::default(),
+        paths: Vec::new(),
         change: PageTotals::of_pages(&[], repository::hash),
         counted_liveness: false,
         report: Some(report),

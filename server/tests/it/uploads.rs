@@ -133,6 +133,7 @@ async fn runs_that_fail_lock_for_a_tier_once() {
         tiered.push(is_for_tier(run, &[nth; 3_000]).await);
         let reason = AbortRequest {
             reason: "the disk is away".into(),
+            may_pass: false,
         };
         site.client().abort(run, &reason).await.unwrap();
     }

@@ -198,6 +198,7 @@ async fn a_run_whose_agent_is_silent_says_for_how_long() {
         bytes_total: None,
         bytes_sent: 0,
         warnings: 0,
+        stuck: None,
     };
     site.client().run_progress(run, &report).await.unwrap();
     let html = stack.operator.html(&page).await;

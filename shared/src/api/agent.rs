@@ -53,6 +53,10 @@ pub const UPLOAD_HEADERS: [&str; 6] = [
 /// The path below which the agent API lives.
 pub const BASE_PATH: &str = "/api/agent/v1";
 
+/// The header by which an agent says which machine it calls from: a [`Machine`](crate::machines::Machine) as JSON, in base64url
+/// without padding.
+pub const MACHINE_HEADER: &str = "x-holdfast-machine";
+
 /// Asks what an enrollment token would enroll to.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrollmentQuery {
@@ -262,6 +266,18 @@ pub struct RunProgress {
     pub bytes_sent: u64,
     /// Files that could not be read, or changed while being read.
     pub warnings: u64,
+    /// A call into a file system that has not come back for minutes: a mount whose other side is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
+}
+
+/// A read that does not come back. It names a path of the source, which the server knows, and nothing below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stuck {
+    /// Which of the source's paths, counted from 0.
+    pub path: u32,
+    /// For how long.
+    pub seconds: u64,
 }
 
 /// Totals of one snapshot.
@@ -325,6 +341,10 @@ pub struct CommitRequest {
 pub struct AbortRequest {
     /// Why, for the technician. Must not name files.
     pub reason: String,
+    /// Whether the same run may succeed later without anybody's doing: the storage or the network was away. Then the server queues
+    /// it again.
+    #[serde(default)]
+    pub may_pass: bool,
 }
 
 /// Where a run stands.

@@ -28,6 +28,8 @@ pub enum Fault {
     None,
     /// HEAD requests are answered with 404, so many of them.
     NotFound(u32),
+    /// GET requests of packs are answered with S3's 404, so many of them.
+    PackNotFound(u32),
     /// Connections are closed without an answer.
     Away,
 }
@@ -109,10 +111,22 @@ fn judge(state: &Mutex<ProxyState>, head: &[u8]) -> Fault {
             state.fault = Fault::NotFound(left - 1);
             Fault::NotFound(left)
         }
+        Fault::PackNotFound(0) => Fault::None,
+        Fault::PackNotFound(_) if !is_read_of_pack(head) => Fault::None,
+        Fault::PackNotFound(left) => {
+            state.fault = Fault::PackNotFound(left - 1);
+            Fault::PackNotFound(left)
+        }
         Fault::Away => Fault::Away,
     };
     state.hits += u32::from(fault != Fault::None);
     fault
+}
+
+/// Whether it reads a pack of files: the path of its first line is a pack's.
+fn is_read_of_pack(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    line.starts_with(b"GET ") && line.windows(7).any(|part| part == b"/packs/")
 }
 
 async fn pass(mut client: TcpStream, upstream: u16, state: &Mutex<ProxyState>) -> Result<()> {
@@ -125,6 +139,14 @@ async fn pass(mut client: TcpStream, upstream: u16, state: &Mutex<ProxyState>) -
         Fault::NotFound(_) => {
             let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             return Ok(client.write_all(answer).await?);
+        }
+        Fault::PackNotFound(_) => {
+            let body = "<Error><Code>NoSuchKey</Code></Error>";
+            let answer = format!(
+                "HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            return Ok(client.write_all(answer.as_bytes()).await?);
         }
         Fault::None => {}
     }

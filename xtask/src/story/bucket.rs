@@ -47,6 +47,7 @@ fn client(endpoint: &str, access_key: &str, secret_key: &str) -> S3Client {
             connect: CONNECT_TIMEOUT,
             read: None,
             attempt: None,
+            stalled: CONNECT_TIMEOUT,
         },
         retries: Retries {
             requests: 1,

@@ -15,7 +15,7 @@ use shared::{
         agent::RunState,
         view::{Health, RunView},
     },
-    ids::SourceId,
+    ids::{SnapshotId, SourceId},
     retention::LockMode,
 };
 
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     api::granted,
+    clock,
     demo::customer,
     files::fingerprint::TreeFingerprint,
     say,
@@ -39,7 +40,9 @@ use crate::{
 /// The bucket.
 const BUCKET: &str = "story-governance";
 /// For how long the store accepts no connection.
-const OUTAGE: Duration = Duration::from_secs(20);
+const OUTAGE: Duration = Duration::from_secs(90);
+/// And how soon after that a backup has succeeded.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 
 /// Tells it. It leaves the rest of the story as it was.
 pub async fn tell(stack: &mut Stack, report: &mut Report, context: &StoryContext) -> Option<()> {
@@ -77,7 +80,7 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, context: &StoryContext
         })
         .await?;
     report
-        .step("the store is away for 20 s: the backup is complete", async {
+        .step("a store that is away for 90 s: the backup is complete", async {
             fs::write(folder.join("third"), noise(3))?;
             proxy.set(Fault::Away);
             let run = workshop.start(context).await?;
@@ -87,12 +90,23 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, context: &StoryContext
             tokio::time::sleep(OUTAGE).await;
             let met = proxy.hits();
             proxy.set(Fault::None);
+            let back = clock::start();
             let run = context
                 .api
                 .ended(context.tenant, run.id, backups::RUN_TIMEOUT)
                 .await?;
             made_by(&context.api, context, &run).await?;
-            Ok(((), format!("{met} requests met nobody")))
+            let took = back.elapsed();
+            if took > RECOVERED_WITHIN {
+                bail!("it took {} s after the store was back", took.as_secs());
+            }
+            Ok((
+                (),
+                format!(
+                    "{met} requests met nobody; complete {} s after it was back",
+                    took.as_secs()
+                ),
+            ))
         })
         .await?;
     report
@@ -119,27 +133,33 @@ pub async fn tell(stack: &mut Stack, report: &mut Report, context: &StoryContext
             Ok(((), format!("{lost}; {damaged} snapshots are damaged, and say so")))
         })
         .await?;
-    report
+    let restored = report
         .step("the next backup sends it again and restores whole", async {
             let run = workshop.back_up(context).await?;
             let page = made_by(&context.api, context, &run).await?;
             if page.snapshot.damage.is_some() {
                 bail!("the new snapshot is said to be damaged");
             }
-            context.api.new_restore(context.tenant, page.snapshot.id).await?;
-            let to = stack.plan.folder.join("restored/workshop");
-            fs::create_dir_all(&to)?;
-            let (program, kit) = (stack.agent_program(), stack.kit());
-            let place = agent::restore(program, &workshop.state, page.snapshot.id, &to, &kit).await?;
-            let differences =
-                TreeFingerprint::of(&place(&folder))?.differences(&TreeFingerprint::of(&folder)?);
-            if !differences.is_empty() {
-                bail!("{} entries differ, such as {}", differences.len(), differences[0]);
+            workshop
+                .restore_whole(stack, context, page.snapshot.id, "workshop")
+                .await?;
+            let figures = format!("sent {}", say::bytes(page.snapshot.totals.bytes_sent));
+            Ok((page.snapshot.id, figures))
+        })
+        .await;
+    let snapshot = restored?;
+    report
+        .step("a false 404 at a restore: everything is back", async {
+            proxy.set(Fault::PackNotFound(2));
+            workshop
+                .restore_whole(stack, context, snapshot, "workshop-404")
+                .await?;
+            let met = proxy.hits();
+            proxy.set(Fault::None);
+            if met == 0 {
+                bail!("no pack was asked for while the store lied");
             }
-            Ok((
-                (),
-                format!("sent {}", say::bytes(page.snapshot.totals.bytes_sent)),
-            ))
+            Ok(((), format!("{met} answers were false")))
         })
         .await
 }
@@ -149,6 +169,8 @@ struct Workshop {
     /// Where its agent keeps its state.
     state: PathBuf,
     source: SourceId,
+    /// What it backs up.
+    folder: PathBuf,
 }
 
 impl Workshop {
@@ -174,7 +196,32 @@ impl Workshop {
         stack.start_agent_in(&state)?;
         let new = customer::source(agent, "Workshop", folder);
         let source = context.api.new_source(context.tenant, &new).await?.id;
-        Ok(Self { state, source })
+        Ok(Self {
+            state,
+            source,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Restores a snapshot below `restored/` and compares it with the folder.
+    async fn restore_whole(
+        &self,
+        stack: &Stack,
+        context: &StoryContext,
+        snapshot: SnapshotId,
+        to: &str,
+    ) -> Result<()> {
+        context.api.new_restore(context.tenant, snapshot).await?;
+        let to = stack.plan.folder.join("restored").join(to);
+        fs::create_dir_all(&to)?;
+        let (program, kit) = (stack.agent_program(), stack.kit());
+        let place = agent::restore(program, &self.state, snapshot, &to, &kit).await?;
+        let restored = TreeFingerprint::of(&place(&self.folder))?;
+        let differences = restored.differences(&TreeFingerprint::of(&self.folder)?);
+        if !differences.is_empty() {
+            bail!("{} entries differ, such as {}", differences.len(), differences[0]);
+        }
+        Ok(())
     }
 
     async fn start(&self, context: &StoryContext) -> Result<RunView> {

@@ -205,7 +205,7 @@ async fn answers_of_the_server_are_bounded() {
     assert!(
         matches!(
             error,
-            RestoreError::Snapshot(SnapshotError::Client(ClientError::Refused { status: 302, .. }))
+            RestoreError::Snapshot(SnapshotError::Client(ClientError::Foreign(302)))
         ),
         "{error}"
     );

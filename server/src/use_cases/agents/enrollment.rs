@@ -107,7 +107,45 @@ async fn origin_of(store: &dyn ObjectStore, set: &BackupSet) -> Result<String, A
     origin.ok_or_else(|| ApiError::Internal("a signed address has no host".to_owned()))
 }
 
-/// Makes an agent and uses the token up.
+/// The secret part of the credential of who enrolls with a token: the same for the same signing key, so that an answer that was lost
+/// can be given again, and nothing of it is stored.
+fn credential_secret(app: &App, request: &EnrollRequest, signing_key: &AgentPublicKey) -> String {
+    let text = format!("{} {}", request.token.trim(), signing_key.to_hex());
+    data_encoding::HEXLOWER.encode(&app.bearers.hash(Bearer::Enrolled, &text))
+}
+
+/// The answer to an endpoint that enrolled with this token before and has lost the answer: the same agent and credential. To any
+/// other the token is used up.
+async fn answer_again(
+    app: &App,
+    scope: &TenantScope,
+    token: &EnrollmentToken,
+    secret: &str,
+    signing_key: &AgentPublicKey,
+) -> Result<EnrollResponse, ApiError> {
+    let tx = app.db.tenant(scope).await?;
+    let agent = db::agents::of_token(&tx, token.id).await?;
+    let agent = agent
+        .filter(|agent| agent.signing_key == *signing_key && agent.last_seen_at.is_none())
+        .ok_or_else(|| {
+            ApiError::conflict(
+                "enrollment_token",
+                "This enrollment token was used for another endpoint. Make a new one in the console.",
+            )
+        })?;
+    Ok(response(app, scope, agent.id, secret))
+}
+
+fn response(app: &App, scope: &TenantScope, agent: AgentId, secret: &str) -> EnrollResponse {
+    EnrollResponse {
+        agent_id: agent,
+        credential: bearer_text(CREDENTIAL_PREFIX, scope.tenant(), agent.as_uuid(), secret),
+        commit_key: app.commit_key.verifying_key().to_string(),
+    }
+}
+
+/// Makes an agent and uses the token up. The same endpoint, known by its signing key, may ask again for as long as the token lasts and
+/// the agent has not called: it is the same agent.
 ///
 /// # Errors
 /// `Invalid` for a token that is none, or a malformed request; `TooManyAttempts` as above.
@@ -116,7 +154,10 @@ pub async fn enroll(app: &App, request: EnrollRequest, address: IpAddr) -> Resul
     let (scope, token) = authorise(app, &request.token, address).await?;
     let signing_key = AgentPublicKey::from_hex(&request.signing_key)
         .map_err(|error| ApiError::invalid("signing_key", format!("signing_key: {error}")))?;
-    let secret = random::secret_text();
+    let secret = credential_secret(app, &request, &signing_key);
+    if token.used_at.is_some() {
+        return answer_again(app, &scope, &token, &secret, &signing_key).await;
+    }
     let agent = Agent {
         id: AgentId::from_uuid(random::uuid(now)),
         backup_set_id: token.backup_set_id,
@@ -127,13 +168,13 @@ pub async fn enroll(app: &App, request: EnrollRequest, address: IpAddr) -> Resul
         credential_hash: app.bearers.hash(Bearer::Credential, &secret).to_vec(),
         enrolled_at: now,
         last_seen_at: None,
+        token_id: Some(token.id),
+        machines: Default::default(),
     };
     let tx = app.db.tenant(&scope).await?;
     if !db::enrollment::use_up(&tx, token.id, now).await? {
-        return Err(ApiError::conflict(
-            "enrollment_token",
-            "This enrollment token was used a moment ago.",
-        ));
+        drop(tx);
+        return answer_again(app, &scope, &token, &secret, &agent.signing_key).await;
     }
     room_for_one(
         db::agents::count(&tx).await?,
@@ -150,9 +191,5 @@ pub async fn enroll(app: &App, request: EnrollRequest, address: IpAddr) -> Resul
     };
     db::audit::add(&tx, event, now).await?;
     tx.commit().await?;
-    Ok(EnrollResponse {
-        agent_id: agent.id,
-        credential: bearer_text(CREDENTIAL_PREFIX, scope.tenant(), agent.id.as_uuid(), &secret),
-        commit_key: app.commit_key.verifying_key().to_string(),
-    })
+    Ok(response(app, &scope, agent.id, &secret))
 }

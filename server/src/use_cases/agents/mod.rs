@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod commit_pages;
 pub mod enrollment;
+pub mod machines;
 pub mod reads;
 pub mod restores;
 pub mod runs;

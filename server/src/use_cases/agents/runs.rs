@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     api::agent::{
-        BackupWork, CommitRequest, ParentSnapshot, RunPhase, RunProgress, RunState, RunStatus,
+        AbortRequest, BackupWork, CommitRequest, ParentSnapshot, RunPhase, RunProgress, RunState, RunStatus,
         SnapshotSummary, SnapshotTotals, SourceSpec, Work,
     },
     ids::{RunId, SourceId},
@@ -24,7 +24,11 @@ use crate::{
     long_polls::DISPLACED_FOR,
     random,
     scope::Caller,
-    use_cases::{input::said, system::runs, views},
+    use_cases::{
+        input::said,
+        system::{again, runs},
+        views,
+    },
 };
 
 /// How long a run may take from its start to its commit.
@@ -115,8 +119,7 @@ async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, A
     let open = db::runs::open_of_agent(&tx, caller.agent.id).await?;
     drop(tx);
     for run in open {
-        let may_be_taken = matches!(run.state, RunState::Queued | RunState::Running);
-        if !may_be_taken {
+        if !(run.is_ripe(now) || run.state == RunState::Running) {
             continue;
         }
         let tx = app.db.tenant(&caller.scope).await?;
@@ -141,7 +144,7 @@ async fn take_queued(app: &App, caller: &Caller) -> Result<Option<BackupWork>, A
             let (next, _) = runs::queue(&tx, &source, now).await?;
             run = next;
         }
-        if run.state == RunState::Queued {
+        if run.is_ripe(now) {
             let work = begin(&tx, &caller.agent, &source, &mut run, now).await?;
             let view = views::run(&run, &source, &caller.agent.hostname);
             tx.commit().await?;
@@ -199,6 +202,7 @@ async fn begin(
     run.started_at = Some(now);
     run.reported_at = Some(now);
     run.deadline = Some(deadline);
+    (run.not_before, run.error) = (None, None);
     db::runs::save(tx, run).await?;
     let set = db::backup_sets::find(tx, agent.backup_set_id)
         .await?
@@ -318,28 +322,32 @@ fn last_progress(before: Option<&RunProgress>, totals: &SnapshotTotals) -> RunPr
         bytes_total: Some(totals.bytes),
         bytes_sent: totals.bytes_sent,
         warnings: totals.warnings,
+        stuck: None,
     }
 }
 
-/// Gives a run up.
+/// Gives a run up. What failed for the store's or the network's sake is queued again.
 ///
 /// # Errors
 /// `NotFound` when it is not this agent's.
-pub async fn abort(app: &App, caller: &Caller, run: RunId, reason: &str) -> Result<(), ApiError> {
+pub async fn abort(app: &App, caller: &Caller, run: RunId, request: &AbortRequest) -> Result<(), ApiError> {
     let now = app.clock.now();
     let tx = app.db.tenant(&caller.scope).await?;
     let (mut run, source) = own_run(&tx, caller, run).await?;
     if !matches!(run.state, RunState::Running | RunState::Queued) {
         return Ok(());
     }
-    run.fail(said(reason), now);
+    run.fail(said(&request.reason), now);
     db::runs::save(&tx, &run).await?;
+    let again = match request.may_pass {
+        true => again::queue(&tx, &source, &run, now).await?,
+        false => None,
+    };
     tx.commit().await?;
-    runs::announce(
-        app,
-        &caller.scope,
-        views::run(&run, &source, &caller.agent.hostname),
-    );
+    for run in std::iter::once(run).chain(again) {
+        let view = views::run(&run, &source, &caller.agent.hostname);
+        runs::announce(app, &caller.scope, view);
+    }
     Ok(())
 }
 

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use shared::{
-    api::view::{LiveEvent, RunView},
+    api::{
+        agent::RunState,
+        view::{LiveEvent, RunView},
+    },
     ids::RunId,
 };
 
@@ -29,13 +32,20 @@ pub fn must_not_be_retired(source: &Source) -> Result<(), ApiError> {
     ))
 }
 
-/// Queues a run unless one is open. The source's row must be locked. Gives the run and whether it is new.
+/// Queues a run unless one is open. The source's row must be locked. Gives the run, and whether it is new or one that waited to be
+/// tried again and now need not.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn queue(tx: &TenantTx, source: &Source, now: Timestamp) -> Result<(Run, bool), DbError> {
-    if let Some(open) = db::runs::open_of_source(tx, source.id).await? {
-        return Ok((open, false));
+    if let Some(mut open) = db::runs::open_of_source(tx, source.id).await? {
+        let waits = open.state == RunState::Queued && open.not_before.is_some();
+        if waits {
+            // Somebody asks for it, or it is due: what failed before does not count any more.
+            (open.not_before, open.retries, open.error) = (None, 0, None);
+            db::runs::save(tx, &open).await?;
+        }
+        return Ok((open, waits));
     }
     let run = Run::queued(RunId::from_uuid(random::uuid(now)), source.id, now);
     db::runs::add(tx, &run).await?;

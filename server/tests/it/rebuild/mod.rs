@@ -170,6 +170,7 @@ async fn an_open_run_holds_the_rebuild_off() {
     );
     let reason = AbortRequest {
         reason: "the test says so".into(),
+        may_pass: false,
     };
     client.abort(run, &reason).await.unwrap();
     let changed = |rows: Vec<String>| {

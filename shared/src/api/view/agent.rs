@@ -24,4 +24,7 @@ pub struct AgentView {
     pub last_seen_at: Option<Timestamp>,
     /// Whether it was seen in the last two minutes.
     pub online: bool,
+    /// Why it is held: two machines use its state folder.
+    #[serde(default)]
+    pub held: Option<String>,
 }

@@ -33,7 +33,7 @@ pub use page::{
     storage::TenantStorage,
 };
 pub use restore::{RestoreState, RestoreView};
-pub use run::RunView;
+pub use run::{RunView, StuckView};
 pub use silence::SilenceView;
 pub use snapshot::{Damage, SnapshotState, SnapshotView};
 pub use source::{ProtectionView, SourceName, SourceProtection, SourceView};

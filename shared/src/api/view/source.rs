@@ -23,6 +23,9 @@ pub struct SourceView {
     pub hostname: String,
     /// Whether the agent was seen in the last two minutes.
     pub online: bool,
+    /// Why nothing is backed up, when the agent is held: two machines use its state folder.
+    #[serde(default)]
+    pub held: Option<String>,
     /// Where its backups go.
     pub backup_set_id: BackupSetId,
     /// The backup set's name.

@@ -3,11 +3,11 @@
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use shared::object::ObjectHash;
 
 use super::{
@@ -28,13 +28,17 @@ impl Server {
     }
 }
 
-fn next_lie(inner: &mut Inner, path: &str) -> Option<Lie> {
+fn next_lie(inner: &mut Inner, method: &Method, path: &str) -> Option<Lie> {
     let object = path.strip_prefix("/bucket/").and_then(|hash| hash.parse().ok());
     let kind = object.and_then(|hash: ObjectHash| inner.signed.get(&hash).map(|object| object.kind));
+    let is_read = method == Method::GET;
+    let is_status = is_read && path.rsplit('/').nth(1) == Some("runs");
     let fits = |on: &On| match on {
         On::Api(end) => object.is_none() && path.ends_with(end),
-        On::Kind(wanted) => kind == Some(*wanted),
-        On::Object(wanted) => object == Some(*wanted),
+        On::Status => is_status,
+        On::Put(wanted) => !is_read && kind == Some(*wanted),
+        On::Kind(wanted) => is_read && kind == Some(*wanted),
+        On::Object(wanted) => is_read && object == Some(*wanted),
     };
     let order = inner
         .orders
@@ -60,14 +64,19 @@ pub(super) async fn lie(State(server): State<Server>, mut request: Request, next
             return (StatusCode::FORBIDDEN, code).into_response();
         }
     }
-    let due = match request.method().as_str() {
-        "PUT" => None,
-        _ => next_lie(&mut server.lock(), &path),
-    };
+    let due = next_lie(&mut server.lock(), request.method(), &path);
     let Some(lie) = due else {
         return next.run(request).await;
     };
     match &lie {
+        Lie::Refusal(status, code) => {
+            let body = format!("<Error><Code>{code}</Code></Error>");
+            return (StatusCode::from_u16(*status).unwrap(), body).into_response();
+        }
+        Lie::HtmlStatus(status) => {
+            let page = axum::response::Html("<!DOCTYPE html><html>bad gateway</html>");
+            return (StatusCode::from_u16(*status).unwrap(), page).into_response();
+        }
         Lie::Status(status) => return StatusCode::from_u16(*status).unwrap().into_response(),
         Lie::Html => {
             return axum::response::Html("<!DOCTYPE html><html>please sign in</html>").into_response();
@@ -100,6 +109,15 @@ pub(super) async fn lie(State(server): State<Server>, mut request: Request, next
         Lie::BreakOff(len) => {
             parts.headers.insert(header::CONTENT_LENGTH, truth.len().into());
             ending(truth.slice(..len.min(truth.len())))
+        }
+        Lie::Stall(len) => {
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, (truth.len() + 1).into());
+            let begin = stream::iter([Ok::<_, std::convert::Infallible>(
+                truth.slice(..len.min(truth.len())),
+            )]);
+            Body::from_stream(begin.chain(stream::pending()))
         }
         Lie::Announce(len) => {
             parts.headers.insert(header::CONTENT_LENGTH, len.into());

@@ -53,6 +53,10 @@ pub fn said<T>(change: &mut Option<Change<T>>, mut answer: T) -> T {
 pub enum On {
     /// Calls of the agent API whose path ends so.
     Api(&'static str),
+    /// The question where a run stands.
+    Status,
+    /// Uploads of objects of this kind.
+    Put(ObjectKind),
     /// Reads of objects of this kind.
     Kind(ObjectKind),
     /// Reads of this object.
@@ -64,6 +68,12 @@ pub enum On {
 pub enum Lie {
     /// This status, without a body.
     Status(u16),
+    /// This status, and S3's error code.
+    Refusal(u16, &'static str),
+    /// This status and a page, as a gateway answers.
+    HtmlStatus(u16),
+    /// So many bytes of the truth; then nothing more comes, and the connection stays.
+    Stall(usize),
     /// 200 and a page, as a portal or a proxy answers.
     Html,
     /// 200 and nothing.

@@ -28,7 +28,7 @@ use enrollment::{enroll, enrollment};
 use objects::{get_object, put_object};
 use reads::reads;
 use restores::{finish, restore_later, restore_reads, snapshots, start_restore};
-use runs::{abort, commit, commit_page, sources, start, status, stored_pages, uploads, work};
+use runs::{abort, commit, commit_page, progress, sources, start, status, stored_pages, uploads, work};
 use state::{CREDENTIAL, refuse};
 pub use state::{Call, Hook, Server, TOKEN};
 
@@ -59,7 +59,7 @@ impl Server {
             .route("/sources/{source}/runs", post(start))
             .route("/sources/{source}/reads", post(reads))
             .route("/runs/{run}/uploads", post(uploads))
-            .route("/runs/{run}/progress", post(|| async { StatusCode::NO_CONTENT }))
+            .route("/runs/{run}/progress", post(progress))
             .route("/runs/{run}/commit", post(commit))
             .route("/runs/{run}/commit/pages", get(stored_pages))
             .route("/runs/{run}/commit/pages/{number}", put(commit_page))

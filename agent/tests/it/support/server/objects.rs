@@ -58,7 +58,9 @@ pub(super) async fn put_object(
     if take(&mut inner.lost_answers) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    StatusCode::OK.into_response()
+    let md5 = md5::Md5::digest(&body);
+    let md5: String = md5.iter().map(|byte| format!("{byte:02x}")).collect();
+    ([("etag", format!("\"{md5}\""))], ()).into_response()
 }
 
 pub(super) async fn get_object(

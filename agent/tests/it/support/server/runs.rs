@@ -244,7 +244,17 @@ pub(super) async fn status(State(server): State<Server>, Path(run): Path<RunId>)
     Json(answer(&inner, run, state))
 }
 
+pub(super) async fn progress(State(server): State<Server>, Path(run): Path<RunId>) -> Response {
+    let inner = server.lock();
+    if inner.run_over || inner.open_run != Some(run) {
+        return refuse(StatusCode::CONFLICT, "run_over", "the run's deadline has passed");
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
 pub(super) async fn abort(State(server): State<Server>, Json(request): Json<AbortRequest>) -> StatusCode {
-    server.lock().aborts.push(request.reason);
+    let mut inner = server.lock();
+    inner.aborts.push(request.reason);
+    inner.may_pass.push(request.may_pass);
     StatusCode::NO_CONTENT
 }

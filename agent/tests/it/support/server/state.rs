@@ -66,6 +66,8 @@ pub struct Inner {
     pub committed: BTreeSet<RunId>,
     pub queued: bool,
     pub aborts: Vec<String>,
+    /// Whether what ended each of them may pass.
+    pub may_pass: Vec<bool>,
     pub finishes: Vec<RestoreFinish>,
     pub signed: HashMap<ObjectHash, ObjectRef>,
     /// Objects in the order in which they were stored.

@@ -30,6 +30,7 @@ pub fn AgentTable(
                     <td>
                         <span class=if agent.online { "dot on" } else { "dot" }></span>
                         {if agent.online { "online" } else { "not seen lately" }}
+                        {agent.held.map(|held| view! { <p class="cell-error">{held}</p> })}
                     </td>
                     <td data-label="Last seen">
                         {agent

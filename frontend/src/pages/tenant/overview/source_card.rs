@@ -74,6 +74,7 @@ pub fn SourceCard(
                     />
                 </Show>
             </div>
+            {source.held.clone().map(|held| view! { <p class="cell-error">{held}</p> })}
             <FormError error />
             <div class="source-live">
                 {move || {

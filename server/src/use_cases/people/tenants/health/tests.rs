@@ -46,6 +46,8 @@ fn agent() -> Agent {
         credential_hash: Vec::new(),
         enrolled_at: at(-100),
         last_seen_at: Some(at(0)),
+        token_id: None,
+        machines: Default::default(),
     }
 }
 

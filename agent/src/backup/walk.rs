@@ -218,7 +218,7 @@ impl Walk<'_, '_> {
             left_out: all.left_out,
             read_again: all.read_again,
         };
-        if report.took_nothing(&all.totals)
+        if report.took_nothing(all.totals.files)
             && let Some(root) = self.roots.first()
         {
             let left_out = counted(

@@ -74,7 +74,7 @@ fn a_run_that_takes_none_of_what_is_there_is_not_clean_and_says_why() {
         let (figures, header) = endpoint.backup();
         assert_eq!(figures.report.left_out, left_out, "{excludes:?}");
         assert_eq!(
-            figures.report.took_nothing(&header.totals),
+            figures.report.took_nothing(header.totals.files),
             is_told,
             "{excludes:?}"
         );

@@ -145,7 +145,7 @@ pub fn source(
         took_nothing: state
             .report
             .zip(state.newest_snapshot.as_ref())
-            .is_some_and(|(report, newest)| report.took_nothing(&newest.totals)),
+            .is_some_and(|(report, newest)| report.took_nothing(newest.totals.files)),
         schedule: source.schedule.clone(),
         next_due: source.next_due,
         newest_snapshot: state.newest_snapshot,

@@ -67,7 +67,7 @@ fn Content(page: Page, forms: RestoreForms, judge: FormState<JudgeSnapshot>) -> 
     let took_nothing = page
         .report
         .as_ref()
-        .is_some_and(|report| report.took_nothing(&snapshot.totals));
+        .is_some_and(|report| report.took_nothing(snapshot.totals.files));
     view! {
         <Title text=title.clone() />
         <Crumbs above=vec![(tenant.path("/snapshots"), "Snapshots".to_owned())] here=title.clone() />

@@ -128,7 +128,14 @@ impl Endpoint {
     /// Warnings and notes of a snapshot.
     pub fn warnings(&self, manifest: &ObjectHash) -> Vec<Warning> {
         let bytes = self.bucket.objects.lock().unwrap()[manifest].1.clone();
-        manifest::open_content(&bytes, &self.kit).unwrap().warnings
+        let header = manifest::open_header(&bytes, &self.key.public()).unwrap();
+        let facts = agent::show::facts(&self.bucket, &bytes, &header, &self.kit, true).unwrap();
+        let warnings = facts.warnings.into_iter().map(|listed| Warning {
+            kind: listed.known_kind().unwrap(),
+            path: listed.path,
+            detail: listed.detail,
+        });
+        warnings.collect()
     }
 
     /// What a snapshot needs, apart from its manifest.

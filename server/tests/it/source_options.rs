@@ -152,7 +152,6 @@ async fn a_report_of_lines_that_are_not_there_is_cut_to_those_that_are() {
     report.read_again.inode.files = 7;
     report.read_again.inode.bytes = 20 << 30;
     let request = CommitRequest {
-        paths: Vec::new(),
         parent_seq: 0,
         manifest: ObjectRef {
             kind: ObjectKind::Manifest,
@@ -164,7 +163,6 @@ async fn a_report_of_lines_that_are_not_there_is_cut_to_those_that_are() {
         change: PageTotals::of_pages(&[], repository::hash),
         counted_liveness: false,
         report: Some(report),
-        paths: Vec::new(),
     };
     client.commit(work.run_id, &request).await.unwrap();
     let run: RunView = stack.of_tenant(&site, &format!("/runs/{}", work.run_id)).await;

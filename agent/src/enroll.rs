@@ -16,6 +16,7 @@ use shared::{
 };
 use zeroize::Zeroizing;
 
+pub use crate::machine::hostname;
 use crate::{
     client::{self, Client, ClientError},
     limit::Limits,
@@ -162,12 +163,6 @@ pub async fn enroll(
     };
     Hosts::keep(folder, hosts).map_err(ClientError::from)?;
     Ok(State::create(folder, config, &seed)?)
-}
-
-/// The endpoint's host name.
-#[must_use]
-pub fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use reqwest::header::HeaderValue;
 use shared::machines::Machine;
 
-use crate::enroll::hostname;
-
 /// Changes with each boot, and is the same for all containers of a machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Of the installation; confidential, so it leaves only hashed (machine-id(5)).
@@ -30,4 +28,10 @@ fn hashed(path: &str) -> String {
     };
     let hash = blake3::derive_key("Holdfast 2026-12 id of a machine or a boot", id.trim().as_bytes());
     HEXLOWER.encode(&hash[..16])
+}
+
+/// The endpoint's host name.
+#[must_use]
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -182,7 +182,7 @@ async fn more_agents(stack: &Stack, site: &Site, count: usize) -> Vec<String> {
     let first = site.source.agent_id.as_uuid();
     stack
         .change(&format!(
-            "INSERT INTO agents SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid(), 'hostname', 'n' || n))).*
+            "INSERT INTO agents SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid(), 'token_id', NULL, 'hostname', 'n' || n))).*
              FROM agents a, generate_series(1, {count}) n WHERE a.id = '{first}'"
         ))
         .await;

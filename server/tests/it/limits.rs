@@ -467,7 +467,13 @@ async fn hold(sender: &Sender<'_>, limit: Limit) {
             let there_are = sender.count("agents").await;
             let id = sender.site.source.agent_id.as_uuid();
             sender
-                .fill("agents", id, there_are, limit, "'hostname', 'n' || n")
+                .fill(
+                    "agents",
+                    id,
+                    there_are,
+                    limit,
+                    "'token_id', NULL, 'hostname', 'n' || n",
+                )
                 .await;
             let add = async |nth: usize| {
                 let body = json!({

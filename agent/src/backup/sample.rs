@@ -7,8 +7,8 @@ use repository::chunk::{ChunkId, ChunkKey};
 use crate::platform::OpenFile;
 
 /// So many blocks are read: the first, the last, and those that share the way between into equal parts.
-const BLOCKS: u64 = 8;
-const BLOCK_BYTES: u64 = 4096;
+const BLOCKS: u8 = 8;
+const BLOCK_BYTES: u16 = 4096;
 
 /// What a sample of a file of `size_bytes` comes to. A file that is no longer than the sample is read whole. What changes between the
 /// blocks is not seen.
@@ -16,7 +16,7 @@ const BLOCK_BYTES: u64 = 4096;
 /// # Errors
 /// What the system says, also when the file is shorter.
 pub(super) fn sample(file: &OpenFile, size_bytes: u64, names: &ChunkKey) -> io::Result<ChunkId> {
-    let mut content = Vec::with_capacity((BLOCKS * BLOCK_BYTES) as usize);
+    let mut content = Vec::with_capacity(usize::from(BLOCKS) * usize::from(BLOCK_BYTES));
     for (offset, length) in blocks(size_bytes) {
         let begin = content.len();
         content.resize(begin + length, 0);
@@ -26,23 +26,25 @@ pub(super) fn sample(file: &OpenFile, size_bytes: u64, names: &ChunkKey) -> io::
 }
 
 /// Offsets and lengths.
-fn blocks(size_bytes: u64) -> impl Iterator<Item = (u64, usize)> {
-    let is_small = size_bytes <= BLOCKS * BLOCK_BYTES;
-    let (count, length) = if is_small {
-        (1, size_bytes)
-    } else {
-        (BLOCKS, BLOCK_BYTES)
-    };
-    let step = size_bytes.saturating_sub(length) / (BLOCKS - 1);
+fn blocks(size_bytes: u64) -> Vec<(u64, usize)> {
+    let whole = usize::try_from(size_bytes).ok();
+    let most = usize::from(BLOCKS) * usize::from(BLOCK_BYTES);
+    if let Some(whole) = whole.filter(|whole| *whole <= most) {
+        return vec![(0, whole)];
+    }
+    let last = size_bytes - u64::from(BLOCK_BYTES);
+    let step = last / u64::from(BLOCKS - 1);
     // The last one ends where the file does.
-    let offset = move |number| {
+    let offset = |number: u8| {
         if number + 1 == BLOCKS {
-            size_bytes - length
+            last
         } else {
-            number * step
+            u64::from(number) * step
         }
     };
-    (0..count).map(move |number| (offset(number), length as usize))
+    (0..BLOCKS)
+        .map(|number| (offset(number), usize::from(BLOCK_BYTES)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -51,12 +53,11 @@ mod tests {
 
     #[test]
     fn a_small_file_is_its_sample_and_a_large_one_is_read_from_end_to_end() {
-        let read = |size| blocks(size).collect::<Vec<_>>();
-        for small in [0, 1, 4096, 32_768] {
-            assert_eq!(read(small), [(0, small as usize)]);
+        for small in [0_u16, 1, 4096, 32_768] {
+            assert_eq!(blocks(small.into()), [(0, usize::from(small))]);
         }
         for large in [32_769, 1 << 20, (1 << 40) + 12_345] {
-            let blocks = read(large);
+            let blocks = blocks(large);
             assert_eq!(blocks.len(), 8);
             assert_eq!(blocks[0], (0, 4096));
             assert_eq!(blocks[7], (large - 4096, 4096));

@@ -163,13 +163,16 @@ fn a_network_mount_is_left_out_with_a_note_unless_it_is_included() {
     );
 }
 
+/// A path, whether network mounts are left out and whether it is one file system alone, what is taken, notes, and what is left out.
+type Mounted<'a> = (&'a Path, bool, bool, &'a [&'a str], u64, u64);
+
 #[test]
 #[ignore = "the test above runs it"]
 fn inside_a_namespace_with_a_network_mount() {
     let root = std::env::var_os(MOUNTED).expect("run by another test");
     let (root, nas) = (Path::new(&root), Path::new(&root).join("nas"));
     let all = ["own", "disk/file", "nas/file", "nas/deep/file"];
-    let cases: [(&Path, bool, bool, &[&str], u64, u64); 5] = [
+    let cases: [Mounted<'_>; 5] = [
         // As sources of before, and where an older server says nothing of it.
         (root, false, false, &all, 0, 0),
         (root, true, false, &["own", "disk/file"], 1, 1),

@@ -138,7 +138,7 @@ fn a_source_that_goes_by_size_time_and_sample_reads_nothing_again() {
 #[test]
 fn a_sample_sees_what_it_reads() {
     for (size, place, is_seen) in [
-        (5_000, 2_500, true),
+        (5_000_u64, 2_500, true),
         (100_000, 0, true),
         (3_000_000, 2_999_999, true),
         (3_000_000, 5_000, false),
@@ -156,7 +156,7 @@ fn a_sample_sees_what_it_reads() {
         file.set_modified(before).unwrap();
         past_a_tick();
         let (figures, _) = endpoint.backup();
-        let expected = if is_seen { size as u64 } else { 0 };
+        let expected = if is_seen { size } else { 0 };
         assert_eq!(
             endpoint.counters.bytes_read.load(Relaxed),
             expected,

@@ -785,6 +785,7 @@ async fn largest(sender: &Sender<'_>) -> Vec<(String, &'static str, Vec<u8>)> {
             json,
             junk(json!({})),
         ),
+        (tenant(&format!("/restores/{restore}/end")), json, junk(json!({}))),
         (agents("/enrollment"), json, junk(json!({ "token": "hfe" }))),
         (agents("/enroll"), json, junk(json!({ "token": "hfe" }))),
         (agents(&format!("/sources/{source}/runs")), json, junk(json!({}))),

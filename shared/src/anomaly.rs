@@ -176,6 +176,8 @@ fn fall(before: PathTotals, now: PathTotals) -> Option<Change> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn totals(files: u64, bytes: u64) -> SnapshotTotals {
@@ -274,8 +276,8 @@ mod tests {
             path: None,
             change: Change::Empty { files_before: 500 },
         };
-        assert_eq!(anomalies(Some(of(&many)), of(&none)), [empty.clone()]);
-        assert_eq!(anomalies(Some(with(&many)), of(&none)), [empty.clone()]);
+        assert_eq!(anomalies(Some(of(&many)), of(&none)), slice::from_ref(&empty));
+        assert_eq!(anomalies(Some(with(&many)), of(&none)), slice::from_ref(&empty));
         assert_eq!(anomalies(Some(of(&many)), with(&none)), [empty]);
         assert_eq!(anomalies(Some(of(&many)), of(&many)), []);
     }

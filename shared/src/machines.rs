@@ -163,6 +163,14 @@ mod tests {
         }
     }
 
+    /// Its name, the calls, what each shows, and the two machines that are seen at the end.
+    type Case = (
+        &'static str,
+        &'static [&'static str],
+        &'static [Change],
+        Option<(String, String)>,
+    );
+
     /// What calls show that come a minute apart, and the names of two machines at the end.
     fn told(calls: &[&str]) -> (Vec<Change>, Option<(String, String)>) {
         let mut machines = Machines::default();
@@ -181,7 +189,7 @@ mod tests {
     fn what_one_machine_can_do_is_told_from_what_two_do() {
         use Change::{Moved, Rebooted, Renamed, Returned, Same};
         let two = Some(("a".to_owned(), "b".to_owned()));
-        let cases: [(&str, &[&str], &[Change], Option<(String, String)>); 10] = [
+        let cases: [Case; 10] = [
             ("nothing happens", &["1 M a", "1 M a"], &[Same, Same], None),
             (
                 "renamed",
@@ -233,7 +241,6 @@ mod tests {
                 two,
             ),
         ];
-        println!("{} rows", cases.len());
         for (case, calls, changes, two) in cases {
             assert_eq!(told(calls), (changes.to_vec(), two), "{case}");
         }

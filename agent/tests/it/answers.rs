@@ -120,6 +120,10 @@ fn lose_cache(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(
+    clippy::print_stdout,
+    reason = "the size of the table is shown with --nocapture"
+)]
 async fn a_run_succeeds_whatever_comes_in_the_place_of_an_answer() {
     let rows: Vec<_> = REQUESTS.map(|request| tokio::spawn(tell_all(request))).into();
     let mut runs = 0;

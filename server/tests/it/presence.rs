@@ -204,7 +204,7 @@ async fn what_is_lost_while_a_run_uploads_is_not_built_on() {
         let (site, _) = backed_up(&stack, &format!("b{}", kind.replace('/', ""))).await;
         // The manifest is the last object of a run: it waits until everything else is there.
         let stall = Rule::new(On::operation("PutObject").key("*/manifests/*"), Action::Stall);
-        let second = backup_that_loses(&stack, &site, kind, stall, 1).await;
+        let second = Box::pin(backup_that_loses(&stack, &site, kind, stall, 1)).await;
         goes_on_without_a_number(&stack, &site, second, kind).await;
     }
 }
@@ -216,7 +216,7 @@ async fn what_is_lost_after_the_commit_request_is_not_built_on() {
         let (site, _) = backed_up(&stack, &format!("c{}", kind.replace('/', ""))).await;
         // Everything that was sent is confirmed when the manifest is read.
         let stall = Rule::new(On::operation("GetObject").key("*/manifests/*"), Action::Stall);
-        let second = backup_that_loses(&stack, &site, kind, stall, 1).await;
+        let second = Box::pin(backup_that_loses(&stack, &site, kind, stall, 1)).await;
         goes_on_without_a_number(&stack, &site, second, kind).await;
     }
 }
@@ -233,7 +233,7 @@ async fn what_is_lost_after_the_number_breaks_the_snapshot() {
             Action::status(503, "SlowDown"),
         );
         // The client of the store tries three times; then the job has to begin anew.
-        let second = backup_that_loses(&stack, &site, kind, refuse, 3).await;
+        let second = Box::pin(backup_that_loses(&stack, &site, kind, refuse, 3)).await;
         if kind == "/commits/" {
             // The first snapshot's: this one needs it not.
             assert_eq!(second.as_ref().unwrap().seq, 2);

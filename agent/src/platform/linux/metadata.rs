@@ -21,12 +21,15 @@ use super::{grown, os, xattrs_of_name};
 use crate::{acl, escape::escaped, snapshot::Metadata};
 use shared::words::counted;
 
-/// Dresses files, and gathers what could not be set.
+/// How many files, and the path of one, by what was not possible, the attribute and the system's reason.
+type Misses = BTreeMap<(Miss, String, String), (u64, String)>;
+
+/// Sets the metadata of files, and gathers what could not be set.
 pub(crate) struct MetadataWriter {
     as_root: bool,
     /// Whoever the restore runs as.
     own: (u32, u32),
-    misses: Mutex<BTreeMap<(Miss, String, String), (u64, String)>>,
+    misses: Mutex<Misses>,
 }
 
 /// What was not possible with an attribute.

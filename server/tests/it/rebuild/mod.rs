@@ -99,7 +99,7 @@ async fn a_wiped_ledger_comes_back_row_by_row() {
     stack
         .owner
         .execute_unprepared(
-            "TRUNCATE objects, snapshots, runs, spare_versions, sweeps, restores, jobs, commit_requests, commit_pages, set_sums;
+            "TRUNCATE objects, snapshots, snapshot_paths, runs, spare_versions, sweeps, restores, jobs, commit_requests, commit_pages, set_sums;
              UPDATE sources SET newest_seq = 0",
         )
         .await

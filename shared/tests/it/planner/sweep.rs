@@ -205,7 +205,7 @@ fn promote(world: &mut World, at: usize, planned: &SourcePlan) {
         let snapshot = &world.sources[at].snapshots[place];
         let date = verdict.protected_until;
         if snapshot.expired
-            || !verdict.keeps()
+            || !verdict.asks_for_locks()
             || snapshot.protected_until >= Some(date)
             || world.random.percent(50)
         {

@@ -184,7 +184,8 @@ impl Sweep<'_> {
             .zip(verdicts)
         {
             let promise = snapshot.protected_until;
-            if !verdict.asks_for_locks() || promise.is_some_and(|promise| promise >= verdict.protected_until) {
+            if !verdict.asks_for_locks() || promise.is_some_and(|promise| promise >= verdict.protected_until)
+            {
                 continue;
             }
             let earliest = db::due::earliest_lock(&tx, self.source.id, snapshot.seq).await?;

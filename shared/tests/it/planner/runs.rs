@@ -252,6 +252,8 @@ fn complete(world: &mut World, at: usize) {
     if promise < snapshot.promised || promise > snapshot.promised + SignedDuration::from_secs(1) {
         world.fail("the promise is not received_at + N");
     }
+    // That of the policy which the run commits under.
+    let cap_days = policy.lock_cap_days;
     for id in &snapshot.needs {
         let confirmed = world.bucket.lock(world.sources[at].row(*id).version);
         world.sources[at].row_mut(*id).locked_until = confirmed;
@@ -261,6 +263,7 @@ fn complete(world: &mut World, at: usize) {
                 at,
                 *id,
                 lock.extend_to.max(confirmed.unwrap_or(Timestamp::MIN)),
+                cap_days,
             );
         }
     }

@@ -129,7 +129,7 @@ fn carry_out(world: &mut World, at: usize, id: RowId, verdict: &ObjectVerdict, g
                 world.fail(&format!("row {id}: {verdict:?} from a provider that cannot"));
             }
             promises::reaches_no_further(world, at, id, *until);
-            set_lock(world, at, id, *until);
+            set_lock(world, at, id, *until, world.policy.lock_cap_days);
         }
         ObjectVerdict::AddAgain { .. } => {
             world.tally.wishes += 1;
@@ -160,10 +160,9 @@ fn delete(world: &mut World, at: usize, id: RowId) {
     }
 }
 
-/// Moves a lock; where the provider cannot, the same bytes become a new version, and the old one waits for its end.
-pub fn set_lock(world: &mut World, at: usize, id: RowId, until: Timestamp) {
-    let cap =
-        world.now() + SignedDuration::from_hours(24) * i32::try_from(world.policy.lock_cap_days).unwrap();
+/// Moves a lock, under a policy with this cap; where the provider cannot, the same bytes become a new version, and the old one waits for its end.
+pub fn set_lock(world: &mut World, at: usize, id: RowId, until: Timestamp, cap_days: u32) {
+    let cap = world.now() + SignedDuration::from_hours(24) * i32::try_from(cap_days).unwrap();
     if until > cap {
         world.fail(&format!("P8: row {id} locked until {until}, beyond the cap"));
     }

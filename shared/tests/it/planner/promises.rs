@@ -312,7 +312,8 @@ fn latest_reason(world: &World, at: usize, id: RowId, leeway: SignedDuration) ->
 
 /// No lock is set further than what needs it, and Q.
 pub fn reaches_no_further(world: &World, at: usize, id: RowId, until: Timestamp) {
-    let reason = latest_reason(world, at, id, SignedDuration::ZERO);
+    // Dates are rounded up: in its last second a snapshot is still kept.
+    let reason = latest_reason(world, at, id, SECOND);
     if reason.is_none_or(|reason| until > reason + SECOND) {
         world.fail(&format!(
             "source {at}: row {id} is to be locked until {until}; reason for {reason:?}"
